@@ -1,0 +1,199 @@
+"""One item's input held against the project: every value checked, every error naming the place, the value and the mend."""
+
+import math
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from contract.files import nearest
+from contract.project import Feature, Project, Shown
+
+MAX_TEXT = 200_000
+"""Characters in one text value."""
+MAX_CATEGORY = 1_000
+MAX_ID = 500
+
+
+class InputError(ValueError):
+    """An item that cannot be taken: where, and what to mend."""
+
+    def __init__(self, place: str, message: str) -> None:
+        self.place = place
+        super().__init__(f"{place}: {message}")
+
+
+def check_external_id(value: Any) -> str:
+    """The producer's id as text. Raises InputError."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
+        raise InputError("external_id", f"{value!r} is no id; send a text or a whole number")
+    text = _text("external_id", str(value), MAX_ID)
+    return text
+
+
+def check_input(project: Project, raw: Any) -> dict[str, Any]:
+    """What the model sees, in the project's order; a renamed feature is taken under its old name too."""
+    if not isinstance(raw, Mapping):
+        raise InputError("input", f"must be an object of {', '.join(project.input.features)}, not {_kind(raw)}")
+    known = set(project.input.features) | {f.was for f in project.input.features.values() if f.was} | {project.input.time}
+    for name in raw:
+        if name not in known:
+            raise InputError(f"input.{name}", "the project has no such feature" + nearest(str(name), project.input.features))
+    checked = {name: _feature(name, feature, raw) for name, feature in project.input.features.items()}
+    time = project.input.time
+    if time and time not in checked and raw.get(time) is not None:
+        checked[time] = _date(f"input.{time}", raw[time])
+    return checked
+
+
+def check_shown(project: Project, raw: Any) -> dict[str, Any]:
+    """What only the person sees. Absent fields stay absent."""
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping):
+        raise InputError("show", f"must be an object, not {_kind(raw)}")
+    for name in raw:
+        if name not in project.input.show:
+            raise InputError(f"show.{name}", "the project shows no such field" + nearest(str(name), project.input.show))
+    return {name: _shown(f"show.{name}", field, raw[name]) for name, field in project.input.show.items() if name in raw}
+
+
+def check_groups(project: Project, raw: Any) -> dict[str, str | None]:
+    """Values of the fairness groups, as text."""
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping):
+        raise InputError("groups", f"must be an object, not {_kind(raw)}")
+    for name in raw:
+        if name not in project.input.groups:
+            raise InputError(f"groups.{name}", "the project has no such group" + nearest(str(name), project.input.groups))
+    return {name: None if raw[name] is None else _category(f"groups.{name}", raw[name]) for name in raw}
+
+
+def from_text(kind: str, cell: str | None) -> Any:
+    """One cell of a CSV file as the JSON value of its type; an empty cell is missing.
+
+    What cannot be converted stays text, so that the check names it.
+    """
+    text = "" if cell is None else cell.strip()
+    if text == "":
+        return None
+    if kind == "number":
+        try:
+            return float(text)
+        except ValueError:
+            return cell
+    if kind == "boolean":
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), cell)
+    return cell if kind == "text" else text
+
+
+def _feature(name: str, feature: Feature, raw: Mapping[str, Any]) -> Any:
+    place = f"input.{name}"
+    held = name if name in raw else feature.was
+    if held not in raw:
+        if feature.optional:
+            return None
+        raise InputError(place, f"is not there; send a {feature.type}, or null where the value is missing")
+    return _value(place, feature.type, raw[held])
+
+
+def _shown(place: str, field: Shown, value: Any) -> Any:
+    if field.many:
+        if not isinstance(value, list):
+            raise InputError(place, f"must be a list of {field.type}, not {_kind(value)}")
+        return [_value(f"{place}[{n}]", field.type, each) for n, each in enumerate(value)]
+    return _value(place, field.type, value)
+
+
+def _value(place: str, kind: str, value: Any) -> Any:
+    return None if value is None else _CHECKS[kind](place, value)
+
+
+def _number(place: str, value: Any) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(place, f"must be a number, not {_kind(value)} {_short(value)}")
+    if not math.isfinite(value):
+        raise InputError(place, f"{value} is not a number that can be scored; send null where the value is missing")
+    if abs(value) > 2**53:
+        raise InputError(place, f"{value} is beyond 2^53, where numbers lose digits; send it as text in a category")
+    return value
+
+
+def _category(place: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return f"{value:g}" if isinstance(value, float) and not value.is_integer() else str(int(value))
+    if not isinstance(value, str):
+        raise InputError(place, f"must be a category in text, not {_kind(value)} {_short(value)}")
+    return _text(place, value, MAX_CATEGORY)
+
+
+def _boolean(place: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(place, f"must be true or false, not {_kind(value)} {_short(value)}")
+    return value
+
+
+def _date(place: str, value: Any) -> str:
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise InputError(place, f"{_short(value)} is not a date; write it as 2026-11-24 or 2026-11-24T13:45:00Z") from None
+    return str(value)
+
+
+def _long_text(place: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(place, f"must be text, not {_kind(value)} {_short(value)}")
+    return _text(place, value, MAX_TEXT)
+
+
+def _text(place: str, value: str, limit: int) -> str:
+    if len(value) > limit:
+        raise InputError(place, f"has {len(value):,} characters; at most {limit:,} are taken, so shorten or split it")
+    if "\x00" in value:
+        raise InputError(place, "holds a NUL character; take it out")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(place, "holds a lone surrogate; send valid Unicode") from None
+    return value
+
+
+def _link(place: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.lower().startswith(("http://", "https://")):
+        raise InputError(place, f"{_short(value)} is not a link; it must begin with http:// or https://")
+    return _text(place, value, 2_000)
+
+
+def _blob(place: str, value: Any) -> dict[str, str]:
+    sha = value.get("blob") if isinstance(value, Mapping) and set(value) == {"blob"} else None
+    digits = sha.removeprefix("sha256:") if isinstance(sha, str) and sha.startswith("sha256:") else ""
+    if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
+        raise InputError(place, f'{_short(value)} is not {{"blob": "sha256:…"}}; post the bytes to …/blobs first')
+    return {"blob": f"sha256:{digits}"}
+
+
+_CHECKS = {
+    "number": _number,
+    "category": _category,
+    "boolean": _boolean,
+    "date": _date,
+    "text": _long_text,
+    "link": _link,
+    "image": _blob,
+    "file": _blob,
+}
+
+
+def _kind(value: Any) -> str:
+    names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list"}
+    return names.get(type(value), "an object")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,140 @@
+"""policy.yaml: what the owner wishes the machine to do alone, and how people check it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from contract.conditions import ConditionError, check_condition, parse_condition
+from contract.durations import Duration
+from contract.files import Document, FileError, Problem, nearest, read_yaml, validate
+from contract.project import Project
+
+Autonomy = Literal["set", "earned"]
+Score = Literal["max_probability", "margin", "entropy"]
+Order = Literal["expected_loss", "uncertainty", "due", "fifo"]
+Probability = Annotated[float, Field(ge=0, le=1)]
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+_KINDS = {"number": "number", "boolean": "boolean", "date": "date", "category": "text", "text": "text"}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Automate(_Part):
+    """Which predictions act alone."""
+
+    at_least: Probability | Literal["off"] = "off"
+    per_label: dict[str, Probability | Literal["never"]] = Field(default_factory=dict)
+    never: tuple[str, ...] = ()
+
+    @field_validator("never")
+    @classmethod
+    def _readable(cls, conditions: tuple[str, ...]) -> tuple[str, ...]:
+        for condition in conditions:
+            parse_condition(condition)
+        return conditions
+
+
+class Audit(_Part):
+    """How what acts alone is checked."""
+
+    rate: Annotated[float, Field(ge=0, le=1)] = 0.05
+    due: Duration = timedelta(days=7)
+    corrects: bool = True
+
+
+class Evidence(_Part):
+    """What must be proven before more may act alone."""
+
+    max_error: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    signers: Annotated[int, Field(ge=1, le=9)] = 1
+    on_alarm: Literal["review", "notice"] = "review"
+
+
+class Review(_Part):
+    """How people work."""
+
+    lease: Duration = timedelta(minutes=10)
+    due: Duration | Literal["off"] = "off"
+    reviewers: Annotated[int, Field(ge=1, le=9)] = 1
+    second_opinion: Probability = 0.0
+    blind_first: Literal["drawn", "all"] = "drawn"
+    order: Order = "expected_loss"
+    undo_window: Duration = timedelta(seconds=15)
+
+
+def _day_range(value: Any) -> Any:
+    first, _, last = str(value).partition("-")
+    if first not in DAYS or (last or first) not in DAYS or DAYS.index(first) > DAYS.index(last or first):
+        raise ValueError("is not a range of days such as mon-fri")
+    return value
+
+
+def _hour_range(value: Any) -> Any:
+    first, _, last = str(value).partition("-")
+    if not (first.isdigit() and last.isdigit() and 0 <= int(first) < int(last) <= 24):
+        raise ValueError("is not a range of hours such as 9-17")
+    return value
+
+
+class Calendar(_Part):
+    """When people work: due times count these hours only."""
+
+    days: Annotated[str, BeforeValidator(_day_range)] = "mon-sun"
+    hours: Annotated[str, BeforeValidator(_hour_range)] = "0-24"
+
+
+class Costs(_Part):
+    """`error[y]`: the cost when the right label is y and another was given; `review`: one human decision; same unit."""
+
+    error: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    review: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Policy(_Part):
+    """The owner's wish. What is in force is the routing rule made from it."""
+
+    autonomy: Autonomy
+    score: Score = "max_probability"
+    automate: Automate = Automate()
+    audit: Audit = Audit()
+    evidence: Evidence = Evidence()
+    review: Review = Review()
+    calendar: Calendar = Calendar()
+    costs: Costs = Costs()
+
+
+def read_policy(path: Path, project: Project) -> Policy:
+    """policy.yaml as a Policy that fits the project. Raises FileError with every problem."""
+    document = read_yaml(path)
+    policy = validate(Policy, document)
+    problems = list(_misfits(document, policy, project))
+    if problems:
+        raise FileError(problems)
+    return policy
+
+
+def condition_kinds(project: Project) -> dict[str, str]:
+    """Every name that a condition may use, with the kind of its values."""
+    features = {name: _KINDS[f.type] for name, f in project.input.features.items() if f.type in _KINDS}
+    return {**{g: "text" for g in project.input.groups}, **features, "label": "text", "confidence": "number"}
+
+
+def _misfits(document: Document, policy: Policy, project: Project) -> Iterator[Problem]:
+    for place, labels in (
+        (("automate", "per_label"), policy.automate.per_label),
+        (("costs", "error"), policy.costs.error),
+    ):
+        for label in set(labels) - set(project.labels):
+            yield document.problem((*place, label), "the project has no such label" + nearest(label, project.labels))
+    for index, condition in enumerate(policy.automate.never):
+        try:
+            check_condition(condition, condition_kinds(project))
+        except ConditionError as error:
+            yield document.problem(("automate", "never", index), str(error), condition)

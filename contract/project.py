@@ -1,0 +1,197 @@
+"""project.yaml: one decision task - its labels, its input schema, its model, and what the person is told."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from contract.files import FileError, nearest, read_yaml, validate
+
+FeatureType = Literal["number", "category", "boolean", "date", "text", "image"]
+ShowType = Literal["number", "category", "boolean", "date", "text", "link", "image", "file"]
+InputType = Literal["tabular", "text", "image"]
+ReasonVerb = Literal["reject", "correct", "skip"]
+Trainer = Literal["auto", "torch-mlp", "sklearn-hgb", "torch-text", "torch-cnn"]
+
+DESK_KEYS = frozenset("axmseu?fpcr")
+"""Keys that the desk (a x m s e u ? f p) or Streamlit (c r) uses itself."""
+NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+MODEL_URIS = ("registry:NAME@ALIAS", "external", "PATH", "python:FILE.py:FUNCTION", "mlflow:...", "oip:http(s)://...")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Feature(_Part):
+    """One column that the model sees."""
+
+    type: FeatureType
+    title: str | None = None
+    unit: str | None = None
+    optional: bool = False
+    was: str | None = None
+
+
+class Shown(_Part):
+    """One field that only the person sees: never scored, never explained."""
+
+    type: ShowType
+    title: str | None = None
+    unit: str | None = None
+    many: bool = False
+
+
+class Label(_Part):
+    """One answer that a person or the model may give."""
+
+    title: str | None = None
+    key: str | None = None
+    guideline: str | None = None
+
+    @field_validator("key")
+    @classmethod
+    def _free_key(cls, key: str | None) -> str | None:
+        if key is None or (len(key) == 1 and key.isprintable() and key.lower() not in DESK_KEYS):
+            return key
+        raise ValueError(f"must be one character that is not taken; the desk uses {' '.join(sorted(DESK_KEYS))} itself")
+
+
+class Input(_Part):
+    """What an item consists of, in order."""
+
+    type: InputType
+    id: str | None = None
+    time: str | None = None
+    features: dict[str, Feature] = Field(default_factory=dict)
+    show: dict[str, Shown] = Field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    subject: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_feature_by_default(cls, data: Any) -> Any:
+        kind = data.get("type") if isinstance(data, Mapping) else None
+        if kind in ("text", "image") and not data.get("features"):
+            return {**data, "features": {kind: {"type": kind}}}
+        return data
+
+    @model_validator(mode="after")
+    def _features_suit_the_type(self) -> Self:
+        kinds = [feature.type for feature in self.features.values()]
+        if self.type == "tabular" and (not kinds or "image" in kinds):
+            raise ValueError("a tabular input needs at least one feature, and none of type image")
+        if self.type != "tabular" and kinds != [self.type]:
+            raise ValueError(f"an input of type {self.type} has exactly one feature, of type {self.type}")
+        twice = set(self.features) & set(self.show)
+        if twice:
+            raise ValueError(f"features and show both name {', '.join(sorted(twice))}; keep one of them")
+        return self
+
+
+class ModelChoice(_Part):
+    """Where predictions come from, and who trains when asked to."""
+
+    uri: str
+    trainer: Trainer = "auto"
+
+    @field_validator("uri")
+    @classmethod
+    def _known_uri(cls, uri: str) -> str:
+        if uri.startswith("registry:") and ("@" not in uri or uri.endswith("@")):
+            raise ValueError("a registry model is written registry:NAME@ALIAS, e.g. registry:claims@champion")
+        if not uri:
+            raise ValueError(f"must be one of {', '.join(MODEL_URIS)}")
+        return uri
+
+
+def _label_map(value: Any) -> Any:
+    """A plain list of labels as a mapping; a number is a label like any other."""
+    if isinstance(value, list):
+        if len(set(map(str, value))) != len(value):
+            raise ValueError("a label stands twice")
+        return {str(label): {} for label in value}
+    if isinstance(value, Mapping):
+        return {str(label): details if details is not None else {} for label, details in value.items()}
+    return value
+
+
+def _default_reasons() -> dict[ReasonVerb, tuple[str, ...]]:
+    return {"reject": ("no label fits", "unusable input"), "correct": (), "skip": ("not sure", "not mine")}
+
+
+class Project(_Part):
+    """One decision task. Its applied versions are kept under their content hash."""
+
+    project: str = Field(pattern=NAME)
+    title: str | None = None
+    noun: str = "case"
+    timezone: str = "UTC"
+    input: Input
+    labels: Annotated[dict[str, Label], BeforeValidator(_label_map)] = Field(min_length=2)
+    reasons: dict[ReasonVerb, tuple[str, ...]] = Field(default_factory=_default_reasons)
+    model: ModelChoice
+    policy: str = "policy.yaml"
+    guidelines: str | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError("is not a time zone" + nearest(zone, sorted(available_timezones()))[:80])
+        return zone
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> Self:
+        keys = [label.key for label in self.labels.values() if label.key]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise ValueError(f"labels share the key {', '.join(sorted(twice))}; give each its own")
+        return self
+
+    @property
+    def heading(self) -> str:
+        """What screens call the project."""
+        return self.title or self.project
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def title_of(self, label: str) -> str:
+        """What screens call a label."""
+        known = self.labels.get(label)
+        return (known.title if known else None) or label
+
+    def label_keys(self) -> dict[str, str]:
+        """The key by which each label answers: its own character, else its `key`, else its position (1 to 9)."""
+        own = all(len(label) == 1 and label.lower() not in DESK_KEYS for label in self.labels)
+        if own:
+            return {label: label for label in self.labels}
+        taken = {label.key for label in self.labels.values() if label.key}
+        free = [str(n) if str(n) not in taken else None for n in range(1, 10)]
+        keys = {
+            label: details.key or (free[n] if n < len(free) else None) for n, (label, details) in enumerate(self.labels.items())
+        }
+        return {label: key for label, key in keys.items() if key}
+
+
+def read_project(path: Path) -> Project:
+    """project.yaml as a Project. Raises FileError."""
+    document = read_yaml(path)
+    project = validate(Project, document)
+    problems = list(_unknown_columns(document, project))
+    if problems:
+        raise FileError(problems)
+    return project
+
+
+def _unknown_columns(document: Any, project: Project) -> Any:
+    taken = set(project.input.features) | set(project.input.show)
+    if project.input.id in taken:
+        yield document.problem(("input", "id"), "is also a feature or shown; an id is neither", project.input.id)
+    for name in project.reasons:
+        if len(project.reasons[name]) > 9:
+            yield document.problem(("reasons", name), "has more than nine reasons; each needs a key from 1 to 9")
