@@ -13,12 +13,12 @@ def confidence(probabilities: ArrayLike, score: Score) -> NDArray[np.float64]:
     """(..., k) probabilities to (...) confidences: max p; p1 - p2; or 1 - H / log k."""
     p = np.asarray(probabilities, dtype=np.float64)
     if score == "max_probability":
-        return p.max(axis=-1)  # type: ignore[no-any-return]
+        return np.asarray(p.max(axis=-1))
     if score == "margin":
         top = np.sort(p, axis=-1)
-        return top[..., -1] - top[..., -2]  # type: ignore[no-any-return]
+        return np.asarray(top[..., -1] - top[..., -2])  # type: ignore[no-any-return]
     terms = np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0)
-    return np.clip(1.0 + terms.sum(axis=-1) / np.log(p.shape[-1]), 0.0, 1.0)
+    return np.asarray(np.clip(1.0 + terms.sum(axis=-1) / np.log(p.shape[-1]), 0.0, 1.0))
 
 
 def grid(confidences: ArrayLike) -> list[float]:

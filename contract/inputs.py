@@ -26,8 +26,7 @@ def check_external_id(value: Any) -> str:
     """The producer's id as text. Raises InputError."""
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise InputError("external_id", f"{value!r} is no id; send a text or a whole number")
-    text = _text("external_id", str(value), MAX_ID)
-    return text
+    return _text("external_id", str(value), MAX_ID)
 
 
 def check_input(project: Project, raw: Any) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def from_text(kind: str, cell: str | None) -> Any:
 
 def _feature(name: str, feature: Feature, raw: Mapping[str, Any]) -> Any:
     place = f"input.{name}"
-    held = name if name in raw else feature.was
+    held = feature.was if feature.was and name not in raw else name
     if held not in raw:
         if feature.optional:
             return None
