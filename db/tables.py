@@ -1,0 +1,560 @@
+"""Every table. Ids are 64-bit; enums are text by value; times are UTC. What changes often is small and apart."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from db.types import Id, Json, UtcTime
+
+HOT = {"fillfactor": 80, "autovacuum_vacuum_scale_factor": 0.01, "autovacuum_analyze_scale_factor": 0.01}
+"""Storage of tables whose rows change often (PostgreSQL)."""
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "%(table_name)s_%(column_0_N_name)s",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+            "pk": "%(table_name)s_pkey",
+        }
+    )
+    type_annotation_map = {datetime: UtcTime, int: Id, str: Text, float: Float, bool: Boolean, bytes: LargeBinary}  # noqa: RUF012
+
+
+def _where(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """A partial index, the same on both databases."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, postgresql_where=condition, sqlite_where=condition)
+
+
+def _key(target: str) -> Mapped[int]:
+    return mapped_column(Id, ForeignKey(target))
+
+
+# People and keys
+
+
+class Person(Table):
+    __tablename__ = "person"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str] = mapped_column(default="person")  # person, service
+    role: Mapped[str]  # reviewer, lead, owner, admin
+    password_hash: Mapped[str | None]
+    made_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+
+class ApiKey(Table):
+    __tablename__ = "api_key"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = _key("person.id")
+    hash: Mapped[str] = mapped_column(unique=True)
+    hint: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(Json)
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class SecretKey(Table):
+    """Which secrets were ever in use, by fingerprint; the secrets themselves are never here."""
+
+    __tablename__ = "secret_key"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    purpose: Mapped[str]  # draw, link
+    fingerprint: Mapped[str]
+    active_from: Mapped[datetime]
+    __table_args__ = (UniqueConstraint("purpose", "fingerprint"),)
+
+
+# Projects, policies, models
+
+
+class Project(Table):
+    __tablename__ = "project"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    made_at: Mapped[datetime]
+
+
+class ProjectVersion(Table):
+    __tablename__ = "project_version"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    content_hash: Mapped[str]
+    body: Mapped[dict[str, Any]] = mapped_column(Json)  # project, guidelines
+    applied_at: Mapped[datetime]
+    applied_by: Mapped[int | None] = _key("person.id")
+    __table_args__ = (UniqueConstraint("project_id", "content_hash"),)
+
+
+class PolicyVersion(Table):
+    __tablename__ = "policy_version"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    content_hash: Mapped[str]
+    body: Mapped[dict[str, Any]] = mapped_column(Json)
+    applied_at: Mapped[datetime]
+    applied_by: Mapped[int | None] = _key("person.id")
+    __table_args__ = (UniqueConstraint("project_id", "content_hash"),)
+
+
+class Model(Table):
+    __tablename__ = "model"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    version: Mapped[int]
+    trainer: Mapped[str]
+    sha256: Mapped[str] = mapped_column(ForeignKey("blob.sha256"))
+    labels: Mapped[list[str]] = mapped_column(Json)
+    schema_hash: Mapped[str]
+    datasets: Mapped[list[str]] = mapped_column(Json)  # ids of the datasets it learned from, oldest first
+    figures: Mapped[dict[str, Any]] = mapped_column(Json)
+    made_at: Mapped[datetime]
+    made_by: Mapped[int | None] = _key("person.id")
+    __table_args__ = (UniqueConstraint("project_id", "version"),)
+
+
+class ModelAlias(Table):
+    __tablename__ = "model_alias"
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)  # champion, challenger, previous
+    model_id: Mapped[int] = _key("model.id")
+    since: Mapped[datetime]
+    set_by: Mapped[int | None] = _key("person.id")
+
+
+class Proposal(Table):
+    """Somebody wants another model to act; it does once enough people have signed."""
+
+    __tablename__ = "proposal"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    kind: Mapped[str]  # promote, rollback
+    model_id: Mapped[int] = _key("model.id")
+    against_id: Mapped[int | None] = _key("model.id")
+    comparison: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    signers: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(default="open")  # open, applied, withdrawn
+    made_by: Mapped[int | None] = _key("person.id")
+    made_at: Mapped[datetime]
+    applied_at: Mapped[datetime | None]
+
+
+class Signature(Table):
+    __tablename__ = "signature"
+    proposal_id: Mapped[int] = mapped_column(ForeignKey("proposal.id"), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    signed_at: Mapped[datetime]
+
+
+class EvidencePeriod(Table):
+    """A span in which model, calibrator, score and grid are frozen; evidence never crosses it."""
+
+    __tablename__ = "evidence_period"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    model_id: Mapped[int] = _key("model.id")
+    score: Mapped[str]
+    grid: Mapped[list[float]] = mapped_column(Json)  # ascending thresholds
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    cause: Mapped[str]
+
+
+class RoutingRule(Table):
+    """What is in force: any change of one of these columns is a new row, and every route names its row."""
+
+    __tablename__ = "routing_rule"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    period_id: Mapped[int] = _key("evidence_period.id")
+    policy_version_id: Mapped[int] = _key("policy_version.id")
+    level: Mapped[str]  # set, frozen
+    thresholds: Mapped[dict[str, Any]] = mapped_column(Json)  # label -> number or never
+    audit_rate: Mapped[float]
+    pi_min: Mapped[float]
+    vetoes: Mapped[list[str]] = mapped_column(Json)
+    draw_key_id: Mapped[int] = _key("secret_key.id")
+    made_at: Mapped[datetime]
+    cause: Mapped[str]
+
+
+class ProjectControl(Table):
+    """One row a project, read FOR SHARE by every route write, so that a freeze holds for the batch in flight."""
+
+    __tablename__ = "project_control"
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), primary_key=True)
+    project_version_id: Mapped[int] = _key("project_version.id")
+    policy_version_id: Mapped[int] = _key("policy_version.id")
+    routing_rule_id: Mapped[int | None] = _key("routing_rule.id")
+    frozen_at: Mapped[datetime | None]
+
+
+# Items and what was said of them
+
+
+class Blob(Table):
+    __tablename__ = "blob"
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    media_type: Mapped[str]
+    size: Mapped[int]
+    bytes: Mapped[bytes | None]
+    uri: Mapped[str | None]
+    made_at: Mapped[datetime]
+
+
+class ItemKey(Table):
+    """The only uniqueness that spans time, in a narrow table of its own."""
+
+    __tablename__ = "item_key"
+    item_id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    external_id: Mapped[str]
+    content_hash: Mapped[str]
+    __table_args__ = (UniqueConstraint("project_id", "external_id"),)
+
+
+class Item(Table):
+    """Insert-only. Input, shown fields and groups are canonical JSON text (RFC 8785)."""
+
+    __tablename__ = "item"
+    id: Mapped[int] = mapped_column(ForeignKey("item_key.item_id"), primary_key=True, autoincrement=False)
+    project_id: Mapped[int] = _key("project.id")
+    project_version_id: Mapped[int] = _key("project_version.id")
+    input: Mapped[str | None]
+    show: Mapped[str | None]
+    groups: Mapped[str | None]
+    subject_hash: Mapped[str | None]
+    received_at: Mapped[datetime]
+    __table_args__ = (_where("item_subject", "project_id", "subject_hash", where="subject_hash IS NOT NULL"),)
+
+
+class Work(Table):
+    """What a worker has to do. A lease moves `ready_at` into the future, so expiry needs no sweep."""
+
+    __tablename__ = "work"
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # score, explain
+    project_id: Mapped[int] = _key("project.id")
+    ready_at: Mapped[datetime]
+    worker: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    last_error: Mapped[str | None]
+    __table_args__ = (
+        Index("work_ready", "project_id", "kind", "ready_at", "item_id"),
+        {"postgresql_with": HOT},
+    )
+
+
+class Prediction(Table):
+    __tablename__ = "prediction"
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
+    model_id: Mapped[int] = mapped_column(ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    label: Mapped[str]
+    confidence: Mapped[float]
+    probabilities: Mapped[list[float]] = mapped_column(Json)  # in the model's order of labels
+    scored_at: Mapped[datetime]
+
+
+class Routing(Table):
+    __tablename__ = "routing"
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
+    n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    project_id: Mapped[int] = _key("project.id")
+    period_id: Mapped[int] = _key("evidence_period.id")
+    routing_rule_id: Mapped[int] = _key("routing_rule.id")
+    model_id: Mapped[int] = _key("model.id")
+    route: Mapped[str]  # auto, review, failed
+    reason: Mapped[str]
+    segment: Mapped[str] = mapped_column(default="")
+    band: Mapped[int] = mapped_column(Integer)  # how many thresholds of the grid the confidence reaches
+    p_evidence: Mapped[float]
+    p_second: Mapped[float]
+    pi: Mapped[float]
+    label: Mapped[str | None]
+    confidence: Mapped[float | None]
+    routed_at: Mapped[datetime]
+    __table_args__ = (
+        Index("routing_project", "project_id", "item_id"),
+        Index(
+            "routing_evidence",
+            "period_id",
+            "routing_rule_id",
+            "segment",
+            "band",
+            "p_evidence",
+            postgresql_include=["item_id"],
+            postgresql_where=text("band > 0"),
+            sqlite_where=text("band > 0"),
+        ),
+    )
+
+
+class Draw(Table):
+    """A secret random choice that hit. Its p is fixed at routing; it is resolved once, with its loss."""
+
+    __tablename__ = "draw"
+    item_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)  # evidence, second
+    project_id: Mapped[int] = _key("project.id")
+    period_id: Mapped[int] = _key("evidence_period.id")
+    routing_rule_id: Mapped[int] = _key("routing_rule.id")
+    segment: Mapped[str] = mapped_column(default="")
+    band: Mapped[int] = mapped_column(Integer)
+    p: Mapped[float]
+    key_id: Mapped[int] = _key("secret_key.id")
+    drawn_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    resolved_as: Mapped[str | None]  # blind, adjudicated, overdue
+    loss: Mapped[int | None] = mapped_column(Integer)
+    __table_args__ = (
+        _where("draw_open", "period_id", "item_id", where="purpose = 'evidence' AND resolved_at IS NULL"),
+        _where("draw_due", "due_at", where="resolved_at IS NULL"),
+        _where(
+            "draw_evidence",
+            "period_id",
+            "routing_rule_id",
+            "segment",
+            "band",
+            "p",
+            "loss",
+            where="purpose = 'evidence' AND loss IS NOT NULL",
+        ),
+    )
+
+
+# People's work
+
+
+class Task(Table):
+    """One seat: work for one person on one item."""
+
+    __tablename__ = "task"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = _key("item.id")
+    routing_n: Mapped[int] = mapped_column(Integer)
+    project_id: Mapped[int] = _key("project.id")
+    kind: Mapped[str]  # review, audit, second, adjudication
+    seat: Mapped[int] = mapped_column(Integer, default=1)
+    audience: Mapped[str] = mapped_column(default="reviewers")  # reviewers, leads
+    assignee_id: Mapped[int | None] = _key("person.id")
+    blind: Mapped[bool]
+    state: Mapped[str] = mapped_column(default="pending")  # pending, in_progress, completed, cancelled
+    rank: Mapped[int]  # virtual deadline in microseconds, fixed when made
+    weight: Mapped[float]  # w of the rank, 0.1 to 1: what an audit takes over to be alike
+    due_at: Mapped[datetime | None]
+    skips: Mapped[int] = mapped_column(Integer, default=0)
+    made_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    __table_args__ = (
+        UniqueConstraint("item_id", "routing_n", "kind", "seat"),
+        _where("task_next", "project_id", "audience", "rank", "id", where="state = 'pending'"),
+        _where("task_held", "project_id", where="state = 'in_progress'"),
+        {"postgresql_with": HOT},
+    )
+
+
+class Claim(Table):
+    """One person's hold on one task: a lease with a token. Kept for ever."""
+
+    __tablename__ = "claim"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = _key("task.id")
+    item_id: Mapped[int] = _key("item.id")
+    person_id: Mapped[int] = _key("person.id")
+    session: Mapped[str]
+    token: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str]  # held, answered, skipped, released, expired
+    taken_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    __table_args__ = (
+        _where("claim_task_held", "task_id", where="state = 'held'", unique=True),
+        _where("claim_item_person", "item_id", "person_id", where="state IN ('held', 'answered', 'skipped')", unique=True),
+        _where("claim_expiry", "expires_at", where="state = 'held'"),
+        _where("claim_person", "person_id", "session", where="state = 'held'"),
+        {"postgresql_with": HOT},
+    )
+
+
+class Decision(Table):
+    """What a person said. Append-only; a change of mind is a new row that supersedes the old."""
+
+    __tablename__ = "decision"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    request_hash: Mapped[str]
+    project_id: Mapped[int] = _key("project.id")
+    task_id: Mapped[int] = _key("task.id")
+    item_id: Mapped[int] = _key("item.id")
+    claim_id: Mapped[int] = _key("claim.id")
+    person_id: Mapped[int] = _key("person.id")
+    recorded_by: Mapped[int | None] = _key("person.id")  # whose key spoke for the person
+    stage: Mapped[str]  # first, final
+    verdict: Mapped[str]  # accept, correct, reject, skip, escalate
+    label: Mapped[str | None]
+    reason: Mapped[str | None]
+    comment: Mapped[str | None]
+    seconds: Mapped[float | None]
+    blind: Mapped[bool]
+    basis: Mapped[str]  # routed, drawn
+    reasons_shown: Mapped[list[str] | None] = mapped_column(Json)
+    supersedes_id: Mapped[int | None] = mapped_column(Id, ForeignKey("decision.id"), unique=True)
+    via: Mapped[str]
+    decided_at: Mapped[datetime]
+    __table_args__ = (
+        Index("decision_item", "item_id"),
+        Index("decision_task", "task_id"),
+        Index("decision_project", "project_id", "decided_at"),
+        Index("decision_person", "person_id", "decided_at"),
+    )
+
+
+class Outcome(Table):
+    """The answer that stands for an item: its highest revision."""
+
+    __tablename__ = "outcome"
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    project_id: Mapped[int] = _key("project.id")
+    label: Mapped[str | None]
+    source: Mapped[str]  # auto, human, adjudicated
+    verdict: Mapped[str | None]
+    routing_n: Mapped[int] = mapped_column(Integer)
+    decision_id: Mapped[int | None] = _key("decision.id")
+    decided_at: Mapped[datetime]
+    __table_args__ = (Index("outcome_project", "project_id", "decided_at"),)
+
+
+class Explanation(Table):
+    __tablename__ = "explanation"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = _key("item.id")
+    model_id: Mapped[int] = _key("model.id")
+    method: Mapped[str]
+    label: Mapped[str]
+    params_hash: Mapped[str]
+    hash: Mapped[str]
+    body: Mapped[dict[str, Any]] = mapped_column(Json)
+    seconds: Mapped[float]
+    made_at: Mapped[datetime]
+    __table_args__ = (UniqueConstraint("item_id", "model_id", "method", "label", "params_hash"),)
+
+
+# What leaves the house
+
+
+class Outbox(Table):
+    """What a transaction announces, not yet in order. `ready_at` holds a person's outcome back for the undo window."""
+
+    __tablename__ = "outbox"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    kind: Mapped[str]
+    item_id: Mapped[int | None] = _key("item.id")
+    body: Mapped[dict[str, Any]] = mapped_column(Json)
+    made_at: Mapped[datetime]
+    ready_at: Mapped[datetime]
+    __table_args__ = (Index("outbox_item", "item_id", "id"), {"postgresql_with": HOT})
+
+
+class Event(Table):
+    """Never changed; `seq` has no gaps."""
+
+    __tablename__ = "event"
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    project_id: Mapped[int] = _key("project.id")
+    kind: Mapped[str]
+    item_id: Mapped[int | None] = _key("item.id")
+    body: Mapped[dict[str, Any]] = mapped_column(Json)
+    made_at: Mapped[datetime]
+    __table_args__ = (Index("event_feed", "project_id", "seq"), Index("event_item", "item_id"))
+
+
+class EventHead(Table):
+    __tablename__ = "event_head"
+    one: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    seq: Mapped[int]
+
+
+class Dataset(Table):
+    """`base`: labels that came with the project; `export`: what people decided up to a watermark."""
+
+    __tablename__ = "dataset"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    kind: Mapped[str]  # base, export
+    watermark: Mapped[int | None]
+    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    content_hash: Mapped[str]
+    manifest: Mapped[dict[str, Any]] = mapped_column(Json)
+    made_at: Mapped[datetime]
+    made_by: Mapped[int | None] = _key("person.id")
+    __table_args__ = (UniqueConstraint("project_id", "content_hash"),)
+
+
+class DatasetItem(Table):
+    __tablename__ = "dataset_item"
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("dataset.id"), primary_key=True, autoincrement=False)
+
+
+class Job(Table):
+    """Long work asked for on a page or over HTTP; a worker runs it."""
+
+    __tablename__ = "job"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    kind: Mapped[str]  # export, train, compare
+    args: Mapped[dict[str, Any]] = mapped_column(Json)
+    state: Mapped[str] = mapped_column(default="waiting")  # waiting, running, done, failed, cancelled
+    progress: Mapped[float] = mapped_column(default=0.0)
+    step: Mapped[str | None]
+    result: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    error: Mapped[str | None]
+    ready_at: Mapped[datetime]
+    worker: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    asked_by: Mapped[int | None] = _key("person.id")
+    asked_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (
+        _where("job_ready", "ready_at", where="state IN ('waiting', 'running')"),
+        Index("job_project", "project_id", "id"),
+    )
+
+
+class Activity(Table):
+    """Who changed what, or took data out. Holds no input data."""
+
+    __tablename__ = "activity"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    actor_id: Mapped[int | None] = _key("person.id")
+    for_id: Mapped[int | None] = _key("person.id")  # the person whom a key with act_as named
+    via: Mapped[str]  # desk, api, cli, worker
+    verb: Mapped[str]
+    project_id: Mapped[int | None] = _key("project.id")
+    subject: Mapped[str]
+    before: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    after: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    __table_args__ = (Index("activity_project", "project_id", "id"),)
