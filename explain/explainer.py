@@ -1,0 +1,25 @@
+"""What every explaining method offers, and the seed of an item."""
+
+import hashlib
+from typing import Protocol
+
+from contract.records import Explanation, Row
+
+
+class Explainer(Protocol):
+    """One method bound to one model. Threads may share it; what it explained before changes nothing."""
+
+    @property
+    def method(self) -> str: ...
+
+    def explain(self, row: Row, *, label: str, seed: int) -> Explanation:
+        """Why the model leans to `label` for one row; the same for the same seed (0 to 2^32 - 1).
+
+        What goes wrong with the item or the model is told in `problem`. Raises UnknownLabel.
+        """
+        ...
+
+
+def seed_for(item: str) -> int:
+    """The seed of an item, from its id: 0 to 2^31 - 1, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(item.encode()).digest()[:4], "big") >> 1

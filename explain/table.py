@@ -1,0 +1,85 @@
+"""One row beside its background, in numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.predictors import Encoded, Floats, TableModel
+from contract.records import Row
+from explain.errors import ItemUnreadable, NotExplainable
+from explain.target import Target, named
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A row (d,) and its background (n, d), texts coded in one list for both. NaN is a missing value."""
+
+    row: Floats
+    background: Floats
+    texts: dict[int, tuple[str, ...]]
+
+    def target(self, model: TableModel, label: str) -> Target:
+        """The label's probability as a function of an (n, d) matrix."""
+        return Target(lambda matrix: model.table_probabilities(Encoded(matrix, self.texts)), model.labels, label)
+
+
+def encoded_background(model: TableModel, rows: Sequence[Row]) -> Encoded:
+    """The background in numbers. Raises NotExplainable where there is none or the model cannot encode it."""
+    if not rows:
+        raise NotExplainable("A table model needs background rows to compare an item with.")
+    try:
+        return model.encode(rows)
+    except Exception as error:
+        raise NotExplainable(f"The model cannot encode its background: {named(error)}") from error
+
+
+def beside(model: TableModel, row: Row, background: Encoded) -> Beside:
+    """One row in numbers, its text codes moved behind those of the background. Raises ItemUnreadable."""
+    try:
+        encoded = model.encode([row])
+        values = np.array(encoded.matrix[0], dtype=np.float64)
+    except Exception as error:
+        raise ItemUnreadable(f"The model cannot read this item: {named(error)}") from error
+    texts = dict(background.texts)
+    for column, own in encoded.texts.items():
+        if not np.isnan(values[column]):
+            texts[column], values[column] = _coded(own[int(values[column])], texts.get(column, ()))
+    return Beside(values, background.matrix, texts)
+
+
+def _coded(text: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
+    return (known, known.index(text)) if text in known else ((*known, text), len(known))
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A row and its background as whole numbers: cell (i, j) stands for `values[code, j]`.
+
+    SHAP takes cells that differ by less than 1e-5 of their size for equal (two times in seconds that are hours apart), and
+    NaN for different from itself; codes are compared exactly and know missing values.
+    """
+
+    row: Floats
+    background: Floats
+    values: Floats
+
+    def decoded(self, codes: Floats) -> Floats:
+        """(n, d) codes to (n, d) values."""
+        return np.asarray(self.values[codes.astype(np.intp), np.arange(codes.shape[1])])
+
+
+def coded(pair: Beside) -> Codes:
+    """Each column's distinct values numbered from 0, NaN the last."""
+    cells = np.vstack([pair.background, pair.row])
+    codes, values = np.empty_like(cells), np.full(cells.shape, np.nan)
+    for column in range(cells.shape[1]):
+        distinct, codes[:, column] = _distinct(cells[:, column])
+        values[: len(distinct), column] = distinct
+    return Codes(codes[-1], codes[:-1], values)
+
+
+def _distinct(column: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    distinct, places = np.unique(column, return_inverse=True)
+    return distinct, places

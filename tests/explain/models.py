@@ -1,0 +1,137 @@
+"""Small models that offer the views which are explained, and the real data they learn from."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from contract.predictors import Column, Encoded, Floats
+from contract.records import Row
+
+
+@dataclass
+class Table:
+    """A table model around any function of the encoded rows."""
+
+    columns: tuple[Column, ...]
+    function: Callable[[Encoded], Floats]
+    labels: tuple[str, ...] = ("no", "yes")
+
+    def encode(self, rows: Sequence[Row]) -> Encoded:
+        texts = {
+            place: tuple(str(row[column.name]) for row in rows if row.get(column.name) is not None)
+            for place, column in enumerate(self.columns)
+            if column.kind == "text"
+        }
+        used = dict.fromkeys(texts, 0)
+        matrix = np.full((len(rows), len(self.columns)), np.nan)
+        for i, row in enumerate(rows):
+            for j, column in enumerate(self.columns):
+                value = row.get(column.name)
+                if value is None:
+                    continue
+                if column.kind == "text":
+                    matrix[i, j] = used[j]
+                    used[j] += 1
+                elif column.kind == "category":
+                    matrix[i, j] = column.categories.index(value) if value in column.categories else len(column.categories)
+                else:
+                    matrix[i, j] = float(value)
+        return Encoded(matrix, texts)
+
+    def table_probabilities(self, encoded: Encoded) -> Floats:
+        return self.function(encoded)
+
+
+@dataclass
+class Text:
+    function: Callable[[Sequence[str]], Floats]
+    labels: tuple[str, ...] = ("no", "yes")
+    feature: str = "text"
+
+    def text_probabilities(self, texts: Sequence[str]) -> Floats:
+        return self.function(texts)
+
+
+@dataclass
+class Picture:
+    function: Callable[[Floats], Floats]
+    labels: tuple[str, ...] = ("no", "yes")
+    feature: str = "image"
+
+    def decode(self, data: bytes) -> Floats:
+        pixels = np.asarray(Image.open(io.BytesIO(data)), dtype=np.float64) / 255
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+
+    def image_probabilities(self, images: Floats) -> Floats:
+        return self.function(images)
+
+
+def png(pixels: Floats) -> bytes:
+    """(height, width) or (height, width, 3) in 0..1 to bytes."""
+    file = io.BytesIO()
+    Image.fromarray(np.round(pixels * 255).astype(np.uint8)).save(file, format="PNG")
+    return file.getvalue()
+
+
+def sigmoid(score: Floats) -> Floats:
+    """(n,) scores to (n, 2) probabilities of no and yes."""
+    p = 1 / (1 + np.exp(-np.asarray(score, dtype=np.float64)))
+    return np.column_stack([1 - p, p])
+
+
+def numbers(names: Sequence[str]) -> tuple[Column, ...]:
+    return tuple(Column(name, "number") for name in names)
+
+
+def rows_of(names: Sequence[str], matrix: NDArray[Any]) -> list[Row]:
+    return [dict(zip(names, map(float, row), strict=True)) for row in matrix]
+
+
+def linear(weights: Sequence[float], names: Sequence[str] | None = None) -> Table:
+    w = np.asarray(weights)
+    names = names or [f"x{place}" for place in range(len(w))]
+    return Table(numbers(names), lambda encoded: sigmoid(np.nan_to_num(encoded.matrix) @ w))
+
+
+@cache
+def cancer() -> tuple[Table, list[Row]]:
+    """A network on breast_cancer: 30 numbers, two labels."""
+    data = load_breast_cancer()
+    fitted = make_pipeline(StandardScaler(), MLPClassifier((64, 64), max_iter=60, early_stopping=True, random_state=0))
+    fitted.fit(data.data[100:], data.target[100:])
+    names = [str(name) for name in data.feature_names]
+    model = Table(numbers(names), lambda encoded: fitted.predict_proba(encoded.matrix), ("malignant", "benign"))
+    return model, rows_of(names, data.data)
+
+
+@cache
+def digits() -> tuple[Picture, list[Row], list[str]]:
+    """A network on the 8x8 digits, the rows and their labels."""
+    data = load_digits()
+    fitted = MLPClassifier((64,), max_iter=60, early_stopping=True, random_state=0).fit(data.data[500:] / 16, data.target[500:])
+    model = Picture(lambda images: fitted.predict_proba(images.reshape(len(images), -1)), tuple(map(str, range(10))))
+    return model, [{"image": png(image / 16)} for image in data.images[:500]], list(map(str, data.target[:500]))
+
+
+GOOD = ("a wonderful film with a brilliant cast", "brilliant and moving from start to end", "we loved this wonderful story")
+BAD = ("a dreadful film with a boring cast", "boring and slow from start to end", "we hated this dreadful story")
+
+
+@cache
+def reviews() -> Text:
+    """Words and a logistic regression, on six short reviews."""
+    fitted = make_pipeline(TfidfVectorizer(), LogisticRegression(C=50))
+    fitted.fit([*GOOD, *BAD], [1] * 3 + [0] * 3)
+    return Text(lambda texts: fitted.predict_proba(list(texts)), ("bad", "good"))
