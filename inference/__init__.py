@@ -1,0 +1,1 @@
+"""Models behind one Predictor: training, loading, batching, devices and calibration. Knows no database and no screen."""

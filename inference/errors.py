@@ -1,0 +1,25 @@
+"""What can go wrong with a model; each message is a sentence for the person who can mend it."""
+
+
+class InferenceError(Exception):
+    """The root of this family."""
+
+
+class TrainingError(InferenceError):
+    """Nothing can be trained from these rows and labels."""
+
+
+class ModelLoadError(InferenceError):
+    """A model folder or archive that cannot be loaded, or must not be."""
+
+
+class UntrustedType(ModelLoadError):
+    """A model file asks for types outside the reviewed list; `types` names them."""
+
+    def __init__(self, types: tuple[str, ...]) -> None:
+        self.types = types
+        super().__init__(f"model.skops asks for {', '.join(types)}, which is outside the reviewed list; train the model again")
+
+
+class DeviceError(InferenceError):
+    """The device that was asked for is not there."""
