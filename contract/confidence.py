@@ -16,7 +16,7 @@ def confidence(probabilities: ArrayLike, score: Score) -> NDArray[np.float64]:
         return np.asarray(p.max(axis=-1))
     if score == "margin":
         top = np.sort(p, axis=-1)
-        return np.asarray(top[..., -1] - top[..., -2])  # type: ignore[no-any-return]
+        return np.asarray(top[..., -1] - top[..., -2])
     terms = np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0)
     return np.asarray(np.clip(1.0 + terms.sum(axis=-1) / np.log(p.shape[-1]), 0.0, 1.0))
 

@@ -165,6 +165,10 @@ class Project(_Part):
         known = self.labels.get(label)
         return (known.title if known else None) or label
 
+    def reasons_for(self, verdict: str) -> tuple[str, ...]:
+        """What a person may give as the reason of a verdict; empty where none is asked."""
+        return next((reasons for verb, reasons in self.reasons.items() if verb == verdict), ())
+
     def label_keys(self) -> dict[str, str]:
         """The key by which each label answers: its own character, else its `key`, else its position (1 to 9)."""
         own = all(len(label) == 1 and label.lower() not in DESK_KEYS for label in self.labels)

@@ -1,0 +1,85 @@
+"""The log of who changed what or took data out, written in the transaction of the change itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session, aliased
+
+from db.tables import Activity, Person
+from review_queue import clock
+
+Via = Literal["desk", "api", "cli", "worker"]
+RANKS = {"viewer": 0, "reviewer": 1, "lead": 2, "owner": 3, "admin": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and through which door. `recorded_by` is the owner of a key that named another person."""
+
+    id: int
+    name: str
+    role: str
+    via: Via
+    recorded_by: int | None = None
+    known_answers: bool = False  # the known answers play this person; everything it does says so
+
+    def at_least(self, role: str) -> bool:
+        return RANKS[self.role] >= RANKS[role]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    at: datetime
+    actor: str | None
+    on_behalf_of: str | None
+    via: str
+    verb: str
+    subject: str
+    before: Any
+    after: Any
+
+
+def record(
+    session: Session,
+    actor: Actor | None,
+    verb: str,
+    subject: str,
+    *,
+    project_id: int | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Add one row. None as the actor is the worker itself."""
+    named_other = actor is not None and actor.recorded_by is not None
+    session.execute(
+        insert(Activity).values(
+            at=clock.now(),
+            actor_id=(actor.recorded_by if named_other else actor.id) if actor else None,
+            for_id=actor.id if actor and named_other else None,
+            via=actor.via if actor else "worker",
+            verb=verb,
+            subject=subject,
+            project_id=project_id,
+            before=before,
+            after=after,
+        )
+    )
+
+
+def recent(session: Session, project_id: int, *, subject: str | None = None, limit: int = 200) -> Sequence[Act]:
+    """The latest acts of a project, newest first; of one subject where it is named."""
+    actor, other = aliased(Person), aliased(Person)
+    query = (
+        select(Activity, actor.name, other.name)
+        .outerjoin(actor, actor.id == Activity.actor_id)
+        .outerjoin(other, other.id == Activity.for_id)
+        .where(Activity.project_id == project_id)
+        .order_by(Activity.id.desc())
+        .limit(limit)
+    )
+    if subject is not None:
+        query = query.where(Activity.subject == subject)
+    return [Act(a.at, name, named, a.via, a.verb, a.subject, a.before, a.after) for a, name, named in session.execute(query)]

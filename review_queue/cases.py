@@ -1,0 +1,120 @@
+"""One case as a person may see it. The one place that decides what a blind task shows: nothing, before the first answer."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from contract.canonical import digest
+from db.tables import Decision, Item, ItemKey, Model, Routing, Task
+from db.tables import Prediction as PredictionRow
+from review_queue import claims, decisions, explanations
+from review_queue.activity import Actor
+from review_queue.claims import Held
+from review_queue.explanations import Reason
+from review_queue.projects import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What the model said, for cases where that may be shown. `label` is None where it gave no answer."""
+
+    label: str | None
+    confidence: float | None
+    probabilities: dict[str, float]
+    model_version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A held task with everything that may be shown of it now, and nothing else."""
+
+    task_id: int
+    token: str
+    expires_at: datetime
+    external_id: str
+    input: dict[str, Any]
+    show: dict[str, Any]
+    blind: bool
+    first_label: str | None
+    first_given: bool
+    answers: tuple[str | None, ...]
+    prediction: Predicted | None
+    explanations: tuple[Reason, ...]
+
+
+def take(session: Session, setting: Setting, actor: Actor, session_name: str, count: int) -> list[Case]:
+    """Claim up to `count` cases for a session, and show them."""
+    held = claims.claim(session, setting.id, actor, session_name, count, setting.policy.review.lease)
+    return [_case(session, each) for each in held]
+
+
+def held(session: Session, setting: Setting, actor: Actor, session_name: str) -> list[Case]:
+    """What a session holds, without claiming more."""
+    return [_case(session, each) for each in claims.held(session, setting.id, actor, session_name)]
+
+
+def waiting(session: Session, project_id: int) -> int:
+    """Tasks that wait for somebody."""
+    query = select(func.count()).select_from(Task).where(Task.project_id == project_id, Task.state == "pending")
+    return session.scalar(query) or 0
+
+
+def _case(session: Session, held: Held) -> Case:
+    task = session.get_one(Task, held.task_id)
+    item = session.get_one(Item, task.item_id)
+    first = decisions.first_of_claim(session, held.token) if task.blind else None
+    open_ = not task.blind or first is not None
+    return Case(
+        task_id=task.id,
+        token=held.token,
+        expires_at=held.expires_at,
+        external_id=session.get_one(ItemKey, task.item_id).external_id,
+        input=json.loads(item.input or "{}"),
+        show=json.loads(item.show or "{}"),
+        blind=task.blind,
+        first_label=first.label if first else None,
+        first_given=first is not None,
+        answers=_disputed(session, task),
+        prediction=predicted(session, task) if open_ else None,
+        explanations=tuple(_reasons(session, task)) if open_ else (),
+    )
+
+
+def predicted(session: Session, task: Task) -> Predicted:
+    """The prediction that routed a task."""
+    routed = session.get_one(Routing, (task.item_id, task.routing_n))
+    model = session.get_one(Model, routed.model_id)
+    row = session.get(PredictionRow, (task.item_id, routed.model_id))
+    chances = dict(zip(model.labels, row.probabilities, strict=True)) if row else {}
+    return Predicted(routed.label, routed.confidence, chances, str(model.version), routed.reason)
+
+
+def _reasons(session: Session, task: Task) -> list[Reason]:
+    routed = session.get_one(Routing, (task.item_id, task.routing_n))
+    return explanations.of_prediction(session, task.item_id, routed.model_id)
+
+
+def _disputed(session: Session, task: Task) -> tuple[str | None, ...]:
+    """The answers that an adjudication has to settle, without names, in an order that says nothing; None is a rejection.
+
+    A dispute between one person and the model shows both answers alike.
+    """
+    if task.kind != "adjudication":
+        return ()
+    others = select(Task.id).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n, Task.id != task.id)
+    said = set(session.scalars(select(Decision.label).where(Decision.task_id.in_(others), Decision.stage == "first")))
+    said |= set(
+        session.scalars(
+            select(Decision.label).where(
+                Decision.task_id.in_(others), Decision.stage == "final", Decision.verdict.in_(("accept", "correct", "reject"))
+            )
+        )
+    )
+    if len(said) < 2:
+        said.add(session.get_one(Routing, (task.item_id, task.routing_n)).label)
+    return tuple(sorted(said, key=lambda label: digest(f"{task.id} {label}")))

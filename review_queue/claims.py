@@ -1,0 +1,243 @@
+"""Leases: one person's hold on one task. The database allows one held claim per task and one per person and item."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, exists, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from db.tables import Claim, Decision, ItemKey, Person, Task
+from review_queue import activity, clock, outcomes
+from review_queue.activity import Actor
+from review_queue.errors import AlreadyDecided, ClaimExpired, Forbidden, NotFound
+
+MOST = 10
+"""Cases that one session may hold at once."""
+TAKEN = ("held", "answered", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A claim that stands."""
+
+    task_id: int
+    item_id: int
+    token: str
+    expires_at: datetime
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds what, for leads."""
+
+    task_id: int
+    external_id: str
+    person: str
+    since: datetime
+    expires_at: datetime
+
+
+def claim(session: Session, project_id: int, actor: Actor, session_name: str, count: int, lease: timedelta) -> list[Held]:
+    """What this person holds in this session, topped up to `count` (at most 10); every lease is renewed."""
+    expire(session)
+    now = clock.now()
+    query = (
+        select(Claim.token)
+        .join(Task, Task.id == Claim.task_id)
+        .where(Claim.person_id == actor.id, Claim.session == session_name, Claim.state == "held", Task.project_id == project_id)
+    )
+    mine = session.scalars(query).all()
+    session.execute(update(Claim).where(Claim.token.in_(mine)).values(expires_at=now + lease))
+    missing = min(count, MOST) - len(mine)
+    while missing > 0 and _take(session, project_id, actor, session_name, now + lease):
+        missing -= 1
+    return held(session, project_id, actor, session_name)
+
+
+def held(session: Session, project_id: int, actor: Actor, session_name: str) -> list[Held]:
+    """The standing claims of a session, in the order they were taken."""
+    query = (
+        select(Claim)
+        .join(Task, Task.id == Claim.task_id)
+        .where(Claim.person_id == actor.id, Claim.session == session_name, Claim.state == "held", Task.project_id == project_id)
+        .order_by(Claim.id)
+        .execution_options(populate_existing=True)
+    )
+    return [Held(c.task_id, c.item_id, c.token, c.expires_at, c.taken_at) for c in session.scalars(query)]
+
+
+def heartbeat(session: Session, actor: Actor, tokens: Sequence[str], lease: timedelta) -> list[str]:
+    """Renew the leases; the tokens that are lost."""
+    renewed = session.scalars(
+        update(Claim)
+        .where(Claim.token.in_(tokens), Claim.person_id == actor.id, Claim.state == "held")
+        .values(expires_at=clock.now() + lease)
+        .returning(Claim.token)
+    ).all()
+    return [token for token in tokens if token not in set(renewed)]
+
+
+def release(session: Session, actor: Actor, tokens: Sequence[str]) -> int:
+    """Give tasks back untouched; how many. A blind task that was answered already is finished with that answer."""
+    now = clock.now()
+    ended = session.execute(
+        update(Claim)
+        .where(Claim.token.in_(tokens), Claim.person_id == actor.id, Claim.state == "held")
+        .values(state="released", closed_at=now)
+        .returning(Claim.id, Claim.task_id)
+    ).all()
+    return _reopen(session, [(row.id, row.task_id) for row in ended])
+
+
+def release_of(session: Session, task_id: int, *, by: Actor) -> None:
+    """A lead takes a task from whoever holds it. Raises Forbidden, NotFound."""
+    if not by.at_least("lead"):
+        raise Forbidden("releasing what somebody else holds is for leads")
+    row = session.execute(
+        update(Claim)
+        .where(Claim.task_id == task_id, Claim.state == "held")
+        .values(state="released", closed_at=clock.now())
+        .returning(Claim.id, Claim.task_id, Claim.person_id)
+    ).first()
+    if row is None:
+        raise NotFound(f"nobody holds task {task_id}")
+    project_id = session.scalar(select(Task.project_id).where(Task.id == task_id))
+    activity.record(session, by, "task.release", f"task:{task_id}", project_id=project_id, before={"person": row.person_id})
+    _reopen(session, [(row.id, row.task_id)])
+
+
+def expire(session: Session, limit: int = 500) -> int:
+    """Hand the tasks of run-out leases back to all; how many."""
+    now = clock.now()
+    over = (
+        select(Claim.id)
+        .where(Claim.state == "held", Claim.expires_at < now)
+        .order_by(Claim.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ended = session.execute(
+        update(Claim).where(Claim.id.in_(over)).values(state="expired", closed_at=now).returning(Claim.id, Claim.task_id),
+        execution_options={"synchronize_session": False},
+    ).all()
+    return _reopen(session, [(row.id, row.task_id) for row in ended])
+
+
+def require(session: Session, actor: Actor, task_id: int, token: str) -> tuple[Claim, Task]:
+    """The claim and task behind a token, locked, for a decision of this person.
+
+    A lease that ran out is taken up again while nobody else has the task. Raises ClaimExpired, AlreadyDecided.
+    """
+    claim_query = select(Claim).where(Claim.token == token, Claim.task_id == task_id, Claim.person_id == actor.id)
+    row = session.scalar(claim_query.with_for_update().execution_options(populate_existing=True))
+    if row is None:
+        raise ClaimExpired("this token does not hold the task; claim it again")
+    outcomes.lock(session, row.item_id)
+    task = session.get_one(Task, task_id, populate_existing=True)
+    if row.state in ("answered", "skipped"):
+        raise AlreadyDecided("this was decided already, under another key")
+    if row.state != "held":
+        if task.state != "pending":
+            raise ClaimExpired("the lease ran out and somebody else has the case by now; what you typed was not stored")
+        row.state, row.closed_at, task.state = "held", None, "in_progress"
+        session.flush()
+    return row, task
+
+
+def close(session: Session, claim_row: Claim, state: str) -> None:
+    """End a claim as answered, skipped or released."""
+    claim_row.state, claim_row.closed_at = state, clock.now()
+    session.flush()
+
+
+def holders(session: Session, project_id: int, limit: int = 200) -> list[Holder]:
+    """Who holds what, longest first."""
+    query = (
+        select(Claim, ItemKey.external_id, Person.name)
+        .join(Task, Task.id == Claim.task_id)
+        .join(ItemKey, ItemKey.item_id == Claim.item_id)
+        .join(Person, Person.id == Claim.person_id)
+        .where(Task.project_id == project_id, Task.state == "in_progress", Claim.state == "held")
+        .order_by(Claim.taken_at)
+        .limit(limit)
+    )
+    return [Holder(c.task_id, external, name, c.taken_at, c.expires_at) for c, external, name in session.execute(query)]
+
+
+def may_take(project_id: int, actor: Actor) -> tuple[ColumnElement[bool], ...]:
+    """The conditions under which a pending task is this person's to take."""
+    mine = exists().where(Claim.item_id == Task.item_id, Claim.person_id == actor.id, Claim.state.in_(TAKEN))
+    return (
+        Task.project_id == project_id,
+        Task.state == "pending",
+        or_(Task.assignee_id.is_(None), Task.assignee_id == actor.id),
+        ~mine,
+    )
+
+
+def beyond_reach(session: Session, project_id: int, actor: Actor) -> int:
+    """Pending tasks that this person may not take: answered or skipped by them before, or for leads alone."""
+    reach = select(func.count()).select_from(Task).where(*may_take(project_id, actor), Task.audience.in_(audiences(actor)))
+    pending = select(func.count()).select_from(Task).where(Task.project_id == project_id, Task.state == "pending")
+    return (session.scalar(pending) or 0) - (session.scalar(reach) or 0)
+
+
+def audiences(actor: Actor) -> tuple[str, ...]:
+    """Whose tasks this person takes, in the order they are looked for."""
+    return ("leads", "reviewers") if actor.at_least("lead") else ("reviewers",)
+
+
+def _take(session: Session, project_id: int, actor: Actor, session_name: str, expires_at: datetime) -> bool:
+    for audience in audiences(actor):
+        pick = (
+            select(Task.id)
+            .where(*may_take(project_id, actor), Task.audience == audience)
+            .order_by(Task.rank, Task.id)
+            .limit(1)
+            .with_for_update(skip_locked=True, of=Task)
+        )
+        try:
+            with session.begin_nested():
+                if _mark(session, pick.scalar_subquery(), actor, session_name, expires_at):
+                    return True
+        except IntegrityError:  # the same person won another task of this item at the same moment
+            return _take(session, project_id, actor, session_name, expires_at)
+    return False
+
+
+def _mark(session: Session, pick: object, actor: Actor, session_name: str, expires_at: datetime) -> bool:
+    taken = session.execute(
+        update(Task).where(Task.id == pick).values(state="in_progress").returning(Task.id, Task.item_id),
+        execution_options={"synchronize_session": False},
+    ).first()
+    if taken is None:
+        return False
+    session.execute(
+        insert(Claim).values(
+            task_id=taken.id,
+            item_id=taken.item_id,
+            person_id=actor.id,
+            session=session_name,
+            token=secrets.token_urlsafe(18),
+            state="held",
+            taken_at=clock.now(),
+            expires_at=expires_at,
+        )
+    )
+    return True
+
+
+def _reopen(session: Session, ended: Sequence[tuple[int, int]]) -> int:
+    """Put tasks back for all, but finish those whose blind first answer is stored: that answer stands."""
+    claims = [claim_id for claim_id, _ in ended]
+    answered = session.scalars(select(Decision).where(Decision.claim_id.in_(claims), Decision.stage == "first")).all()
+    finished = {first.task_id for first in answered}
+    for first in answered:
+        outcomes.finish_with_first(session, first)
+    back = [task_id for _, task_id in ended if task_id not in finished]
+    session.execute(update(Task).where(Task.id.in_(back), Task.state == "in_progress").values(state="pending"))
+    return len(ended)

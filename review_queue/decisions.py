@@ -1,0 +1,267 @@
+"""What a person said: append-only, bound to task and token, idempotent by a key that the client makes."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from contract.canonical import content_hash
+from contract.files import nearest
+from db.tables import Claim, Decision, Routing, Task
+from review_queue import activity, claims, clock, outcomes
+from review_queue.activity import Actor
+from review_queue.errors import AlreadyDecided, AnswerFirst, Forbidden, Invalid, KeyReused, NotFound
+from review_queue.projects import Setting, by_id
+
+Verdict = Literal["accept", "correct", "reject", "skip", "escalate"]
+VERDICTS = ("accept", "correct", "reject", "skip", "escalate")
+MAX_COMMENT = 10_000
+MAX_KEY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the client sends. `key` is new for each act, and the same for each retry of it."""
+
+    key: str
+    verdict: Verdict
+    label: str | None = None
+    reason: str | None = None
+    comment: str | None = None
+    seconds: float | None = None
+    reasons_shown: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A decision as stored; `repeated` where the key had come before."""
+
+    id: int
+    task_id: int
+    verdict: str
+    label: str | None
+    reason: str | None
+    stage: str
+    decided_at: datetime
+    repeated: bool = False
+
+
+def answer(
+    session: Session, actor: Actor, task_id: int, token: str, key: str, label: str | None, seconds: float | None = None
+) -> Stored:
+    """The first answer of a blind task: a label, or None to reject. Stored once; it is what counts as evidence."""
+    said = Said(key, "reject" if label is None else "correct", label, seconds=seconds)
+    if known := _known(session, said, task_id, "first"):
+        return known
+    held, task = claims.require(session, actor, task_id, token)
+    if not task.blind:
+        raise Invalid("this task is not blind; decide it")
+    if _first(session, held.id) is not None:
+        raise AlreadyDecided("the first answer is stored already and cannot be changed; decide now")
+    _check_label(by_id(session, task.project_id), label)
+    predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
+    verdict: Verdict = "reject" if label is None else "accept" if label == predicted else "correct"
+    stored = _store(session, actor, held, task, Said(key, verdict, label, seconds=seconds), said, "first")
+    outcomes.first_answer(session, task, label)
+    return stored
+
+
+def decide(session: Session, actor: Actor, task_id: int, token: str, said: Said) -> Stored:
+    """A verdict on a held task: decision, task, outcome, event and activity together, or none of them.
+
+    Raises Invalid, AnswerFirst, ClaimExpired, AlreadyDecided, KeyReused.
+    """
+    if known := _known(session, said, task_id, "final"):
+        return known
+    held, task = claims.require(session, actor, task_id, token)
+    final = _checked(session, by_id(session, task.project_id), held, task, said)
+    stored = _store(session, actor, held, task, final, said, "final")
+    if said.verdict == "skip":
+        _hand_on(session, held, task, "skipped")
+    elif said.verdict == "escalate":
+        task.audience = "leads"
+        _hand_on(session, held, task, "released")
+    else:
+        claims.close(session, held, "answered")
+        task.state, task.closed_at = "completed", clock.now()
+        session.flush()
+        outcomes.settle(session, task)
+    return stored
+
+
+def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str | None = None) -> int:
+    """Take back one's own last answer or skip of a task and hold the task again; its id.
+
+    What has not left the house yet is withdrawn; what has stands until the new decision revises it. A blind first
+    answer stays as it is. Raises NotFound, Forbidden, Invalid.
+    """
+    row = session.get(Decision, decision_id)
+    if row is None:
+        raise NotFound(f"there is no decision {decision_id}")
+    if row.person_id != actor.id:
+        raise Forbidden("only your own decisions can be taken back; a lead can correct others' in Find")
+    outcomes.lock(session, row.item_id)
+    task = session.get_one(Task, row.task_id, populate_existing=True)
+    claim = session.get_one(Claim, row.claim_id, with_for_update=True)
+    if row.stage != "final" or _superseded(session, row) or not _can_reopen(task, claim, row):
+        raise Invalid("this can no longer be taken back: it was taken back before, or somebody else has the case")
+    outcomes.retract(session, row)
+    setting = by_id(session, task.project_id)
+    claim.state, claim.closed_at, claim.expires_at = "held", None, clock.now() + setting.policy.review.lease
+    claim.session = session_name or claim.session
+    task.state, task.closed_at = "in_progress", None
+    if row.verdict == "skip":
+        task.skips -= 1
+    session.flush()
+    activity.record(session, actor, "decision.undo", f"item:{task.item_id}", project_id=task.project_id, before=_seen(row))
+    return task.id
+
+
+def last_of(session: Session, actor: Actor, project_id: int) -> Stored | None:
+    """The person's latest final decision in a project that still stands: what `u` takes back."""
+    query = select(Decision).where(Decision.person_id == actor.id, Decision.project_id == project_id, Decision.stage == "final")
+    for row in session.scalars(query.order_by(Decision.id.desc()).limit(5)):
+        task, claim = session.get_one(Task, row.task_id), session.get_one(Claim, row.claim_id)
+        if not _superseded(session, row) and _can_reopen(task, claim, row):
+            return _stored(row)
+    return None
+
+
+def of_item(session: Session, item_id: int) -> Sequence[Decision]:
+    """All decisions on an item, oldest first (rows: for this package and retrain)."""
+    return session.scalars(select(Decision).where(Decision.item_id == item_id).order_by(Decision.id)).all()
+
+
+def first_of_claim(session: Session, token: str) -> Stored | None:
+    """The blind first answer given under a token, if any."""
+    query = select(Decision).join(Claim, Claim.id == Decision.claim_id)
+    row = session.scalar(query.where(Claim.token == token, Decision.stage == "first"))
+    return _stored(row) if row else None
+
+
+def _checked(session: Session, setting: Setting, held: Claim, task: Task, said: Said) -> Said:
+    """The decision with its label filled in. Raises Invalid or AnswerFirst."""
+    _check_form(setting, said)
+    first = _first(session, held.id)
+    if said.verdict in ("skip", "escalate"):
+        if first is not None:
+            raise Invalid("the first answer is stored; keep it or change it")
+        return said
+    if task.blind and first is None:
+        raise AnswerFirst("this task is answered blind first: post the label to …/answer, then decide")
+    predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
+    if said.verdict == "accept":
+        if predicted is None:
+            raise Invalid("there is no prediction to accept; give the label with the verdict correct")
+        return Said(**{**asdict(said), "label": predicted})
+    if said.verdict == "reject":
+        return Said(**{**asdict(said), "label": None})
+    _check_label(setting, said.label)
+    if said.label is None:
+        raise Invalid("the verdict correct needs a label")
+    if said.label == predicted:
+        raise Invalid(f"{said.label!r} is what the model predicted; accept it")
+    return said
+
+
+def _check_form(setting: Setting, said: Said) -> None:
+    if said.verdict not in VERDICTS:
+        raise Invalid(f"{said.verdict!r} is no verdict{nearest(said.verdict, VERDICTS)}")
+    if not 0 < len(said.key) <= MAX_KEY:
+        raise Invalid(f"the key must have 1 to {MAX_KEY} characters; a UUID serves")
+    if said.comment is not None and (len(said.comment) > MAX_COMMENT or "\x00" in said.comment):
+        raise Invalid(f"the comment has {len(said.comment):,} characters or a NUL in it; at most {MAX_COMMENT:,} are taken")
+    if said.seconds is not None and not 0 <= said.seconds < 1e7:
+        raise Invalid(f"seconds {said.seconds} is no time spent on a case")
+    reasons = setting.project.reasons_for(said.verdict)
+    if said.reason is not None and said.reason not in reasons:
+        raise Invalid(f"{said.reason!r} is no reason to {said.verdict} in this project{nearest(said.reason, reasons)}")
+    if said.verdict == "reject" and said.reason is None and reasons:
+        raise Invalid(f"a rejection needs a reason: {', '.join(reasons)}")
+
+
+def _check_label(setting: Setting, label: str | None) -> None:
+    if label is not None and label not in setting.project.labels:
+        raise Invalid(f"the project has no label {label!r}{nearest(label, setting.project.labels)}")
+
+
+def _known(session: Session, said: Said, task_id: int, stage: str) -> Stored | None:
+    row = session.scalar(select(Decision).where(Decision.key == said.key))
+    if row is None:
+        return None
+    if row.request_hash != _request_hash(said, task_id, stage):
+        raise KeyReused("this key came with other content before; make a new key for a new decision")
+    return _stored(row, repeated=True)
+
+
+def _request_hash(said: Said, task_id: int, stage: str) -> str:
+    parts = {**asdict(said), "task": str(task_id), "stage": stage, "reasons_shown": list(said.reasons_shown or ())}
+    return content_hash(parts)
+
+
+def _store(session: Session, actor: Actor, held: Claim, task: Task, final: Said, request: Said, stage: str) -> Stored:
+    earlier = session.scalar(
+        select(func.max(Decision.id)).where(Decision.task_id == task.id, Decision.claim_id == held.id, Decision.stage == stage)
+    )
+    routed = session.get_one(Routing, (task.item_id, task.routing_n))
+    row = session.scalars(
+        insert(Decision).returning(Decision),
+        {
+            "key": request.key,
+            "request_hash": _request_hash(request, task.id, stage),
+            "project_id": task.project_id,
+            "task_id": task.id,
+            "item_id": task.item_id,
+            "claim_id": held.id,
+            "person_id": actor.id,
+            "recorded_by": actor.recorded_by,
+            "stage": stage,
+            "verdict": final.verdict,
+            "label": final.label,
+            "reason": final.reason,
+            "comment": final.comment,
+            "seconds": final.seconds,
+            "blind": task.blind,
+            "basis": "routed" if routed.route == "review" else "drawn",
+            "reasons_shown": list(final.reasons_shown) if final.reasons_shown is not None else None,
+            "supersedes_id": earlier,
+            "via": actor.via,
+            "decided_at": clock.now(),
+        },
+    ).one()
+    verb = f"decision.{stage if stage == 'first' else final.verdict}"
+    activity.record(session, actor, verb, f"item:{task.item_id}", project_id=task.project_id, after=_seen(row))
+    return _stored(row)
+
+
+def _hand_on(session: Session, held: Claim, task: Task, state: str) -> None:
+    """Another person's turn: the task waits again."""
+    claims.close(session, held, state)
+    task.state = "pending"
+    task.skips += state == "skipped"
+    session.flush()
+
+
+def _first(session: Session, claim_id: int) -> Decision | None:
+    return session.scalar(select(Decision).where(Decision.claim_id == claim_id, Decision.stage == "first"))
+
+
+def _superseded(session: Session, row: Decision) -> bool:
+    return session.scalar(select(Decision.id).where(Decision.supersedes_id == row.id)) is not None
+
+
+def _can_reopen(task: Task, claim: Claim, row: Decision) -> bool:
+    if row.verdict in outcomes.ANSWERS:
+        return task.state == "completed" and claim.state == "answered"
+    return row.verdict == "skip" and task.state == "pending" and claim.state == "skipped"
+
+
+def _seen(row: Decision) -> dict[str, object]:
+    return {"decision": str(row.id), "verdict": row.verdict, "label": row.label, "blind": row.blind}
+
+
+def _stored(row: Decision, *, repeated: bool = False) -> Stored:
+    return Stored(row.id, row.task_id, row.verdict, row.label, row.reason, row.stage, row.decided_at, repeated)

@@ -1,0 +1,83 @@
+"""Explanations as rows: written by a worker ahead of the people, read by the desk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import exists, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from contract.canonical import content_hash
+from contract.records import Explanation
+from db.tables import Explanation as ExplanationRow
+from db.tables import Prediction, Routing, Task, Work
+from review_queue import clock
+
+AHEAD = 200
+"""Waiting tasks whose reasons are kept ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A stored explanation: its id and hash are what a decision names as shown."""
+
+    id: int
+    hash: str
+    method: str
+    label: str
+    body: dict[str, Any]
+
+
+def order_ahead(session: Session, project_id: int, ahead: int = AHEAD) -> int:
+    """Add explain work for the held and the next waiting tasks that have no explanation yet; how many."""
+    missing = ~exists().where(ExplanationRow.item_id == Task.item_id, ExplanationRow.model_id == Routing.model_id)
+    ordered = ~exists().where(Work.item_id == Task.item_id, Work.kind == "explain")
+    scored = exists().where(Prediction.item_id == Task.item_id, Prediction.model_id == Routing.model_id)
+    routed = (Routing.item_id == Task.item_id) & (Routing.n == Task.routing_n)
+    waiting = select(Task.id).where(Task.project_id == project_id, Task.state == "pending").order_by(Task.rank, Task.id)
+    held = select(Task.id).where(Task.project_id == project_id, Task.state == "in_progress")
+    near = Task.id.in_(waiting.limit(ahead)) | Task.id.in_(held)
+    query = select(Task.item_id, Task.state, Task.rank).join(Routing, routed).where(near, missing, ordered, scored)
+    rows = session.execute(query.order_by(Task.state, Task.rank)).all()
+    now = clock.now()
+    work = {row.item_id: {"item_id": row.item_id, "kind": "explain", "project_id": project_id, "ready_at": now} for row in rows}
+    if work:
+        make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        session.execute(make(Work).on_conflict_do_nothing(), [{**row, "attempts": 0} for row in work.values()])
+    return len(work)
+
+
+def store(session: Session, item_id: int, model_id: int, explanations: Sequence[Explanation]) -> None:
+    """Keep explanations of one item and close its explain work. What is there already stays as it is."""
+    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    for explanation in explanations:
+        body = explanation.as_dict()
+        row = {
+            "item_id": item_id,
+            "model_id": model_id,
+            "method": explanation.method,
+            "label": explanation.label,
+            "params_hash": content_hash(dict(explanation.params)),
+            "hash": content_hash({k: v for k, v in body.items() if k != "seconds"}),
+            "body": body,
+            "seconds": explanation.seconds,
+            "made_at": clock.now(),
+        }
+        session.execute(make(ExplanationRow).values(row).on_conflict_do_nothing())
+    work = session.get(Work, (item_id, "explain"))
+    if work is not None:
+        session.delete(work)
+
+
+def of_prediction(session: Session, item_id: int, model_id: int) -> list[Reason]:
+    """The reasons of one prediction, in the order they were made."""
+    query = select(ExplanationRow).where(ExplanationRow.item_id == item_id, ExplanationRow.model_id == model_id)
+    rows = session.scalars(query.order_by(ExplanationRow.id))
+    return [Reason(r.id, r.hash, r.method, r.label, r.body) for r in rows]
+
+
+def predicted(session: Session, item_id: int, model_id: int) -> str | None:
+    """The label that a model predicted for an item: the one to explain."""
+    row = session.get(Prediction, (item_id, model_id))
+    return row.label if row else None

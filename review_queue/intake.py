@@ -1,0 +1,180 @@
+"""Items in: each checked by itself, taken once, and never lost after the commit."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from contract.canonical import canonical, digest
+from contract.inputs import InputError, check_external_id, check_groups, check_input, check_shown
+from contract.project import Project
+from db.tables import Blob, Item, ItemKey, Outcome, Routing, Work
+from review_queue import clock
+from review_queue.projects import Setting
+
+State = Literal["received", "waiting", "decided", "failed", "conflict", "invalid"]
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A checked item: canonical JSON texts and their hash."""
+
+    external_id: str
+    input: str
+    show: str | None
+    groups: str | None
+    subject_hash: str | None
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one item of a request. `problem` names the place and the mend where it was not taken."""
+
+    external_id: str
+    state: State
+    new: bool = False
+    route: str | None = None
+    label: str | None = None
+    confidence: float | None = None
+    problem: str | None = None
+
+
+def check(project: Project, raw: Mapping[str, Any]) -> Submission:
+    """One raw item as a Submission. Raises InputError naming the place and the mend."""
+    unknown = set(raw) - {"external_id", "input", "show", "groups", "subject"}
+    if unknown:
+        raise InputError(sorted(unknown)[0], "is no part of an item; send external_id, input, show, groups, subject")
+    external_id = check_external_id(raw.get("external_id"))
+    given = canonical(check_input(project, raw.get("input")))
+    shown = check_shown(project, raw.get("show"))
+    groups = check_groups(project, raw.get("groups"))
+    subject = raw.get("subject")
+    show_text = canonical(shown) if shown else None
+    group_text = canonical(groups) if groups else None
+    subject_hash = digest(f"{project.project}\n{subject}") if subject is not None else None
+    content = digest(canonical([given, show_text, group_text, subject_hash]))
+    return Submission(external_id, given, show_text, group_text, subject_hash, content)
+
+
+def accept(session: Session, setting: Setting, submissions: Sequence[Submission]) -> list[Receipt]:
+    """Take what is new; answer for the rest what stands. One receipt per submission, in order.
+
+    The same id with the same content is the same item; with other content it is a conflict for that item alone. An
+    image or file whose bytes were never sent is invalid.
+    """
+    lacking = _lacking_blobs(session, setting.project, submissions)
+    sound = {s.external_id: s for s in reversed(submissions) if s.external_id not in lacking}
+    added = _insert(session, setting, sorted(sound.values(), key=lambda s: s.external_id))
+    standing = _standing(session, setting.id, list(sound))
+    return [_receipt(s, lacking, added, standing) for s in submissions]
+
+
+def standing(session: Session, project_id: int, external_ids: Sequence[str]) -> dict[str, Receipt]:
+    """What became of items so far, by external id; unknown ids are absent."""
+    return {external_id: receipt for external_id, (receipt, _) in _standing(session, project_id, external_ids).items()}
+
+
+def _receipt(
+    submission: Submission, lacking: Mapping[str, str], added: set[str], held: Mapping[str, tuple[Receipt, str]]
+) -> Receipt:
+    if submission.external_id in lacking:
+        return Receipt(submission.external_id, "invalid", problem=lacking[submission.external_id])
+    receipt, content_hash = held[submission.external_id]
+    if content_hash != submission.content_hash:
+        problem = "this external_id came with other content before; send a new id, or the content it had"
+        return Receipt(submission.external_id, "conflict", problem=problem)
+    return Receipt(**{**_fields(receipt), "new": submission.external_id in added})
+
+
+def _fields(receipt: Receipt) -> dict[str, Any]:
+    return {name: getattr(receipt, name) for name in Receipt.__slots__}
+
+
+def _insert(session: Session, setting: Setting, submissions: Sequence[Submission]) -> set[str]:
+    """Insert keys, items and work of what is new; their external ids."""
+    if not submissions:
+        return set()
+    dialect = session.get_bind().dialect.name
+    keys = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(ItemKey)
+    statement = keys.on_conflict_do_nothing(index_elements=["project_id", "external_id"])
+    rows = [{"project_id": setting.id, "external_id": s.external_id, "content_hash": s.content_hash} for s in submissions]
+    ids = dict(session.execute(statement.returning(ItemKey.external_id, ItemKey.item_id), rows).tuples().all())
+    now = clock.now()
+    new = [s for s in submissions if s.external_id in ids]
+    items = [
+        {
+            "id": ids[s.external_id],
+            "project_id": setting.id,
+            "project_version_id": setting.project_version_id,
+            "input": s.input,
+            "show": s.show,
+            "groups": s.groups,
+            "subject_hash": s.subject_hash,
+            "received_at": now,
+        }
+        for s in new
+    ]
+    work = [{"item_id": row["id"], "kind": "score", "project_id": setting.id, "ready_at": now, "attempts": 0} for row in items]
+    if items:
+        session.execute(insert(Item), items)
+        session.execute(insert(Work), work)
+    return {s.external_id for s in new}
+
+
+def _standing(session: Session, project_id: int, external_ids: Sequence[str]) -> dict[str, tuple[Receipt, str]]:
+    query = (
+        select(ItemKey.external_id, ItemKey.content_hash, Routing, Outcome.revision)
+        .outerjoin(Routing, Routing.item_id == ItemKey.item_id)
+        .outerjoin(Outcome, Outcome.item_id == ItemKey.item_id)
+        .order_by(ItemKey.item_id, Routing.n, Outcome.revision)
+        .where(ItemKey.project_id == project_id)
+    )
+    found: dict[str, tuple[Receipt, str]] = {}
+    for chunk in _chunks(external_ids):
+        for external_id, content, routed, revision in session.execute(query.where(ItemKey.external_id.in_(chunk))):
+            found[external_id] = (_so_far(external_id, routed, revision), content)
+    return found
+
+
+def _so_far(external_id: str, routed: Routing | None, revision: int | None) -> Receipt:
+    if routed is None:
+        return Receipt(external_id, "received")
+    state: State = "failed" if routed.route == "failed" else "decided" if revision else "waiting"
+    problem = routed.reason if routed.route == "failed" else None
+    return Receipt(external_id, state, False, routed.route, routed.label, routed.confidence, problem)
+
+
+def _lacking_blobs(session: Session, project: Project, submissions: Sequence[Submission]) -> dict[str, str]:
+    kinds = [*(f.type for f in project.input.features.values()), *(f.type for f in project.input.show.values())]
+    if not {"image", "file"} & set(kinds):
+        return {}
+    wanted = {s.external_id: set(blobs_in(s.input)) | set(blobs_in(s.show)) for s in submissions}
+    every = sorted(set().union(*wanted.values())) if wanted else []
+    held = {sha for chunk in _chunks(every) for sha in session.scalars(select(Blob.sha256).where(Blob.sha256.in_(chunk)))}
+    return {
+        external_id: f"the bytes of sha256:{sorted(shas - held)[0]} were never sent; post them to …/blobs first"
+        for external_id, shas in wanted.items()
+        if shas - held
+    }
+
+
+def blobs_in(text: str | None) -> Iterator[str]:
+    """Every SHA-256 that a canonical JSON text names as a blob."""
+    if text is None:
+        return
+    marker = '{"blob":"sha256:'
+    at = text.find(marker)
+    while at >= 0:
+        begin = at + len(marker)
+        yield text[begin : begin + 64]
+        at = text.find(marker, begin)
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for begin in range(0, len(values), CHUNK):
+        yield values[begin : begin + CHUNK]

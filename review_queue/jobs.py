@@ -1,0 +1,107 @@
+"""Long work asked for on a page, over HTTP or by command; a worker runs it, the page shows its progress."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from db.tables import Job as JobRow
+from review_queue import activity, clock
+from review_queue.activity import Actor
+from review_queue.errors import Invalid, NotFound
+
+Kind = Literal["export", "train", "compare", "known-answers"]
+KINDS = ("export", "train", "compare", "known-answers")
+LEASE = timedelta(minutes=2)
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: int
+    project_id: int
+    kind: str
+    args: dict[str, Any]
+    state: str
+    progress: float
+    step: str | None
+    result: dict[str, Any] | None
+    error: str | None
+    asked_by: int | None
+    asked_at: datetime
+    ended_at: datetime | None
+
+
+def ask(session: Session, project_id: int, kind: str, args: dict[str, Any], *, by: Actor) -> Job:
+    """Write a job for a worker. Raises Invalid for an unknown kind."""
+    if kind not in KINDS:
+        raise Invalid(f"{kind!r} is no kind of job; known: {', '.join(KINDS)}")
+    now = clock.now()
+    row = {"project_id": project_id, "kind": kind, "args": args, "state": "waiting", "progress": 0.0, "attempts": 0}
+    job_id = session.scalars(
+        insert(JobRow).returning(JobRow.id), {**row, "ready_at": now, "asked_at": now, "asked_by": by.id}
+    ).one()
+    activity.record(session, by, f"job.{kind}", f"job:{job_id}", project_id=project_id, after=args)
+    return get(session, job_id)
+
+
+def get(session: Session, job_id: int) -> Job:
+    """Raises NotFound."""
+    row = session.get(JobRow, job_id, populate_existing=True)
+    if row is None:
+        raise NotFound(f"there is no job {job_id}")
+    return _job(row)
+
+
+def recent(session: Session, project_id: int, *, kinds: Sequence[str] = KINDS, limit: int = 20) -> list[Job]:
+    """The latest jobs of a project, newest first."""
+    query = select(JobRow).where(JobRow.project_id == project_id, JobRow.kind.in_(kinds)).order_by(JobRow.id.desc())
+    return [_job(row) for row in session.scalars(query.limit(limit))]
+
+
+def lease(session: Session, worker: str) -> Job | None:
+    """Take the next job; one whose worker died is taken again, and failed after three deaths."""
+    now = clock.now()
+    pick = select(JobRow).where(JobRow.state.in_(("waiting", "running")), JobRow.ready_at <= now)
+    row = session.scalar(pick.order_by(JobRow.ready_at, JobRow.id).limit(1).with_for_update(skip_locked=True))
+    if row is None:
+        return None
+    row.attempts += 1
+    row.worker, row.ready_at, row.state = worker, now + LEASE, "running"
+    if row.attempts > ATTEMPTS:
+        row.state, row.error, row.ended_at = "failed", f"its worker died {ATTEMPTS} times", now
+        return None
+    session.flush()
+    return _job(row)
+
+
+def progress(session: Session, job_id: int, worker: str, share: float, step: str) -> bool:
+    """Say how far a job is, and keep the lease. False where it was cancelled or given to another worker: stop."""
+    held = (JobRow.id == job_id, JobRow.worker == worker, JobRow.state == "running")
+    values = {"progress": share, "step": step, "ready_at": clock.now() + LEASE}
+    return session.execute(update(JobRow).where(*held).values(values).returning(JobRow.id)).first() is not None
+
+
+def finish(session: Session, job_id: int, worker: str, *, result: dict[str, Any] | None = None, error: str | None = None) -> None:
+    """End a job that this worker still holds."""
+    state = "failed" if error is not None else "done"
+    values: dict[str, Any] = {"state": state, "result": result, "error": error, "ended_at": clock.now()}
+    if error is None:
+        values["progress"] = 1.0
+    session.execute(update(JobRow).where(JobRow.id == job_id, JobRow.worker == worker, JobRow.state == "running").values(values))
+
+
+def cancel(session: Session, job_id: int, *, by: Actor) -> None:
+    """A waiting job will not run; a running one stops at its next step. Raises NotFound, Invalid."""
+    job = get(session, job_id)
+    if job.state not in ("waiting", "running"):
+        raise Invalid(f"job {job_id} is {job.state} already")
+    session.execute(update(JobRow).where(JobRow.id == job_id).values(state="cancelled", ended_at=clock.now()))
+    activity.record(session, by, "job.cancel", f"job:{job_id}", project_id=job.project_id)
+
+
+def _job(row: JobRow) -> Job:
+    return Job(**{name: getattr(row, name) for name in Job.__slots__})

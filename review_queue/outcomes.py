@@ -1,0 +1,180 @@
+"""From decisions to the answer that stands, and from blind first answers to the loss that counts as evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from db.tables import Claim, Decision, Draw, ItemKey, Outcome, Routing, Task
+from review_queue import clock, events
+from review_queue.projects import Setting, by_id
+
+ANSWERS = ("accept", "correct", "reject")
+"""The verdicts that answer a case; skip and escalate leave it open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A label, or None where the item was rejected."""
+
+    label: str | None
+    verdict: str
+    decision_id: int
+
+
+def settle(session: Session, task: Task) -> None:
+    """After an answer: write the outcome that follows, or ask for an adjudication. Call under a lock on the item's tasks."""
+    setting = by_id(session, task.project_id)
+    tasks = _tasks(session, task)
+    answers = _answers(session, tasks)
+    by_kind = {kind: [t for t in tasks if t.kind == kind] for kind in ("review", "audit", "second", "adjudication")}
+    said = {kind: [answers[t.id] for t in held if t.id in answers] for kind, held in by_kind.items()}
+    if said["adjudication"]:
+        _stand(session, setting, task, said["adjudication"][-1], "adjudicated")
+        return
+    if by_kind["review"] and len(said["review"]) == len(by_kind["review"]):
+        if len({a.label for a in said["review"]}) > 1:
+            adjudicate(session, task)
+            return
+        _stand(session, setting, task, said["review"][-1], "human")
+        if any(second.label != said["review"][-1].label for second in said["second"]):
+            adjudicate(session, task)
+    if said["audit"] and setting.policy.audit.corrects:
+        _stand(session, setting, task, said["audit"][-1], "human")
+
+
+def lock(session: Session, item_id: int) -> None:
+    """Hold all tasks of the item, so that whoever answers last sees every answer."""
+    session.execute(select(Task.id).where(Task.item_id == item_id).order_by(Task.id).with_for_update())
+
+
+def first_answer(session: Session, task: Task, label: str | None) -> None:
+    """A blind first answer is stored: resolve the draws that it resolves, once and for good."""
+    routed = session.get_one(Routing, (task.item_id, task.routing_n))
+    if task.kind == "second":
+        _resolve(session, task, "second", "blind", None)
+        return
+    if task.kind == "adjudication":
+        _resolve(session, task, "evidence", "adjudicated", int(label != routed.label))
+        return
+    if not _is_open(session, task):
+        return
+    if label is not None and label == routed.label:
+        _resolve(session, task, "evidence", "blind", 0)
+    else:
+        adjudicate(session, task)
+
+
+def adjudicate(session: Session, task: Task) -> None:
+    """Open the one adjudication of this routing, for a person who gave none of the answers."""
+    parts = {"item_id": task.item_id, "routing_n": task.routing_n, "kind": "adjudication", "seat": 1}
+    if session.scalar(select(Task.id).filter_by(**parts)) is None:
+        shared = {"project_id": task.project_id, "rank": task.rank, "weight": task.weight, "due_at": task.due_at}
+        fresh = {"blind": True, "state": "pending", "audience": "reviewers", "skips": 0, "made_at": clock.now()}
+        session.execute(insert(Task).values(**parts, **shared, **fresh))
+
+
+def resolve_overdue(session: Session, limit: int = 500) -> int:
+    """Draws that nobody resolved in time count as errors; how many."""
+    over = select(Draw).where(Draw.due_at < clock.now(), Draw.resolved_at.is_(None)).order_by(Draw.due_at).limit(limit)
+    rows = session.scalars(over.with_for_update(skip_locked=True)).all()
+    for row in rows:
+        row.resolved_at, row.resolved_as = clock.now(), "overdue"
+        row.loss = 1 if row.purpose == "evidence" else None
+    return len(rows)
+
+
+def finish_with_first(session: Session, first: Decision) -> None:
+    """The hold ended after a blind first answer: that answer becomes the final one."""
+    lock(session, first.item_id)
+    done = session.scalar(
+        update(Task)
+        .where(Task.id == first.task_id, Task.state == "in_progress")
+        .values(state="completed", closed_at=clock.now())
+        .returning(Task.id)
+    )
+    if done is None:
+        return
+    kept = ("project_id", "task_id", "item_id", "claim_id", "person_id", "recorded_by", "verdict", "label", "reason", "comment")
+    row = {name: getattr(first, name) for name in (*kept, "seconds", "blind", "basis", "via", "request_hash")}
+    session.execute(insert(Decision).values(**row, key=f"{first.key}/kept", stage="final", decided_at=clock.now()))
+    session.execute(update(Claim).where(Claim.id == first.claim_id).values(state="answered"))
+    settle(session, session.get_one(Task, first.task_id, populate_existing=True))
+
+
+def standing(session: Session, item_id: int) -> Outcome | None:
+    """The answer that stands for an item."""
+    return session.scalar(select(Outcome).where(Outcome.item_id == item_id).order_by(Outcome.revision.desc()).limit(1))
+
+
+def retract(session: Session, decision: Decision) -> bool:
+    """Withdraw the outcome of a decision if it has not left the house. False where it has: it stands until revised."""
+    query = select(Outcome).where(Outcome.item_id == decision.item_id, Outcome.decision_id == decision.id)
+    row = session.scalar(query)
+    if row is None or not events.withdraw(session, row.item_id, row.revision):
+        return False
+    session.delete(row)
+    session.flush()
+    return True
+
+
+def _stand(session: Session, setting: Setting, task: Task, answer: Answer, source: str) -> None:
+    before = standing(session, task.item_id)
+    if before is not None and before.label == answer.label:
+        return
+    revision = before.revision + 1 if before is not None else 1
+    now = clock.now()
+    row = {
+        "item_id": task.item_id,
+        "revision": revision,
+        "label": answer.label,
+        "source": source,
+        "verdict": answer.verdict,
+    }
+    kept = {"project_id": setting.id, "routing_n": task.routing_n, "decision_id": answer.decision_id, "decided_at": now}
+    session.execute(insert(Outcome).values(**row, **kept))
+    external_id = session.scalar(select(ItemKey.external_id).where(ItemKey.item_id == task.item_id))
+    body = {k: v for k, v in row.items() if k != "item_id"} | {"external_id": external_id, "confidence": None}
+    kind = "outcome" if revision == 1 else "revision"
+    leaves = now + setting.policy.review.undo_window
+    events.announce(session, setting.id, kind, body, item_id=task.item_id, ready_at=leaves)
+
+
+def _tasks(session: Session, task: Task) -> Sequence[Task]:
+    query = select(Task).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n).order_by(Task.id)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def _answers(session: Session, tasks: Sequence[Task]) -> dict[int, Answer]:
+    """The standing final answer of each completed task."""
+    done = [task.id for task in tasks if task.state == "completed"]
+    query = select(Decision).where(Decision.task_id.in_(done), Decision.stage == "final", Decision.verdict.in_(ANSWERS))
+    rows = session.scalars(query.order_by(Decision.id)).all()
+    return {row.task_id: Answer(row.label, row.verdict, row.id) for row in rows}
+
+
+def _is_open(session: Session, task: Task) -> bool:
+    row = session.get(Draw, (task.item_id, task.routing_n, "evidence"), populate_existing=True)
+    return row is not None and row.resolved_at is None
+
+
+def _resolve(session: Session, task: Task, purpose: str, how: str, loss: int | None) -> None:
+    session.execute(
+        update(Draw)
+        .where(
+            Draw.item_id == task.item_id,
+            Draw.n == task.routing_n,
+            Draw.purpose == purpose,
+            Draw.resolved_at.is_(None),
+        )
+        .values(resolved_at=clock.now(), resolved_as=how, loss=loss)
+    )
+
+
+def loss_of(session: Session, item_id: int) -> tuple[int | None, datetime | None]:
+    """The evidence of an item: its loss and when it was resolved; (None, None) without a resolved draw."""
+    query = select(Draw.loss, Draw.resolved_at).where(Draw.item_id == item_id, Draw.purpose == "evidence")
+    row = session.execute(query.order_by(Draw.n.desc())).first()
+    return (row.loss, row.resolved_at) if row else (None, None)

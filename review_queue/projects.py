@@ -1,0 +1,165 @@
+"""Projects and policies as applied: each version kept under its content hash."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from contract.canonical import canonical, content_hash
+from contract.policy import Policy
+from contract.project import Project
+from db.tables import Item, PolicyVersion, ProjectControl, ProjectVersion, Task
+from db.tables import Project as ProjectRow
+from review_queue import activity, clock, rules
+from review_queue.activity import Actor
+from review_queue.errors import NotFound, NotYet, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A project as it stands: its files in force and the ids of their versions."""
+
+    id: int
+    name: str
+    project: Project
+    guidelines: str
+    policy: Policy
+    project_version_id: int
+    policy_version_id: int
+    frozen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying did: nothing where the same content stood already."""
+
+    project_changed: bool
+    policy_changed: bool
+    setting: Setting
+
+
+def apply(session: Session, project: Project, policy: Policy, guidelines: str, draw_key_id: int, *, by: Actor | None) -> Applied:
+    """Put both files in force. Raises NotYet for `autonomy: earned`, Refused where waiting work would be lost."""
+    if policy.autonomy == "earned":
+        raise NotYet(
+            "autonomy: earned is not there yet: evidence is gathered but raises nothing by itself so far; "
+            "write `autonomy: set`, under which your thresholds act as written"
+        )
+    if project.model.uri != f"registry:{project.project}@champion":
+        raise NotYet(f"model.uri {project.model.uri!r} is not served yet; write registry:{project.project}@champion")
+    row = session.scalar(select(ProjectRow).where(ProjectRow.name == project.project))
+    if row is not None:
+        _refuse_loss(session, _setting(session, row), project)
+    project_id = row.id if row is not None else _insert(session, project.project)
+    body = {"project": project.model_dump(mode="json"), "guidelines": guidelines}
+    version, changed = _keep(session, ProjectVersion, project_id, body, by)
+    policy_version, policy_changed = _keep(session, PolicyVersion, project_id, policy.model_dump(mode="json"), by)
+    _control(session, project_id, version, policy_version)
+    if changed or policy_changed:
+        rules.renew(session, project_id, policy, list(project.labels), draw_key_id, "policy" if policy_changed else "project")
+        what = {"project": changed, "policy": policy_changed}
+        activity.record(session, by, "project.apply", f"project:{project.project}", project_id=project_id, after=what)
+    return Applied(changed, policy_changed, get(session, project.project))
+
+
+def get(session: Session, name: str) -> Setting:
+    """Raises NotFound."""
+    row = session.scalar(select(ProjectRow).where(ProjectRow.name == name))
+    if row is None:
+        known = ", ".join(session.scalars(select(ProjectRow.name))) or "none yet"
+        raise NotFound(f"there is no project {name!r}; known: {known}")
+    return _setting(session, row)
+
+
+def by_id(session: Session, project_id: int) -> Setting:
+    return _setting(session, session.get_one(ProjectRow, project_id))
+
+
+def everything(session: Session) -> Sequence[Setting]:
+    """All projects, oldest first."""
+    return [_setting(session, row) for row in session.scalars(select(ProjectRow).order_by(ProjectRow.id))]
+
+
+def freeze(session: Session, name: str, draw_key_id: int, *, by: Actor, frozen: bool = True) -> bool:
+    """Every new item goes to people from now on, the batch in hand included; or stop that. False: it was so."""
+    setting = get(session, name)
+    if not rules.freeze(session, setting.id, by=by, frozen=frozen):
+        return False
+    cause = "freeze" if frozen else "unfreeze"
+    rules.renew(session, setting.id, setting.policy, list(setting.project.labels), draw_key_id, cause)
+    return True
+
+
+def version_body(session: Session, version_id: int) -> tuple[Project, str]:
+    """A kept project version: the project and its guidelines."""
+    body = session.get_one(ProjectVersion, version_id).body
+    return _project(canonical(body["project"])), body["guidelines"]
+
+
+def _setting(session: Session, row: ProjectRow) -> Setting:
+    query = select(ProjectControl).where(ProjectControl.project_id == row.id).execution_options(populate_existing=True)
+    control = session.scalars(query).one()
+    project, guidelines = version_body(session, control.project_version_id)
+    policy = _policy(canonical(session.get_one(PolicyVersion, control.policy_version_id).body))
+    versions = control.project_version_id, control.policy_version_id
+    return Setting(row.id, row.name, project, guidelines, policy, *versions, control.frozen_at)
+
+
+@lru_cache(maxsize=256)
+def _project(text: str) -> Project:
+    return Project.model_validate_json(text)
+
+
+@lru_cache(maxsize=256)
+def _policy(text: str) -> Policy:
+    return Policy.model_validate_json(text)
+
+
+def _insert(session: Session, name: str) -> int:
+    return session.scalars(insert(ProjectRow).returning(ProjectRow.id), {"name": name, "made_at": clock.now()}).one()
+
+
+def _keep(
+    session: Session, table: type[ProjectVersion] | type[PolicyVersion], project_id: int, body: dict[str, Any], by: Actor | None
+) -> tuple[int, bool]:
+    """The id of the version with this content, and whether it is another than the one in force."""
+    digest = content_hash(body)
+    known = session.scalar(select(table.id).where(table.project_id == project_id, table.content_hash == digest))
+    if known is None:
+        row = {"project_id": project_id, "content_hash": digest, "body": body, "applied_at": clock.now()}
+        known = session.scalars(insert(table).returning(table.id), {**row, "applied_by": by.id if by else None}).one()
+    column = ProjectControl.project_version_id if table is ProjectVersion else ProjectControl.policy_version_id
+    return known, session.scalar(select(column).where(ProjectControl.project_id == project_id)) != known
+
+
+def _control(session: Session, project_id: int, project_version_id: int, policy_version_id: int) -> None:
+    values = {"project_version_id": project_version_id, "policy_version_id": policy_version_id}
+    if session.get(ProjectControl, project_id) is None:
+        session.execute(insert(ProjectControl).values(project_id=project_id, **values))
+    else:
+        session.execute(update(ProjectControl).where(ProjectControl.project_id == project_id).values(values))
+        session.expire_all()
+
+
+def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
+    """A label with open work cannot go, and a feature of items already here cannot change its type."""
+    gone = set(standing.project.labels) - set(wanted.labels)
+    waiting = _open_tasks(session, standing.id)
+    if gone and waiting:
+        raise Refused(f"label {sorted(gone)[0]!r} cannot go while {waiting} tasks are open; decide or cancel them first")
+    items = session.scalar(select(func.count()).select_from(Item).where(Item.project_id == standing.id)) or 0
+    for name, feature in wanted.input.features.items():
+        old = standing.project.input.features.get(feature.was or name)
+        if items and old is not None and old.type != feature.type:
+            raise Refused(f"feature {name!r} cannot turn from {old.type} to {feature.type}: {items} items hold it; add a new one")
+        if items and old is None and not feature.optional:
+            raise Refused(f"feature {name!r} must be `optional: true`: {items} items already here lack it")
+
+
+def _open_tasks(session: Session, project_id: int) -> int:
+    query = select(func.count()).select_from(Task)
+    return session.scalar(query.where(Task.project_id == project_id, Task.state.in_(("pending", "in_progress")))) or 0

@@ -1,0 +1,123 @@
+"""Where an item goes: pure functions of the rule in force, the prediction, the item's values and secret draws."""
+
+import hashlib
+import hmac
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from contract.conditions import Condition, parse_condition
+from contract.confidence import confidence
+from contract.policy import Costs, Order, Policy, Score
+from contract.records import Prediction, Route, Scored, Unscored, Unshowable
+from db.types import microseconds
+
+Level = Literal["set", "frozen"]
+Purpose = Literal["evidence", "second"]
+HORIZON = timedelta(hours=24)
+"""How far the least urgent case may be overtaken: an item routed this much later never goes before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is in force for a project: a routing rule row with what it rests on."""
+
+    id: int
+    period_id: int
+    model_id: int
+    level: Level
+    score: Score
+    grid: tuple[float, ...]
+    thresholds: Mapping[str, float | None]
+    audit_rate: float
+    second_opinion: float
+    vetoes: tuple[str, ...]
+    draw_key_id: int
+
+
+def thresholds(policy: Policy, labels: Sequence[str]) -> dict[str, float | None]:
+    """Per label the confidence at or above which it acts alone; None: never."""
+    default = None if policy.automate.at_least == "off" else policy.automate.at_least
+    own = {label: None if value == "never" else value for label, value in policy.automate.per_label.items()}
+    return {label: own.get(label, default) for label in labels}
+
+
+def route(rule: Rule, scored: Scored, values: Mapping[str, Any], drawn: Callable[[Purpose], float]) -> Route:
+    """The route of one item. `values`: features and groups by name; `drawn(purpose)`: its secret uniform number.
+
+    Purposes draw independently, and no probability depends on a human answer to the item. The evidence draw gets every
+    scored item that reaches the lowest threshold of the grid, whatever its route.
+    """
+    if isinstance(scored, Unshowable):
+        return Route("failed", scored.reason)
+    if isinstance(scored, Unscored):
+        return Route("review", f"not scored: {scored.reason}")
+    sure = float(confidence(scored.probabilities, rule.score))
+    kind, reason = _decide(rule, scored.label, sure, values)
+    band = bisect_right(rule.grid, sure)
+    p = {"evidence": rule.audit_rate if band > 0 else 0.0, "second": rule.second_opinion if kind == "review" else 0.0}
+    hits = tuple(purpose for purpose in ("evidence", "second") if drawn(purpose) < p[purpose])
+    pi = 1.0 if kind == "review" else p["evidence"]
+    return Route(kind, reason, scored.label, sure, band, p["evidence"], p["second"], pi, hits)
+
+
+def _decide(rule: Rule, label: str, sure: float, values: Mapping[str, Any]) -> tuple[Literal["auto", "review"], str]:
+    if rule.level == "frozen":
+        return "review", "automation is frozen"
+    threshold = rule.thresholds.get(label)
+    if threshold is None:
+        return "review", f"{label} never acts alone"
+    if sure < threshold:
+        return "review", f"confidence {sure:.3f} is below {threshold:g}"
+    known = {**values, "label": label, "confidence": sure}
+    for text in rule.vetoes:
+        held = _condition(text)(known)
+        if held is not False:
+            return "review", f"never alone: {text}" + ("" if held else " (a value is missing)")
+    return "auto", f"confidence {sure:.3f} reaches {threshold:g}"
+
+
+_conditions: dict[str, Condition] = {}
+
+
+def _condition(text: str) -> Condition:
+    if text not in _conditions:
+        _conditions[text] = parse_condition(text)
+    return _conditions[text]
+
+
+def draw(key: bytes, project: str, item: str, rule_id: int, purpose: str) -> float:
+    """A uniform number in [0, 1) that nobody without the key can foresee: HMAC-SHA256 over length-prefixed parts."""
+    parts = [part.encode() for part in (project, item, str(rule_id), purpose)]
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return int.from_bytes(hmac.new(key, message, hashlib.sha256).digest()[:7], "big") / 2**56
+
+
+def expected_loss(prediction: Prediction, costs: Costs) -> float:
+    """The expected cost of letting the prediction act, as a share of the dearest error: 0 to 1."""
+    cost = {label: costs.error.get(label, 1.0) for label in prediction.labels}
+    dearest = max(cost.values()) or 1.0
+    others = zip(prediction.labels, prediction.probabilities, strict=True)
+    return sum(p * cost[label] for label, p in others if label != prediction.label) / dearest
+
+
+def urgency(order: Order, scored: Scored, route: Route, costs: Costs) -> float:
+    """w of the rank, 0.1 (first) to 1 (last); an item without a score is the least certain there is."""
+    if order in ("due", "fifo"):
+        return 1.0
+    if not isinstance(scored, Prediction) or route.confidence is None:
+        return 0.1
+    loss = expected_loss(scored, costs) if order == "expected_loss" else 1.0 - route.confidence
+    return 1.0 - 0.9 * min(max(loss, 0.0), 1.0)
+
+
+def rank(order: Order, routed_at: datetime, weight: float, due_at: datetime | None) -> int:
+    """The virtual deadline in microseconds since 1970, computed once: lowest is claimed first.
+
+    Whatever arrives more than the horizon later ranks behind, so nothing starves.
+    """
+    if order == "due" and due_at is not None:
+        return microseconds(due_at)
+    return microseconds(routed_at + HORIZON * weight)
