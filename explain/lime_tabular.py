@@ -21,6 +21,8 @@ from explain.target import Target
 
 MISSING = -1.0
 """The code of a missing category, boolean or text."""
+POINT = 1e-11
+"""What LIME takes for the standard deviation of a bin whose values are all the same."""
 OWN_SHARE = 0.05
 """A row's own value, or the quarter that it lies in, is drawn at least this often; a text, or a category that the background
 lacks, would never be drawn, and its weight would be that of one sample."""
@@ -101,8 +103,8 @@ class Scale:
         self.counted = [place for place, column in enumerate(columns) if column.kind in ("number", "date")]
         self.named = [place for place in range(len(columns)) if place not in set(self.counted)]
         self.low, high = _ends(background)
-        self.border = np.nextafter(self.low, -np.inf)
-        self.absent = self.low - np.maximum(high - self.low, 1.0)
+        self.absent = self.low - np.maximum(np.maximum(high - self.low, 1.0), np.abs(self.low) / 1000)
+        self.middle = (self.low + self.absent) / 2
         self.background = self.filled(background)
 
     def filled(self, matrix: Floats) -> Floats:
@@ -118,14 +120,14 @@ class Scale:
         """Stand-ins back to missing values."""
         restored = samples.copy()
         counted, named = samples[:, self.counted], samples[:, self.named]
-        restored[:, self.counted] = np.where(counted < self.border[self.counted], np.nan, counted)
+        restored[:, self.counted] = np.where(counted < self.middle[self.counted], np.nan, counted)
         restored[:, self.named] = np.where(named == MISSING, np.nan, named)
         return restored
 
     def lime(self) -> LimeTabularExplainer:
         """LIME over this background; to be copied with its own generator for each row."""
         names = [column.name for column in self.columns]
-        bins = Quarters(self.background, self.named, names, self.border, self.absent)
+        bins = Quarters(self.background, self.named, names, self.low, self.absent)
         return LimeTabularExplainer(
             self.background,
             feature_names=names,
@@ -142,7 +144,7 @@ class Scale:
             return f"{name} is missing"
         if place in set(self.named):
             return f"{name} is this text" if self.columns[place].kind == "text" else f"{name} = {value}"
-        known = self.background[self.background[:, place] > self.border[place], place]
+        known = self.background[self.background[:, place] >= self.low[place], place]
         return _between(name, _quarters(known), filled)
 
 
@@ -153,29 +155,31 @@ class Quarters(QuartileDiscretizer):  # type: ignore[misc]  # lime has no types
     holds no row is drawn from its own range.
     """
 
-    def __init__(self, data: Floats, named: Sequence[int], names: Sequence[str], border: Floats, absent: Floats) -> None:
-        self._border, self._absent = border, absent
+    def __init__(self, data: Floats, named: Sequence[int], names: Sequence[str], low: Floats, absent: Floats) -> None:
+        self._low, self._absent = low, absent
         super().__init__(data, named, names)
         for place in self.to_discretize:
             self._mend(place, np.bincount(self.lambdas[place](data[:, place]), minlength=len(self.means[place])))
 
     def bins(self, data: Floats, labels: object) -> list[Floats]:
-        return [self._borders(data[:, place], self._border[place]) for place in self.to_discretize]
+        return [self._borders(data[:, place], self._low[place]) for place in self.to_discretize]
 
     def get_undiscretize_values(self, feature: int, values: NDArray[np.int_]) -> Floats:
         drawn_values = super().get_undiscretize_values(feature, values)
-        low, high = np.array(self.mins[feature])[values], np.array(self.maxs[feature])[values]
-        return np.asarray(np.where(low == high, low, drawn_values))
+        means, stds = np.array(self.means[feature])[values], np.array(self.stds[feature])[values]
+        return np.asarray(np.where(stds < 2 * POINT, means, drawn_values))
 
-    def _borders(self, column: Floats, border: float) -> Floats:
-        return np.array([border, *_quarters(column[column > border])])
+    def _borders(self, column: Floats, low: float) -> Floats:
+        return np.array([np.nextafter(low, -np.inf), *_quarters(column[column >= low])])
 
     def _mend(self, place: int, counts: NDArray[np.int_]) -> None:
-        self.mins[place][0] = self.maxs[place][0] = self._absent[place]
-        self.means[place][0], self.stds[place][0] = self._absent[place], 1.0
+        mins, maxs, means, stds = self.mins[place], self.maxs[place], self.means[place], self.stds[place]
+        mins[0] = maxs[0] = means[0] = self._absent[place]
+        mins[1], stds[0] = self._low[place], POINT
         for empty in np.flatnonzero(counts[1:] == 0) + 1:
-            low, high = self.mins[place][empty], self.maxs[place][empty]
-            self.means[place][empty], self.stds[place][empty] = (low + high) / 2, max(high - low, 1e-11)
+            maxs[empty] = max(mins[empty], maxs[empty])
+            means[empty] = (mins[empty] + maxs[empty]) / 2
+            stds[empty] = max(maxs[empty] - mins[empty], POINT)
 
 
 def _around(lime: LimeTabularExplainer, filled: Floats, seed: int) -> LimeTabularExplainer:

@@ -45,6 +45,8 @@ class Target:
     def _table(self, inputs: Any) -> Floats:
         try:
             answer = np.asarray(self.answer(inputs), dtype=np.float64)
+        except ModelFailed:
+            raise
         except Exception as error:
             raise ModelFailed(f"The model failed on changed copies of this item: {named(error)}") from error
         _check(answer, (len(inputs), len(self.labels)))
@@ -56,7 +58,10 @@ def once_each(answer: Callable[[Sequence[str]], Floats]) -> Callable[[Sequence[s
 
     def asked(texts: Sequence[str]) -> Floats:
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        return np.asarray(answer(list(places)))[[places[text] for text in texts]]
+        answers = np.asarray(answer(list(places)))
+        if answers.shape[:1] != (len(places),):
+            raise ModelFailed(f"The model answered with a table of shape {answers.shape} for {len(places)} texts.")
+        return answers[[places[text] for text in texts]]
 
     return asked
 

@@ -16,9 +16,12 @@ from contract.records import Row
 from explain.errors import ItemUnreadable
 from explain.target import Target, once_each
 
-UNITS = 200
-"""At most so many units are explained."""
-FEWEST_SENTENCES = 8
+WORDS = 200
+"""At most so many words are explained one by one."""
+SENTENCES = range(8, 101)
+"""So many sentences are explained one by one where there are more words."""
+STRETCHES = 80
+"""Else the words in about so many stretches of equal length."""
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _SENTENCE = re.compile(r"\S(?:.*?)(?:[.!?](?=\s)|[。！？]|(?=\n)|\Z)", re.DOTALL)
 _SOLID = re.compile(r"\S+")
@@ -58,17 +61,17 @@ def text_target(model: TextModel, label: str) -> Target:
     return Target(once_each(lambda texts: model.text_probabilities(texts)), model.labels, label)
 
 
-def units(text: str, most: int = UNITS) -> Units:
-    """Words where there are at most so many, else sentences, else stretches of words. Raises ItemUnreadable for a blank text."""
+def units(text: str) -> Units:
+    """Words where they are few enough, else sentences, else stretches of words. Raises ItemUnreadable for a blank text."""
     words = _words(text) or [match.span() for match in _SOLID.finditer(text)]
     if not words:
         raise ItemUnreadable("The text is empty, so there is nothing to explain.")
-    if len(words) <= most:
+    if len(words) <= WORDS:
         return _cut(text, "word", words)
     sentences = [(match.start(), len(match.group().rstrip()) + match.start()) for match in _SENTENCE.finditer(text)]
-    if FEWEST_SENTENCES <= len(sentences) <= most:
+    if len(sentences) in SENTENCES:
         return _cut(text, "sentence", sentences)
-    return _cut(text, "stretch", _stretches(words, most))
+    return _cut(text, "stretch", _stretches(words))
 
 
 def _words(text: str) -> list[Span]:
@@ -99,8 +102,8 @@ def _kind(character: str) -> str:
     return "symbol" if category == "S" else ""
 
 
-def _stretches(words: Sequence[Span], most: int) -> list[Span]:
-    size = -(-len(words) // most)
+def _stretches(words: Sequence[Span]) -> list[Span]:
+    size = -(-len(words) // STRETCHES)
     return [(words[first][0], words[min(first + size, len(words)) - 1][1]) for first in range(0, len(words), size)]
 
 
