@@ -1,0 +1,1 @@
+"""Entry points: the HTTP API, the desk, the command line, the worker."""

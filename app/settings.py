@@ -1,0 +1,54 @@
+"""What an installation may set, from `SIGNOFF_…` variables; read once, handed down."""
+
+import os
+import secrets
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The workspace folder holds the SQLite database and the secret key, unless both are set from outside."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGNOFF_", frozen=True, ignored_types=(cached_property,))
+
+    dir: Path = Path("signoff-data")
+    database_url: str | None = None
+    secret_key: str | None = Field(default=None, repr=False)
+    device: str = "auto"
+    threads: int = Field(default=1, ge=1, description="torch threads of a worker; one is fastest on a busy machine")
+    batch_size: int | None = Field(default=None, ge=1, description="items scored at once; probed where it is not set")
+
+    @property
+    def url(self) -> str:
+        """Where the database is."""
+        return self.database_url or f"sqlite:///{self.dir.resolve() / 'signoff.db'}"
+
+    @cached_property
+    def secrets(self) -> list[str]:
+        """The installation's secrets, newest first; made on first use where none is set."""
+        if self.secret_key:
+            return [part.strip() for part in self.secret_key.split(",") if part.strip()]
+        path = self.dir / "secret.key"
+        if not path.exists():
+            write_secret(path, [])
+        return path.read_text(encoding="utf-8").split()
+
+
+def write_secret(path: Path, older: list[str]) -> None:
+    """Put a new secret before the older ones into a file that only its owner reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}")
+    beside.touch(mode=0o600)
+    beside.write_text("\n".join([secrets.token_urlsafe(32), *older]) + "\n", encoding="utf-8")
+    if older:
+        beside.replace(path)
+        return
+    try:
+        os.link(beside, path)  # whoever is first wins; the others read what that one wrote
+    except FileExistsError:
+        pass
+    finally:
+        beside.unlink()

@@ -1,0 +1,47 @@
+"""An opened installation: its database, migrated, and its keys."""
+
+import getpass
+from dataclasses import dataclass
+
+from app.settings import Settings
+from db.engine import Database
+from db.migrate import is_current, is_empty, upgrade
+from review_queue import people
+from review_queue.activity import Actor, Via
+from review_queue.secrets import Keys, open_keys
+
+
+class NotReady(RuntimeError):
+    """The installation cannot be used yet; the message says the mend."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    settings: Settings
+    database: Database
+    keys: Keys
+
+    def local_actor(self, via: Via) -> Actor:
+        """The person at this machine."""
+        return self.database.write(people.local_actor, local_name(), via)
+
+
+def open_workspace(settings: Settings, *, adopt_key: bool = False) -> Workspace:
+    """Open the database, making the tables where there are none. Raises NotReady, StrangeKey."""
+    if settings.database_url is None:
+        settings.dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.url)
+    if is_empty(database):
+        upgrade(database)
+    if not is_current(database):
+        raise NotReady("the database is of another release; back it up, then run `signoff db upgrade`")
+    keys = database.write(open_keys, settings.secrets, adopt=adopt_key)
+    return Workspace(settings, database, keys)
+
+
+def local_name() -> str:
+    """The name under which whoever runs this machine appears."""
+    try:
+        return getpass.getuser()
+    except OSError:
+        return "local"

@@ -1,0 +1,34 @@
+"""Bytes named by their SHA-256, in one store that all processes reach: the database."""
+
+import hashlib
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from db.tables import Blob
+
+MOST = 32 * 2**20
+"""Bytes of one blob."""
+
+
+class BlobTooLarge(ValueError):
+    """More bytes than the store takes."""
+
+
+def put(session: Session, data: bytes, media_type: str) -> str:
+    """Keep bytes; their SHA-256 in hex. The same bytes are kept once. Raises BlobTooLarge."""
+    if len(data) > MOST:
+        raise BlobTooLarge(f"{len(data):,} bytes are more than the {MOST:,} that a blob may have")
+    sha = hashlib.sha256(data).hexdigest()
+    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    row = {"sha256": sha, "media_type": media_type, "size": len(data), "bytes": data, "made_at": datetime.now(UTC)}
+    session.execute(make(Blob).values(row).on_conflict_do_nothing())
+    return sha
+
+
+def get(session: Session, sha: str) -> tuple[bytes, str] | None:
+    """Bytes and media type; None where the store has no such bytes."""
+    row = session.execute(select(Blob.bytes, Blob.media_type).where(Blob.sha256 == sha)).first()
+    return (row.bytes, row.media_type) if row is not None and row.bytes is not None else None

@@ -1,0 +1,1 @@
+"""Labelled datasets out, training, the registry, the gate."""

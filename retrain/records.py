@@ -1,0 +1,55 @@
+"""What retraining tells its callers: frozen, JSON-ready."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A registered model version. `aliases` are the roles it plays now: champion, previous."""
+
+    id: int
+    version: int
+    trainer: str
+    labels: tuple[str, ...]
+    datasets: tuple[int, ...]
+    figures: Mapping[str, Any]
+    sha256: str
+    size: int
+    made_at: datetime
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalInfo:
+    """Somebody wants another model to act. It does once `signers` people have signed."""
+
+    id: int
+    kind: str
+    version: int
+    against: int | None
+    comparison: Mapping[str, Any] | None
+    signers: int
+    signed_by: tuple[str, ...]
+    state: str
+    made_at: datetime
+    applied_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """A dataset version. kind: base (came with the project), export (what people decided), answers (known answers).
+
+    `files`: name -> {"sha256", "size"}; each file is a blob. `manifest` is dataset.json.
+    """
+
+    id: int
+    kind: str
+    rows: int
+    watermark: int | None
+    content_hash: str
+    files: Mapping[str, Mapping[str, Any]]
+    manifest: Mapping[str, Any]
+    made_at: datetime

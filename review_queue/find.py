@@ -1,0 +1,206 @@
+"""Any item by its external id: its whole record on one page. Not for people who still have to judge it blind."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from db.tables import Claim, Decision, Draw, Item, ItemKey, Model, Outcome, Person, Routing, RoutingRule, Task
+from db.tables import Prediction as PredictionRow
+from review_queue import activity, events, explanations
+from review_queue.activity import Act, Actor
+from review_queue.errors import Forbidden, NotFound
+from review_queue.events import Happened
+from review_queue.explanations import Reason
+from review_queue.projects import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    at: datetime
+    route: str
+    reason: str
+    label: str | None
+    confidence: float | None
+    pi: float
+    rule_id: int
+    policy_version_id: int
+    level: str
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    at: datetime
+    person: str
+    recorded_by: str | None
+    stage: str
+    verdict: str
+    label: str | None
+    reason: str | None
+    comment: str | None
+    seconds: float | None
+    blind: bool
+    kind: str
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    at: datetime
+    revision: int
+    label: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything that is known of one item."""
+
+    external_id: str
+    item_id: int
+    received_at: datetime
+    input: dict[str, Any]
+    show: dict[str, Any]
+    groups: dict[str, Any]
+    state: str
+    predictions: dict[str, dict[str, float]]
+    routings: tuple[Routed, ...]
+    draws: tuple[dict[str, Any], ...]
+    decisions: tuple[Judged, ...]
+    outcomes: tuple[Stood, ...]
+    events: tuple[Happened, ...]
+    explanations: tuple[Reason, ...]
+    activity: tuple[Act, ...]
+
+
+def record(session: Session, setting: Setting, external_id: str, *, by: Actor) -> Record:
+    """The whole record of an item. Raises NotFound; Forbidden while this person holds the item blind and unanswered."""
+    query = select(ItemKey.item_id).where(ItemKey.project_id == setting.id, ItemKey.external_id == external_id)
+    item_id = session.scalar(query)
+    if item_id is None:
+        raise NotFound(f"{setting.project.heading} has no {setting.project.noun} {external_id!r}")
+    if _would_unblind(session, item_id, by):
+        noun = setting.project.noun
+        raise Forbidden(f"this {noun} waits for a blind answer, and you are among those who may give it; it opens afterwards")
+    item = session.get_one(Item, item_id)
+    routed = _routings(session, item_id)
+    stood = _outcomes(session, item_id)
+    return Record(
+        external_id=external_id,
+        item_id=item_id,
+        received_at=item.received_at,
+        input=json.loads(item.input or "{}"),
+        show=json.loads(item.show or "{}"),
+        groups=json.loads(item.groups or "{}"),
+        state=_state(routed, stood),
+        predictions=_predictions(session, item_id),
+        routings=routed,
+        draws=_draws(session, item_id),
+        decisions=_decisions(session, item_id),
+        outcomes=stood,
+        events=tuple(events.of_item(session, item_id)),
+        explanations=_explanations(session, item_id),
+        activity=tuple(activity.recent(session, setting.id, subject=f"item:{item_id}")),
+    )
+
+
+def _state(routed: tuple[Routed, ...], stood: tuple[Stood, ...]) -> str:
+    if not routed:
+        return "received"
+    return "failed" if routed[-1].route == "failed" else "decided" if stood else "waiting"
+
+
+def search(session: Session, project_id: int, text: str, limit: int = 20) -> list[str]:
+    """External ids that begin with a text, in order."""
+    query = select(ItemKey.external_id).where(
+        ItemKey.project_id == project_id, ItemKey.external_id >= text, ItemKey.external_id < text + "\U0010ffff"
+    )
+    return list(session.scalars(query.order_by(ItemKey.external_id).limit(limit)))
+
+
+def _would_unblind(session: Session, item_id: int, by: Actor) -> bool:
+    """Whether an open blind task of the item is this person's to answer and they have given no first answer."""
+    mine = exists().where(Claim.item_id == item_id, Claim.person_id == by.id, Claim.state.in_(("answered", "skipped")))
+    answered = exists().where(Decision.item_id == item_id, Decision.person_id == by.id, Decision.stage == "first")
+    open_ = select(Task.id).where(Task.item_id == item_id, Task.blind, Task.state.in_(("pending", "in_progress")))
+    return session.scalar(open_.where(~mine, ~answered).limit(1)) is not None
+
+
+def _routings(session: Session, item_id: int) -> tuple[Routed, ...]:
+    query = (
+        select(Routing, RoutingRule, Model.version)
+        .join(RoutingRule, RoutingRule.id == Routing.routing_rule_id)
+        .join(Model, Model.id == Routing.model_id)
+        .where(Routing.item_id == item_id)
+        .order_by(Routing.n)
+    )
+    return tuple(
+        Routed(
+            r.routed_at,
+            r.route,
+            r.reason,
+            r.label,
+            r.confidence,
+            r.pi,
+            rule.id,
+            rule.policy_version_id,
+            rule.level,
+            str(version),
+        )
+        for r, rule, version in session.execute(query)
+    )
+
+
+def _predictions(session: Session, item_id: int) -> dict[str, dict[str, float]]:
+    query = select(PredictionRow, Model).join(Model, Model.id == PredictionRow.model_id).where(PredictionRow.item_id == item_id)
+    return {str(model.version): dict(zip(model.labels, row.probabilities, strict=True)) for row, model in session.execute(query)}
+
+
+def _draws(session: Session, item_id: int) -> tuple[dict[str, Any], ...]:
+    rows = session.scalars(select(Draw).where(Draw.item_id == item_id).order_by(Draw.n, Draw.purpose))
+    return tuple(
+        {"purpose": d.purpose, "p": d.p, "drawn_at": d.drawn_at, "resolved_as": d.resolved_as, "loss": d.loss} for d in rows
+    )
+
+
+def _decisions(session: Session, item_id: int) -> tuple[Judged, ...]:
+    speaker = Person.__table__.alias("speaker")
+    query = (
+        select(Decision, Person.name, speaker.c.name, Task.kind)
+        .join(Person, Person.id == Decision.person_id)
+        .join(Task, Task.id == Decision.task_id)
+        .outerjoin(speaker, speaker.c.id == Decision.recorded_by)
+        .where(Decision.item_id == item_id)
+        .order_by(Decision.id)
+    )
+    return tuple(
+        Judged(
+            d.decided_at,
+            name,
+            spoke,
+            d.stage,
+            d.verdict,
+            d.label,
+            d.reason,
+            d.comment,
+            d.seconds,
+            d.blind,
+            kind,
+            d.via,
+        )
+        for d, name, spoke, kind in session.execute(query)
+    )
+
+
+def _outcomes(session: Session, item_id: int) -> tuple[Stood, ...]:
+    rows = session.scalars(select(Outcome).where(Outcome.item_id == item_id).order_by(Outcome.revision))
+    return tuple(Stood(o.decided_at, o.revision, o.label, o.source) for o in rows)
+
+
+def _explanations(session: Session, item_id: int) -> tuple[Reason, ...]:
+    models = session.scalars(select(PredictionRow.model_id).where(PredictionRow.item_id == item_id)).all()
+    return tuple(reason for model in models for reason in explanations.of_prediction(session, item_id, model))
