@@ -31,10 +31,10 @@ def announce(
     session.execute(insert(Outbox).values(row))
 
 
-def withdraw(session: Session, item_id: int, revision: int) -> bool:
-    """Take back what has not left yet. False where it has."""
+def withdraw(session: Session, item_id: int, decision_id: int) -> bool:
+    """Take back what a decision announced and has not left yet. False where it has."""
     waiting = session.scalars(select(Outbox).where(Outbox.item_id == item_id)).all()
-    ids = [row.id for row in waiting if row.body.get("revision") == revision]
+    ids = [row.id for row in waiting if row.body.get("decision") == str(decision_id)]
     return session.execute(delete(Outbox).where(Outbox.id.in_(ids)).returning(Outbox.id)).first() is not None
 
 

@@ -41,8 +41,8 @@ def settle(session: Session, task: Task) -> None:
         _stand(session, setting, task, said["review"][-1], "human")
         if any(second.label != said["review"][-1].label for second in said["second"]):
             adjudicate(session, task)
-    if said["audit"] and setting.policy.audit.corrects:
-        _stand(session, setting, task, said["audit"][-1], "human")
+    if said["audit"]:
+        _stand(session, setting, task, said["audit"][-1], "human", corrects=setting.policy.audit.corrects)
 
 
 def lock(session: Session, item_id: int) -> None:
@@ -111,21 +111,23 @@ def standing(session: Session, item_id: int) -> Outcome | None:
 
 def retract(session: Session, decision: Decision) -> bool:
     """Withdraw the outcome of a decision if it has not left the house. False where it has: it stands until revised."""
-    query = select(Outcome).where(Outcome.item_id == decision.item_id, Outcome.decision_id == decision.id)
-    row = session.scalar(query)
-    if row is None or not events.withdraw(session, row.item_id, row.revision):
+    if not events.withdraw(session, decision.item_id, decision.id):
         return False
-    session.delete(row)
-    session.flush()
+    query = select(Outcome).where(Outcome.item_id == decision.item_id, Outcome.decision_id == decision.id)
+    if row := session.scalar(query):
+        session.delete(row)
+        session.flush()
     return True
 
 
-def _stand(session: Session, setting: Setting, task: Task, answer: Answer, source: str) -> None:
+def _stand(session: Session, setting: Setting, task: Task, answer: Answer, source: str, *, corrects: bool = True) -> None:
+    """Make an answer the standing one, and say so; where it changes nothing, or may not, only say that it was given."""
     before = standing(session, task.item_id)
-    if before is not None and before.label == answer.label:
+    if before is not None and (before.label == answer.label or not corrects):
+        kind = "confirmed" if before.label == answer.label else "disputed"
+        _announce(session, setting, task, answer, source, kind, before.revision)
         return
     revision = before.revision + 1 if before is not None else 1
-    now = clock.now()
     row = {
         "item_id": task.item_id,
         "revision": revision,
@@ -133,12 +135,17 @@ def _stand(session: Session, setting: Setting, task: Task, answer: Answer, sourc
         "source": source,
         "verdict": answer.verdict,
     }
-    kept = {"project_id": setting.id, "routing_n": task.routing_n, "decision_id": answer.decision_id, "decided_at": now}
-    session.execute(insert(Outcome).values(**row, **kept))
+    kept = {"project_id": setting.id, "routing_n": task.routing_n, "decision_id": answer.decision_id}
+    session.execute(insert(Outcome).values(**row, **kept, decided_at=clock.now()))
+    _announce(session, setting, task, answer, source, "outcome" if revision == 1 else "revision", revision)
+
+
+def _announce(session: Session, setting: Setting, task: Task, answer: Answer, source: str, kind: str, revision: int) -> None:
+    """Tell the producer, once the undo window has passed. `decision` is the last one that the answer rests on."""
     external_id = session.scalar(select(ItemKey.external_id).where(ItemKey.item_id == task.item_id))
-    body = {k: v for k, v in row.items() if k != "item_id"} | {"external_id": external_id, "confidence": None}
-    kind = "outcome" if revision == 1 else "revision"
-    leaves = now + setting.policy.review.undo_window
+    said = {"label": answer.label, "source": source, "verdict": answer.verdict, "decision": str(answer.decision_id)}
+    body = {"external_id": external_id, "revision": revision, "confidence": None, **said}
+    leaves = clock.now() + setting.policy.review.undo_window
     events.announce(session, setting.id, kind, body, item_id=task.item_id, ready_at=leaves)
 
 

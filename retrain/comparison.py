@@ -1,0 +1,134 @@
+"""Champion against challenger on the same held-out labels, with an interval for the difference."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.predictors import Predictor
+from contract.records import Prediction
+from db.engine import Database
+from retrain import examples, loading, registry
+from retrain.examples import Examples
+from review_queue import projects
+from review_queue.errors import Refused
+
+Progress = Callable[[float, str], None]
+Z = 1.959963984540054  # 95 %
+FEW = 30
+"""Below this many closed rows nothing is said of all traffic."""
+RESAMPLES = 2000
+CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One set of held-out labels: accuracy of both models and the difference with its 95 % interval."""
+
+    name: str
+    n: int
+    champion: float
+    challenger: float
+    difference: float
+    low: float
+    high: float
+    note: str
+
+
+def compare(
+    database: Database, project_name: str, challenger: int, *, device: str = "auto", progress: Progress | None = None
+) -> dict[str, Any]:
+    """Both models on every held-out label there is; neither has learned from them. JSON-ready.
+
+    Raises NotFound for an unknown version, Refused where there is no champion, or it is the challenger, or no label.
+    """
+    report = progress or (lambda share, step: None)
+    setting = database.read(projects.get, project_name)
+    acting = database.read(registry.champion, setting.id)
+    wanted = database.read(registry.model, setting.id, challenger)
+    if acting is None:
+        raise Refused("there is no champion to compare with; promote this one")
+    if acting.version == wanted.version:
+        raise Refused(f"model {challenger} is the champion; train another one")
+    report(0.05, "gathering held-out labels")
+    _, watermark = database.write(examples.sources, setting)
+    decided = database.read(examples.decided, setting, watermark, "test")
+    base = database.read(examples.base, setting, "test")
+    if not len(decided) + len(base):
+        raise Refused("there is no held-out label yet: decide more cases")
+    report(0.2, "scoring with both models")
+    models = [loading.load(database, info, device=device) for info in (acting, wanted)]
+    views = [asdict(view) for view in _views(models, decided, base)]
+    report(1.0, "compared")
+    return {
+        "champion": acting.version,
+        "challenger": wanted.version,
+        "watermark": watermark,
+        "views": views,
+        "verdict": verdict(views[0]),
+    }
+
+
+def verdict(view: dict[str, Any]) -> str:
+    """One sentence about the first view."""
+    points = f"{100 * view['difference']:+.1f} points ({100 * view['low']:+.1f} to {100 * view['high']:+.1f})"
+    if view["low"] > 0:
+        return f"better: {points} on {view['n']} held-out labels"
+    if view["high"] < 0:
+        return f"worse: {points} on {view['n']} held-out labels"
+    return f"not told apart: {points} on {view['n']} held-out labels"
+
+
+def _views(models: Sequence[Predictor], decided: Examples, base: Examples) -> list[View]:
+    views = []
+    if len(decided):
+        hits = [_hits(model, decided) for model in models]
+        note = "held-out cases that people answered; unsure ones are over-represented, so this is not all traffic"
+        views.append(_paired("decided cases", *hits, note))
+        closed = np.array([weight is not None for weight in decided.weights])
+        if closed.sum() >= FEW:
+            weights = np.array([weight for weight in decided.weights if weight is not None])
+            note = "closed rows, each at the inverse of the probability with which it was to be answered"
+            views.append(_weighted("all traffic, estimated", hits[0][closed], hits[1][closed], weights, note))
+    if len(base):
+        note = "labelled rows that came with the project and no model learned from"
+        views.append(_paired("rows set aside at the start", *(_hits(model, base) for model in models), note))
+    return views
+
+
+def _hits(model: Predictor, held: Examples) -> NDArray[np.float64]:
+    """1 where the model gives the label, 0 where it gives another or none."""
+    hits = []
+    for begin in range(0, len(held), CHUNK):
+        answers = model.predict(held.rows[begin : begin + CHUNK])
+        truths = held.labels[begin : begin + CHUNK]
+        hits += [isinstance(a, Prediction) and a.label == truth for a, truth in zip(answers, truths, strict=True)]
+    return np.array(hits, dtype=np.float64)
+
+
+def _paired(name: str, old: NDArray[np.float64], new: NDArray[np.float64], note: str) -> View:
+    difference, low, high = paired_difference(int((new > old).sum()), int((old > new).sum()), len(old))
+    return View(name, len(old), float(old.mean()), float(new.mean()), difference, low, high, note)
+
+
+def paired_difference(gained: int, lost: int, n: int) -> tuple[float, float, float]:
+    """The difference of two paired shares and its 95 % interval.
+
+    `gained`: pairs that only the new model has right, `lost`: only the old one. Adjusted Wald interval of Bonett and
+    Price (2012), "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data".
+    """
+    b, c, m = (gained + 1) / (n + 2), (lost + 1) / (n + 2), n + 2
+    half = Z * float(np.sqrt((b + c - (b - c) ** 2) / m))
+    return (gained - lost) / n, max(b - c - half, -1.0), min(b - c + half, 1.0)
+
+
+def _weighted(name: str, old: NDArray[np.float64], new: NDArray[np.float64], weights: NDArray[np.float64], note: str) -> View:
+    """Hajek means under the weights; the interval by a paired bootstrap over items (percentiles of 2,000 resamples)."""
+    draws = np.random.default_rng(0).integers(0, len(old), (RESAMPLES, len(old)))
+    resampled = weights[draws]
+    differences = ((new - old)[draws] * resampled).sum(axis=1) / resampled.sum(axis=1)
+    low, high = np.quantile(differences, [0.025, 0.975])
+    before, after = (float(np.average(hits, weights=weights)) for hits in (old, new))
+    return View(name, len(old), before, after, after - before, float(low), float(high), note)

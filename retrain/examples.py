@@ -1,0 +1,75 @@
+"""Labelled examples for training and judging: the rows that came with the project, and those that people answered."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from contract.records import Row
+from db import blobs
+from db.tables import Item
+from retrain import datasets, rows
+from retrain.records import DatasetInfo
+from review_queue import events
+from review_queue.projects import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Inputs as a Predictor takes them (images as bytes), with their labels. `weights` is None for an open row."""
+
+    rows: tuple[Row, ...]
+    labels: tuple[str, ...]
+    weights: tuple[float | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __add__(self, other: "Examples") -> "Examples":
+        return Examples(self.rows + other.rows, self.labels + other.labels, self.weights + other.weights)
+
+
+def base(session: Session, setting: Setting, split: str) -> Examples:
+    """What came with the project, of one split."""
+    newest = next((info for info in datasets.datasets(session, setting.id) if info.kind == "base"), None)
+    held = [row for row in datasets.lines(session, newest) if row["split"] == split] if newest else []
+    return _examples(session, [row["input"] for row in held], [row["label"] for row in held], [None] * len(held))
+
+
+def decided(session: Session, setting: Setting, watermark: int, split: str) -> Examples:
+    """What people answered by a watermark, of one split; rejected items have no label and are left out."""
+    table = rows.gather(session, setting, watermark)
+    kept = [(i, row) for i, row in zip(table.item_ids, table.rows, strict=True) if row["split"] == split]
+    kept = [(item_id, row) for item_id, row in kept if row["label"] in setting.project.labels]
+    inputs = dict(_inputs(session, [item_id for item_id, _ in kept]))
+    given = [inputs[item_id] for item_id, _ in kept]
+    return _examples(session, given, [row["label"] for _, row in kept], [row["weight"] for _, row in kept])
+
+
+def sources(session: Session, setting: Setting) -> tuple[list[DatasetInfo], int]:
+    """The datasets that a training run rests on (the base, and the newest export), and the watermark of the labels.
+
+    Labels that are in no export yet are exported first, so that every model names what it learned from.
+    """
+    while events.sequence(session) == events.BATCH:
+        pass
+    watermark = events.head(session)
+    held = datasets.datasets(session, setting.id)
+    used = [info for info in held if info.kind == "base"][:1]
+    if rows.gather(session, setting, watermark).rows:
+        used.append(datasets.export_at(session, setting, watermark, format="parquet", by=None))
+    return used, watermark
+
+
+def _examples(session: Session, given: Sequence[Any], labels: Sequence[str], weights: Sequence[float | None]) -> Examples:
+    return Examples(tuple(blobs.fill(session, given)), tuple(labels), tuple(weights))
+
+
+def _inputs(session: Session, item_ids: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    for begin in range(0, len(item_ids), rows.CHUNK):
+        query = select(Item.id, Item.input).where(Item.id.in_(item_ids[begin : begin + rows.CHUNK]))
+        for item_id, text in session.execute(query):
+            yield item_id, json.loads(text or "{}")

@@ -1,0 +1,238 @@
+"""Model versions and the roles they play; a promotion is a proposal that people sign."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from db import blobs
+from db.tables import Blob, Model, ModelAlias, Person, Proposal, Signature
+from retrain.records import ModelInfo, ProposalInfo
+from review_queue import activity, clock, events, projects, rules
+from review_queue.activity import Actor
+from review_queue.errors import Forbidden, NotFound, Refused
+
+Kind = Literal["promote", "rollback"]
+
+
+def register(
+    session: Session,
+    project_id: int,
+    archive: bytes,
+    *,
+    trainer: str,
+    labels: Sequence[str],
+    schema_hash: str,
+    figures: Mapping[str, Any],
+    datasets: Sequence[int],
+    by: Actor | None,
+) -> ModelInfo:
+    """Keep a packed model as the next version of the project. It plays no role yet."""
+    sha = blobs.put(session, archive, "application/zip")
+    last = session.scalar(select(func.max(Model.version)).where(Model.project_id == project_id)) or 0
+    row = {
+        "project_id": project_id,
+        "version": last + 1,
+        "trainer": trainer,
+        "sha256": sha,
+        "labels": list(labels),
+        "schema_hash": schema_hash,
+        "datasets": [str(each) for each in datasets],
+        "figures": dict(figures),
+        "made_at": clock.now(),
+        "made_by": by.id if by else None,
+    }
+    session.execute(insert(Model).values(row))
+    activity.record(session, by, "model.register", f"model:{last + 1}", project_id=project_id, after={"sha256": sha})
+    events.announce(session, project_id, "model.registered", {"version": last + 1, "trainer": trainer}, item_id=None)
+    return model(session, project_id, last + 1)
+
+
+def models(session: Session, project_id: int) -> list[ModelInfo]:
+    """All versions, newest first."""
+    roles = _roles(session, project_id)
+    query = select(Model, Blob.size).join(Blob, Blob.sha256 == Model.sha256).where(Model.project_id == project_id)
+    return [_info(row, size, roles) for row, size in session.execute(query.order_by(Model.version.desc()))]
+
+
+def model(session: Session, project_id: int, version: int) -> ModelInfo:
+    """Raises NotFound."""
+    query = select(Model, Blob.size).join(Blob, Blob.sha256 == Model.sha256)
+    found = session.execute(query.where(Model.project_id == project_id, Model.version == version)).first()
+    if found is None:
+        raise NotFound(f"there is no model version {version}; `signoff model list` shows them")
+    return _info(*found, _roles(session, project_id))
+
+
+def champion(session: Session, project_id: int) -> ModelInfo | None:
+    """The model that acts now."""
+    return next((each for each in models(session, project_id) if "champion" in each.aliases), None)
+
+
+def archive(session: Session, info: ModelInfo) -> bytes:
+    """The packed model. Raises NotFound where the store lost it."""
+    found = blobs.get(session, info.sha256)
+    if found is None:
+        raise NotFound(f"the files of model {info.version} are gone from the store")
+    return found[0]
+
+
+def propose(
+    session: Session,
+    project_id: int,
+    version: int,
+    *,
+    by: Actor,
+    draw_key_id: int,
+    kind: Kind = "promote",
+    comparison: Mapping[str, Any] | None = None,
+) -> ProposalInfo:
+    """Ask that a version acts; whoever asks signs at once. Raises NotFound, Forbidden, Refused."""
+    setting = projects.by_id(session, project_id)
+    wanted, acting = model(session, project_id, version), champion(session, project_id)
+    if acting is not None and acting.version == version:
+        raise Refused(f"model {version} is the champion already")
+    _refuse_strange_labels(wanted, setting.project.labels)
+    proposal_id = session.scalars(
+        insert(Proposal).returning(Proposal.id),
+        {
+            "project_id": project_id,
+            "kind": kind,
+            "model_id": wanted.id,
+            "against_id": acting.id if acting else None,
+            "comparison": dict(comparison) if comparison is not None else None,
+            "signers": setting.policy.evidence.signers,
+            "state": "open",
+            "made_by": by.id,
+            "made_at": clock.now(),
+        },
+    ).one()
+    activity.record(session, by, f"model.{kind}", f"model:{version}", project_id=project_id, after={"proposal": str(proposal_id)})
+    return sign(session, proposal_id, by=by, draw_key_id=draw_key_id)
+
+
+def sign(session: Session, proposal_id: int, *, by: Actor, draw_key_id: int) -> ProposalInfo:
+    """Put one's name under a proposal; with enough names the model acts from the next batch on.
+
+    Raises NotFound; Forbidden for services, the known answers and people who are no owners; Refused where it is over.
+    """
+    row = session.scalar(select(Proposal).where(Proposal.id == proposal_id).with_for_update())
+    if row is None:
+        raise NotFound(f"there is no proposal {proposal_id}")
+    if row.state != "open":
+        raise Refused(f"proposal {proposal_id} is {row.state} already")
+    _may_sign(session, by)
+    if session.get(Signature, (proposal_id, by.id)) is None:
+        session.execute(insert(Signature).values(proposal_id=proposal_id, person_id=by.id, signed_at=clock.now()))
+        activity.record(session, by, "proposal.sign", f"proposal:{proposal_id}", project_id=row.project_id)
+    if len(_signed_by(session, proposal_id)) >= row.signers:
+        _apply(session, row, by, draw_key_id)
+    return _proposal(session, row)
+
+
+def rollback(session: Session, project_id: int, *, by: Actor, draw_key_id: int) -> ProposalInfo:
+    """Propose the former champion. Raises Refused where there is none."""
+    former = next((each for each in models(session, project_id) if "previous" in each.aliases), None)
+    if former is None:
+        raise Refused("there is no former champion to go back to")
+    return propose(session, project_id, former.version, by=by, draw_key_id=draw_key_id, kind="rollback")
+
+
+def withdraw(session: Session, proposal_id: int, *, by: Actor) -> None:
+    """Take an open proposal off the table. Raises NotFound, Refused."""
+    row = session.scalar(select(Proposal).where(Proposal.id == proposal_id).with_for_update())
+    if row is None:
+        raise NotFound(f"there is no proposal {proposal_id}")
+    if row.state != "open":
+        raise Refused(f"proposal {proposal_id} is {row.state} already")
+    row.state = "withdrawn"
+    activity.record(session, by, "proposal.withdraw", f"proposal:{proposal_id}", project_id=row.project_id)
+
+
+def proposals(session: Session, project_id: int, limit: int = 20) -> list[ProposalInfo]:
+    """The latest proposals, newest first."""
+    rows = session.scalars(select(Proposal).where(Proposal.project_id == project_id).order_by(Proposal.id.desc()).limit(limit))
+    return [_proposal(session, row) for row in rows]
+
+
+def _apply(session: Session, row: Proposal, by: Actor, draw_key_id: int) -> None:
+    """The new champion acts from the next batch on, under a new evidence period and rule."""
+    standing = session.get(ModelAlias, (row.project_id, "champion"), with_for_update=True)
+    if (standing.model_id if standing else None) != row.against_id:
+        raise Refused("another model acts by now; withdraw this proposal and compare with that one")
+    if standing is not None:
+        _set_alias(session, row.project_id, "previous", standing.model_id, by)
+    _set_alias(session, row.project_id, "champion", row.model_id, by)
+    row.state, row.applied_at = "applied", clock.now()
+    session.flush()
+    setting = projects.by_id(session, row.project_id)
+    rules.renew(session, row.project_id, setting.policy, list(setting.project.labels), draw_key_id, row.kind)
+    version = session.get_one(Model, row.model_id).version
+    events.announce(session, row.project_id, "model.promoted", {"version": version, "kind": row.kind}, item_id=None)
+
+
+def _set_alias(session: Session, project_id: int, alias: str, model_id: int, by: Actor) -> None:
+    held = session.get(ModelAlias, (project_id, alias))
+    if held is None:
+        held = ModelAlias(project_id=project_id, alias=alias)
+        session.add(held)
+    held.model_id, held.since, held.set_by = model_id, clock.now(), by.id
+    session.flush()
+
+
+def _may_sign(session: Session, by: Actor) -> None:
+    kind = session.scalar(select(Person.kind).where(Person.id == by.id))
+    if kind != "person" or by.known_answers:
+        raise Forbidden("only people sign: not services, and not the known answers")
+    if not by.at_least("owner"):
+        raise Forbidden("a promotion is signed by owners")
+
+
+def _refuse_strange_labels(wanted: ModelInfo, labels: Mapping[str, Any]) -> None:
+    strange = [label for label in wanted.labels if label not in labels]
+    if strange:
+        raise Refused(f"model {wanted.version} predicts {strange[0]!r}, which the project no longer has; train a new one")
+
+
+def _signed_by(session: Session, proposal_id: int) -> tuple[str, ...]:
+    query = select(Person.name).join(Signature, Signature.person_id == Person.id).where(Signature.proposal_id == proposal_id)
+    return tuple(session.scalars(query.order_by(Signature.signed_at)))
+
+
+def _roles(session: Session, project_id: int) -> dict[int, list[str]]:
+    roles: dict[int, list[str]] = {}
+    for row in session.scalars(select(ModelAlias).where(ModelAlias.project_id == project_id).order_by(ModelAlias.alias)):
+        roles.setdefault(row.model_id, []).append(row.alias)
+    return roles
+
+
+def _info(row: Model, size: int, roles: Mapping[int, Sequence[str]]) -> ModelInfo:
+    return ModelInfo(
+        id=row.id,
+        version=row.version,
+        trainer=row.trainer,
+        labels=tuple(row.labels),
+        datasets=tuple(int(each) for each in row.datasets),
+        figures=row.figures,
+        sha256=row.sha256,
+        size=size,
+        made_at=row.made_at,
+        aliases=tuple(roles.get(row.id, ())),
+    )
+
+
+def _proposal(session: Session, row: Proposal) -> ProposalInfo:
+    against = session.get(Model, row.against_id) if row.against_id is not None else None
+    return ProposalInfo(
+        id=row.id,
+        kind=row.kind,
+        version=session.get_one(Model, row.model_id).version,
+        against=against.version if against else None,
+        comparison=row.comparison,
+        signers=row.signers,
+        signed_by=_signed_by(session, row.id),
+        state=row.state,
+        made_at=row.made_at,
+        applied_at=row.applied_at,
+    )

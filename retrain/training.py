@@ -1,0 +1,63 @@
+"""Train the next model of a project: on the rows that came with it and on what people answered since."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from db.engine import Database
+from retrain import examples, registry
+from retrain.records import ModelInfo
+from review_queue import projects
+from review_queue.activity import Actor
+from review_queue.errors import Refused
+
+Progress = Callable[[float, str], None]
+
+
+def train(
+    database: Database,
+    project_name: str,
+    *,
+    by: Actor | None,
+    device: str = "auto",
+    trainer: str | None = None,
+    progress: Progress | None = None,
+) -> ModelInfo:
+    """Fit, judge and register a model; it plays no role until it is promoted.
+
+    Rows of the test split stay out, so that models can be compared on them. Raises Refused where nothing is labelled.
+    """
+    from inference import store, training
+
+    report = progress or (lambda share, step: None)
+    report(0.0, "gathering labels")
+    setting = database.read(projects.get, project_name)
+    used, watermark = database.write(examples.sources, setting)
+    known = database.read(examples.base, setting, "train")
+    said = database.read(examples.decided, setting, watermark, "train")
+    if not len(known) + len(said):
+        raise Refused("nothing is labelled yet: load labelled rows, or decide some cases first")
+    both = known + said
+    fit = training.train(
+        setting.project,
+        both.rows,
+        both.labels,
+        trainer=trainer,
+        device=device,
+        progress=lambda share, step: report(0.05 + 0.9 * share, step),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store.save(fit, Path(folder))
+        archive = store.pack(Path(folder))
+    figures = {**fit.figures, "rows": {"base": len(known), "decided": len(said)}, "watermark": watermark}
+    return database.write(
+        registry.register,
+        setting.id,
+        archive,
+        trainer=str(fit.figures["trainer"]),
+        labels=fit.predictor.labels,
+        schema_hash=store.schema_hash(setting.project.input.features),
+        figures=figures,
+        datasets=[info.id for info in used],
+        by=by,
+    )
