@@ -16,10 +16,16 @@ ColumnKind = Literal["number", "category", "boolean", "date", "text"]
 class Predictor(Protocol):
     """A loaded model. Image inputs carry the encoded bytes under their feature's name."""
 
-    labels: tuple[str, ...]
-    version: str
-    modality: Literal["tabular", "text", "image"]
-    background: Sequence[Row]
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def modality(self) -> Literal["tabular", "text", "image"]: ...
+    @property
+    def background(self) -> Sequence[Row]:
+        """Training rows for explaining; empty for images."""
+        ...
 
     def predict(self, rows: Sequence[Row]) -> list[Scored]:
         """One answer per row, same length, same order. A bad row gets Unscored or Unshowable; it takes no other down."""

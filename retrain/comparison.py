@@ -86,7 +86,7 @@ def _views(models: Sequence[Predictor], decided: Examples, base: Examples) -> li
     if len(decided):
         hits = [_hits(model, decided) for model in models]
         note = "held-out cases that people answered; unsure ones are over-represented, so this is not all traffic"
-        views.append(_paired("decided cases", *hits, note))
+        views.append(_paired("decided cases", hits, note))
         closed = np.array([weight is not None for weight in decided.weights])
         if closed.sum() >= FEW:
             weights = np.array([weight for weight in decided.weights if weight is not None])
@@ -94,7 +94,7 @@ def _views(models: Sequence[Predictor], decided: Examples, base: Examples) -> li
             views.append(_weighted("all traffic, estimated", hits[0][closed], hits[1][closed], weights, note))
     if len(base):
         note = "labelled rows that came with the project and no model learned from"
-        views.append(_paired("rows set aside at the start", *(_hits(model, base) for model in models), note))
+        views.append(_paired("rows set aside at the start", [_hits(model, base) for model in models], note))
     return views
 
 
@@ -108,7 +108,8 @@ def _hits(model: Predictor, held: Examples) -> NDArray[np.float64]:
     return np.array(hits, dtype=np.float64)
 
 
-def _paired(name: str, old: NDArray[np.float64], new: NDArray[np.float64], note: str) -> View:
+def _paired(name: str, hits: Sequence[NDArray[np.float64]], note: str) -> View:
+    old, new = hits
     difference, low, high = paired_difference(int((new > old).sum()), int((old > new).sum()), len(old))
     return View(name, len(old), float(old.mean()), float(new.mean()), difference, low, high, note)
 

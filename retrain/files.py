@@ -105,10 +105,8 @@ def _parquet(project: Project, table: Labelled) -> bytes:
 
     types = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string(), "time": pa.timestamp("us", tz="UTC")}
     schema = pa.schema([(name, types[kind]) for name, kind in columns(project).items()])
-    held = {
-        name: [_number(row[name]) if kind == "number" else row[name] for row in table.rows]
-        for name, kind in columns(project).items()
-    }
+    numbers = {name for name, kind in columns(project).items() if kind == "number"}
+    held = {name: [_number(row[name]) if name in numbers else row[name] for row in table.rows] for name in columns(project)}
     buffer = io.BytesIO()
     pq.write_table(pa.table(held, schema=schema), buffer, compression="zstd", store_schema=True)
     return buffer.getvalue()
