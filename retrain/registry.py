@@ -65,6 +65,12 @@ def model(session: Session, project_id: int, version: int) -> ModelInfo:
     return _info(*found, _roles(session, project_id))
 
 
+def model_by_id(session: Session, model_id: int) -> ModelInfo:
+    """The version behind an id of the model table."""
+    row = session.get_one(Model, model_id)
+    return model(session, row.project_id, row.version)
+
+
 def champion(session: Session, project_id: int) -> ModelInfo | None:
     """The model that acts now."""
     return next((each for each in models(session, project_id) if "champion" in each.aliases), None)

@@ -78,12 +78,22 @@ def lease(session: Session, project_id: int, kind: str, worker: str, *, limit: i
     return [Leased(r.id, r.external_id, json.loads(r.input), json.loads(r.groups or "{}"), attempts[r.id]) for r in rows]
 
 
-def give_back(session: Session, kind: str, worker: str, error: str | None = None, *, blame: bool = True) -> None:
-    """Return a lease at once; without blame the attempt does not count."""
+def give_back(
+    session: Session,
+    kind: str,
+    worker: str,
+    item_ids: Sequence[int] | None = None,
+    *,
+    error: str | None = None,
+    blame: bool = False,
+) -> None:
+    """Return a lease, or some items of it, at once; without blame the attempt does not count."""
     values: dict[str, Any] = {"ready_at": clock.now(), "worker": None, "last_error": error}
     if not blame:
         values["attempts"] = Work.attempts - 1
-    session.execute(update(Work).where(Work.kind == kind, Work.worker == worker).values(values))
+    held = update(Work).where(Work.kind == kind, Work.worker == worker).values(values)
+    for chunk in [None] if item_ids is None else _chunks(item_ids):
+        session.execute(held if chunk is None else held.where(Work.item_id.in_(chunk)))
 
 
 def write(

@@ -77,7 +77,8 @@ def of_prediction(session: Session, item_id: int, model_id: int) -> list[Reason]
     return [Reason(r.id, r.hash, r.method, r.label, r.body) for r in rows]
 
 
-def predicted(session: Session, item_id: int, model_id: int) -> str | None:
-    """The label that a model predicted for an item: the one to explain."""
-    row = session.get(Prediction, (item_id, model_id))
-    return row.label if row else None
+def target(session: Session, item_id: int) -> tuple[int, str] | None:
+    """The model whose prediction routed an item last, and the label to explain; None where it was not scored."""
+    query = select(Routing.model_id, Routing.label).where(Routing.item_id == item_id, Routing.label.is_not(None))
+    row = session.execute(query.order_by(Routing.n.desc()).limit(1)).first()
+    return (row.model_id, row.label) if row is not None and row.label is not None else None

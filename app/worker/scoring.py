@@ -1,0 +1,138 @@
+"""Scoring: the next batch is read while this one is scored, results are written while the next is scored."""
+
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+import structlog
+
+from app.worker.models import Models
+from app.workspace import Workspace
+from contract.predictors import Predictor
+from contract.records import Row, Scored, Unscored
+from db import blobs
+from inference.errors import ModelLoadError
+from review_queue import batches, rules
+from review_queue.batches import Leased
+from review_queue.errors import Moved
+from review_queue.projects import by_id
+
+log = structlog.get_logger()
+FIRST = 64
+"""Items of the first batch of a model, on which its batch size is measured."""
+LEASE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items in hand, with the model that is to score them. `worker` names this lease alone."""
+
+    project_id: int
+    model_id: int
+    worker: str
+    items: Sequence[Leased]
+    rows: Sequence[Row]
+
+
+class Scoring:
+    """Takes what waits, project by project, until nothing does or it is told to stop."""
+
+    def __init__(self, workspace: Workspace, models: Models, stop: Event) -> None:
+        self._database, self._keys = workspace.database, workspace.keys
+        self._models, self._stop = models, stop
+        self.scored = 0
+
+    def turn(self) -> int:
+        """Score everything that is ready; how many items."""
+        before = self.scored
+        for project_id in self._database.read(batches.waiting_projects, "score"):
+            self._drain(project_id)
+        return self.scored - before
+
+    def _drain(self, project_id: int) -> None:
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+            upcoming = reader.submit(self._read, project_id)
+            writing: Future[Any] | None = None
+            while (batch := upcoming.result()) is not None:
+                if not self._stop.is_set():
+                    upcoming = reader.submit(self._read, project_id)
+                scored = self._score(batch)
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(self._write, batch, scored)
+                if self._stop.is_set():
+                    break
+            if writing is not None:
+                writing.result()
+            if self._stop.is_set() and (left := upcoming.result()) is not None and left is not batch:
+                self._database.write(batches.give_back, "score", left.worker)
+
+    def _read(self, project_id: int) -> Batch | None:
+        """Lease the next batch and fetch its bytes. None where nothing waits, or no model can score it."""
+        setting = self._database.read(by_id, project_id)
+        rule = self._database.read(rules.in_force, project_id, setting.policy)
+        if rule is None or not self._loads(rule.model_id):
+            return None
+        worker = secrets.token_hex(8)
+        size = self._models.known_size(rule.model_id) or FIRST
+        leased = self._database.write(batches.lease, project_id, "score", worker, limit=size, seconds=LEASE_SECONDS)
+        if not leased:
+            return None
+        items = self._suspect_alone(worker, leased)
+        return Batch(project_id, rule.model_id, worker, items, self._database.read(blobs.fill, [i.input for i in items]))
+
+    def _suspect_alone(self, worker: str, leased: Sequence[Leased]) -> Sequence[Leased]:
+        """An item during which workers died is scored by itself, so that it takes no other down."""
+        suspect = next((item for item in leased if item.attempts > batches.ALONE_AFTER), None)
+        if suspect is None or len(leased) == 1:
+            return leased
+        rest = [item.item_id for item in leased if item is not suspect]
+        self._database.write(batches.give_back, "score", worker, rest)
+        return [suspect]
+
+    def _loads(self, model_id: int) -> bool:
+        try:
+            self._models.get(model_id)
+        except ModelLoadError as error:
+            log.error("model does not load; its items wait", model_id=model_id, error=str(error))
+            return False
+        return True
+
+    def _score(self, batch: Batch) -> list[Scored]:
+        predictor = self._models.get(batch.model_id).predictor
+        self._models.batch_size(batch.model_id, batch.rows)
+        if any(item.attempts > batches.FAILED_AFTER for item in batch.items):
+            return [Unscored("its worker died while scoring it")] * len(batch.items)
+        try:
+            return predictor.predict(batch.rows)
+        except Exception as error:
+            log.warning("a batch failed; its items are scored one by one", error=repr(error), items=len(batch.items))
+            return [_alone(predictor, row) for row in batch.rows]
+
+    def _write(self, batch: Batch, scored: Sequence[Scored]) -> None:
+        pairs = list(zip(batch.items, scored, strict=True))
+        try:
+            written = self._database.write(
+                batches.write, batch.project_id, batch.worker, pairs, model_id=batch.model_id, keys=self._keys
+            )
+        except Moved:
+            self._database.write(batches.give_back, "score", batch.worker)
+            return
+        self.scored += written.auto + written.review + written.failed
+        log.info(
+            "routed",
+            project_id=batch.project_id,
+            auto=written.auto,
+            review=written.review,
+            failed=written.failed,
+        )
+
+
+def _alone(predictor: Predictor, row: Row) -> Scored:
+    try:
+        return predictor.predict([row])[0]
+    except Exception as error:
+        return Unscored(f"the model failed on it: {type(error).__name__}: {error}"[:500])

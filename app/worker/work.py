@@ -1,0 +1,126 @@
+"""The long work that pages and commands ask for, run one at a time beside scoring."""
+
+import secrets
+import time
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Any
+
+import structlog
+
+from app import known_answers
+from app.workspace import Workspace
+from retrain import comparison, datasets, training
+from review_queue import jobs, people, projects
+from review_queue.activity import Actor
+from review_queue.jobs import Job
+from review_queue.projects import Setting
+
+log = structlog.get_logger()
+Progress = Callable[[float, str], None]
+
+
+class Stopped(RuntimeError):
+    """The job was cancelled, or another worker has it."""
+
+
+class Jobs(Thread):
+    """Runs jobs until told to stop; scoring goes on beside it."""
+
+    def __init__(self, workspace: Workspace, device: str, stop: Event) -> None:
+        super().__init__(name="jobs", daemon=True)
+        self._workspace, self._device, self._stop_event = workspace, device, stop
+
+    def run(self) -> None:
+        while not self._stop_event.is_set():
+            if not self.turn():
+                self._stop_event.wait(0.5)
+
+    def turn(self) -> bool:
+        """Run the next job; False where there is none."""
+        database, worker = self._workspace.database, secrets.token_hex(8)
+        job = database.write(jobs.lease, worker)
+        if job is None:
+            return False
+        try:
+            result = self._do(job, worker)
+        except Stopped:
+            log.info("job stopped", job=job.id)
+        except Exception as error:
+            log.warning("job failed", job=job.id, error=repr(error))
+            database.write(jobs.finish, job.id, worker, error=str(error) or type(error).__name__)
+        else:
+            database.write(jobs.finish, job.id, worker, result=result)
+        return True
+
+    def _do(self, job: Job, worker: str) -> dict[str, Any]:
+        database = self._workspace.database
+        setting = database.read(projects.by_id, job.project_id)
+        by = database.read(people.actor, job.asked_by, "worker") if job.asked_by is not None else None
+        return _KINDS[job.kind](self, setting, job.args, by, self._reporter(job, worker))
+
+    def _reporter(self, job: Job, worker: str) -> Progress:
+        """Progress is written at most twice a second; it keeps the lease and notices a cancellation."""
+        last = 0.0
+
+        def report(share: float, step: str) -> None:
+            nonlocal last
+            if self._stop_event.is_set():
+                raise Stopped
+            if time.monotonic() - last > 0.5 or share >= 1.0:
+                last = time.monotonic()
+                if not self._workspace.database.write(jobs.progress, job.id, worker, share, step):
+                    raise Stopped
+
+        return report
+
+    def _export(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
+        report(0.1, "writing the dataset")
+        database = self._workspace.database
+        info = database.write(datasets.export, setting, format=args.get("format", "parquet"), by=by)
+        return {"dataset": str(info.id), "rows": info.rows}
+
+    def _train(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
+        info = training.train(
+            self._workspace.database,
+            setting.name,
+            by=by,
+            device=self._device,
+            trainer=args.get("trainer"),
+            progress=report,
+        )
+        return {"model": info.version, "figures": {k: info.figures[k] for k in ("accuracy", "log_loss", "n_train")}}
+
+    def _compare(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
+        database, version = self._workspace.database, int(args["challenger"])
+        return comparison.compare(database, setting.name, version, device=self._device, progress=report)
+
+    def _known_answers(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
+        """Decide, wait until the answers count, train and compare."""
+        database = self._workspace.database
+        done = known_answers.play(database, setting.name, int(args.get("count", 200)), progress=_within(report, 0.0, 0.4))
+        wait_for_undo(setting, _within(report, 0.4, 0.5))
+        model = self._train(setting, {}, by, _within(report, 0.5, 0.9))
+        compared = self._compare(setting, {"challenger": model["model"]}, by, _within(report, 0.9, 1.0))
+        return {"decided": done, **model, "comparison": compared}
+
+
+_KINDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "export": Jobs._export,
+    "train": Jobs._train,
+    "compare": Jobs._compare,
+    "known-answers": Jobs._known_answers,
+}
+
+
+def wait_for_undo(setting: Setting, report: Progress) -> None:
+    """Answers count once they can no longer be taken back."""
+    seconds = setting.policy.review.undo_window.total_seconds() + 1
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        report(1 - left / seconds, f"waiting until the answers can no longer be taken back ({left:.0f} s)")
+        time.sleep(min(left, 0.5))
+
+
+def _within(report: Progress, low: float, high: float) -> Progress:
+    return lambda share, step: report(low + (high - low) * min(share, 0.999), step)
