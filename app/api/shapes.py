@@ -1,0 +1,476 @@
+"""The JSON that goes in and out. Every id is a string; times are UTC."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from contract.project import Trainer
+from db.blobs import MOST
+from review_queue.decisions import MAX_COMMENT, MAX_KEY
+
+MOST_ITEMS = 1000
+
+
+def _no_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("holds a NUL character; take it out")
+    return text
+
+
+Id = Annotated[str, BeforeValidator(str), Field(examples=["17"])]
+Text = Annotated[str, AfterValidator(_no_nul)]
+Key = Annotated[Text, Field(min_length=1, max_length=MAX_KEY, description="New for each act, the same for each retry: a UUID.")]
+Token = Annotated[Text, Field(min_length=1, max_length=200, description="The token of the claim.")]
+SessionName = Annotated[Text, Field(min_length=1, max_length=200)]
+Label = Annotated[Text, Field(max_length=1000)]
+Seconds = Annotated[float, Field(ge=0, lt=1e7, allow_inf_nan=False, description="Time spent on the case.")]
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldError(BaseModel):
+    place: str
+    problem: str
+    value: str | None = None
+
+
+class Problem(BaseModel):
+    """RFC 9457. `code` is for machines and does not change; `detail` says the mend."""
+
+    type: str = Field(examples=["urn:signoff:problem:already_decided"])
+    title: str
+    status: int
+    detail: str
+    code: str = Field(examples=["already_decided"])
+    instance: str
+    errors: list[FieldError] | None = Field(None, description="Every place that is wrong, for code `invalid`.")
+    error_id: str | None = Field(None, description="What the log calls an error on our side.")
+
+
+# Items
+
+
+class ItemIn(BaseModel):
+    external_id: str | int = Field(description="Your id, unique in the project.")
+    input: dict[str, Any] = Field(description="What the model sees, by feature. An image is a blob or a data URI up to 1 MB.")
+    show: dict[str, Any] | None = Field(None, description="What only the person sees.")
+    groups: dict[str, Any] | None = Field(None, description="Values for fairness figures.")
+    subject: str | None = Field(None, description="Whose data this is; only a hash is kept.")
+
+
+class Items(BaseModel):
+    items: list[ItemIn] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
+class Receipt(_Out):
+    """What became of one item so far. `received`: not routed yet. `problem` says what to mend where it was not taken."""
+
+    external_id: str
+    state: Literal["received", "waiting", "decided", "failed", "conflict", "invalid"]
+    new: bool = False
+    route: Literal["auto", "review", "failed"] | None = None
+    label: str | None = None
+    confidence: float | None = None
+    problem: str | None = None
+
+
+class Receipts(BaseModel):
+    items: list[Receipt]
+
+
+class BlobOut(BaseModel):
+    blob: str = Field(examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    media_type: str
+    size: int = Field(le=MOST)
+
+
+class Explanation(_Out):
+    id: Id
+    hash: str
+    method: str
+    label: str
+    body: dict[str, Any] = Field(description="As the library computed it: unit, base, contributions, params, seed, quality.")
+
+
+class Explanations(BaseModel):
+    explanations: list[Explanation]
+
+
+class Routed(_Out):
+    at: datetime
+    route: str
+    reason: str
+    label: str | None
+    confidence: float | None
+    pi: float
+    rule_id: Id
+    policy_version_id: Id
+    level: str
+    model_version: str
+
+
+class Judged(_Out):
+    at: datetime
+    person: str
+    recorded_by: str | None
+    stage: str
+    verdict: str
+    label: str | None
+    reason: str | None
+    comment: str | None
+    seconds: float | None
+    blind: bool
+    kind: str
+    via: str
+
+
+class Stood(_Out):
+    at: datetime
+    revision: int
+    label: str | None
+    source: str
+
+
+class Event(_Out):
+    seq: Id
+    kind: str
+    body: dict[str, Any]
+    made_at: datetime
+
+
+class Act(_Out):
+    at: datetime
+    actor: str | None
+    on_behalf_of: str | None
+    via: str
+    verb: str
+    subject: str
+    before: Any
+    after: Any
+
+
+class Record(_Out):
+    """Everything that is known of one item."""
+
+    external_id: str
+    item_id: Id
+    received_at: datetime
+    input: dict[str, Any]
+    show: dict[str, Any]
+    groups: dict[str, Any]
+    state: str
+    predictions: dict[str, dict[str, float]] = Field(description="Probabilities per label, by model version.")
+    routings: list[Routed]
+    draws: list[dict[str, Any]]
+    decisions: list[Judged]
+    outcomes: list[Stood]
+    events: list[Event]
+    explanations: list[Explanation]
+    activity: list[Act]
+
+
+# Claims and decisions
+
+
+class ClaimsIn(_In):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"count": 3, "session": "ann-laptop"}]})
+    count: int = Field(1, ge=1, le=10, description="How many cases to hold in all.")
+    session: SessionName = Field(description="One name per window or program; what it holds is its own.")
+
+
+class LabelOut(BaseModel):
+    label: str
+    title: str
+    key: str | None
+    guideline: str | None
+
+
+class Predicted(_Out):
+    """`label` is null where the model gave no answer; `reason` says why the case went to people."""
+
+    label: str | None
+    confidence: float | None
+    probabilities: dict[str, float]
+    model_version: str
+    reason: str
+
+
+class Case(_Out):
+    """A held case, with what may be shown of it now. A blind one shows no prediction before its first answer."""
+
+    task_id: Id
+    token: str
+    expires_at: datetime
+    external_id: str
+    input: dict[str, Any]
+    show: dict[str, Any]
+    labels: list[LabelOut]
+    reasons: dict[str, list[str]] = Field(description="What may be given as the reason, by verdict.")
+    guidelines: str
+    blind: bool
+    first_given: bool
+    first_label: str | None
+    answers: list[str | None] = Field(description="The answers to settle, where some disagree; null is a rejection.")
+    prediction: Predicted | None = None
+    explanations: list[Explanation] | None = None
+
+
+class Claims(BaseModel):
+    claims: list[Case]
+
+
+class Tokens(_In):
+    tokens: list[Token] = Field(min_length=1, max_length=100)
+
+
+class Heartbeat(BaseModel):
+    renewed: list[str]
+    lost: list[str] = Field(description="Held no longer; claim anew.")
+
+
+class Released(BaseModel):
+    released: int
+
+
+class AnswerIn(_In):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"token": "pOx3…", "key": "0b52c9a4-4a6f-4a5e-9d0f-2f5d4a4f7f10", "label": "pay"}]},
+    )
+    token: Token
+    key: Key
+    label: Label | None = None
+    reject: bool = Field(False, description="True where no label fits; then without label.")
+    seconds: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "AnswerIn":
+        if (self.label is None) != self.reject:
+            raise ValueError("give either a label or reject: true")
+        return self
+
+
+class DecisionIn(_In):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"token": "pOx3…", "key": "5d0f6f0e-3b39-4a8c-b1a6-8f0c7f0e6a55", "verdict": "accept", "seconds": 6.5},
+                {"token": "pOx3…", "key": "a5c9d5b2-65ff-4b0e-9d4e-4b8d1c1f2c11", "verdict": "correct", "label": "deny"},
+            ]
+        },
+    )
+    token: Token
+    key: Key
+    verdict: Literal["accept", "correct", "reject", "skip", "escalate"]
+    label: Label | None = Field(None, description="With `correct` only.")
+    reason: Label | None = None
+    comment: Text | None = Field(None, max_length=MAX_COMMENT)
+    seconds: Seconds | None = None
+    reasons_shown: list[Label] | None = Field(None, max_length=50, description="Hashes of the explanations that were shown.")
+
+
+class Decision(_Out):
+    id: Id
+    task_id: Id
+    verdict: str
+    label: str | None
+    reason: str | None
+    stage: Literal["first", "final"]
+    decided_at: datetime
+
+
+class Answered(BaseModel):
+    """`claim` is null where a retry comes after the case has left your hands."""
+
+    answer: Decision
+    claim: Case | None
+
+
+class Decided(BaseModel):
+    decision: Decision
+    claims: list[Case]
+
+
+class UndoIn(_In):
+    session: SessionName | None = Field(None, description="Hold the case in this session; the old one where left out.")
+
+
+class Undone(BaseModel):
+    task_id: Id
+    claim: Case | None
+
+
+# Projects
+
+
+class Events(BaseModel):
+    events: list[Event]
+    next: Id = Field(description="The `after` of the next call.")
+    more: bool = Field(description="Whether to call again at once.")
+
+
+class ProjectOut(BaseModel):
+    project: str
+    title: str
+    noun: str
+    input_type: str
+    features: dict[str, str] = Field(description="Name to type.")
+    labels: list[LabelOut]
+    frozen_at: datetime | None
+
+
+class Projects(BaseModel):
+    projects: list[ProjectOut]
+
+
+class Share(_Out):
+    """A share with what it is a share of; `value` is null of nothing."""
+
+    part: float
+    of: float
+    value: float | None
+
+
+class Backlog(_Out):
+    waiting: int
+    waiting_for_leads: int
+    held: int
+    oldest: datetime | None
+    overdue: int
+    unscored: int
+    unexplained: int
+    decided: int
+
+
+class Band(_Out):
+    low: float
+    high: float
+    routed: int
+    alone: int
+    labelled: int
+    agreed: Share
+
+
+class LabelFigures(_Out):
+    label: str
+    predicted: int
+    answered: int
+    precision: Share
+    recall: Share
+
+
+class Insight(_Out):
+    routed: int
+    automation: Share
+    override: Share
+    rejected: int
+    decisions_last_hour: int
+    decisions_per_hour: float | None
+    seconds_median: float | None
+    known_answers: Share
+    bands: list[Band]
+    labels: list[LabelFigures]
+
+
+class Stats(BaseModel):
+    project: str
+    frozen_at: datetime | None
+    backlog: Backlog
+    totals: dict[str, int] = Field(description="Items, and standing outcomes by source.")
+    insight: Insight
+
+
+class Frozen(BaseModel):
+    project: str
+    frozen: bool
+    changed: bool = Field(description="False where it was so already.")
+
+
+# Jobs and datasets
+
+
+class JobArgs(_In):
+    """What a job may be told; each kind takes its own."""
+
+    format: Literal["parquet", "jsonl", "csv"] | None = Field(None, description="Of an export; parquet where left out.")
+    trainer: Trainer | None = Field(None, description="Of a training; that of the project where left out.")
+    challenger: int | None = Field(None, ge=1, lt=2**31, description="Of a comparison: the model version against the champion.")
+
+
+_ARGS = {"export": {"format"}, "train": {"trainer"}, "compare": {"challenger"}}
+
+
+class JobIn(_In):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"project": "claims", "kind": "compare", "args": {"challenger": 3}}]}
+    )
+    project: Text
+    kind: Literal["export", "train", "compare"]
+    args: JobArgs = JobArgs()
+
+    @model_validator(mode="after")
+    def _args_fit(self) -> "JobIn":
+        given = set(self.args.model_dump(exclude_none=True))
+        if given - _ARGS[self.kind]:
+            raise ValueError(f"{self.kind} takes no {sorted(given - _ARGS[self.kind])[0]}")
+        if self.kind == "compare" and not given:
+            raise ValueError("compare needs args.challenger, the version of the model that wants to act")
+        return self
+
+
+class JobOut(_Out):
+    id: Id
+    project: str
+    kind: str
+    args: dict[str, Any]
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    progress: float
+    step: str | None
+    result: dict[str, Any] | None
+    error: str | None
+    asked_at: datetime
+    ended_at: datetime | None
+
+
+class Jobs(BaseModel):
+    jobs: list[JobOut]
+
+
+class DatasetIn(_In):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"format": "parquet"}]})
+    format: Literal["parquet", "jsonl", "csv"] = "parquet"
+
+
+class DatasetFile(BaseModel):
+    name: str
+    sha256: str
+    size: int
+    url: str = Field(description="Relative to this API.")
+
+
+class Dataset(BaseModel):
+    id: Id
+    project: str
+    kind: str
+    rows: int
+    watermark: Id | None
+    content_hash: str
+    files: list[DatasetFile]
+    manifest: dict[str, Any]
+    made_at: datetime
+
+
+class Datasets(BaseModel):
+    datasets: list[Dataset]
+
+
+class Health(BaseModel):
+    status: Literal["alive", "ready"]
