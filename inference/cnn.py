@@ -17,7 +17,7 @@ from inference.splits import Progress, Task
 
 CHUNK = {"cpu": 64, "cuda": 1024}
 """Images in one forward pass: on a CPU more than 64 outgrow its caches and are slower."""
-TURN, ZOOM, SHIFT = 0.15, 0.1, 0.1
+TURN, ZOOM, SHIFT = 0.08, 0.05, 0.05
 """Bounds of the random turn (radians), zoom and shift (shares) while learning."""
 
 
@@ -113,7 +113,7 @@ def varied(images: Tensor) -> Tensor:
 
 def _plan(rows: int) -> Plan:
     batch = int(np.clip(2 ** round(np.log2(max(rows, 2) / 10)), 8, 64))
-    return Plan(batch=batch, rate=4e-3, decay=0.02, steps=500, epochs=12, patience=12)
+    return Plan(batch=batch, rate=4e-3, decay=0.02, steps=500, epochs=20, patience=12)
 
 
 def load(settings: dict[str, Any], files: dict[str, bytes], device: torch.device) -> Engine:

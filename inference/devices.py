@@ -3,10 +3,11 @@
 import copy
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from contract.predictors import Floats
@@ -38,6 +39,24 @@ def _cuda(device: str, number: int) -> torch.device:
     if number >= count:
         raise DeviceError(f"{device} was asked for, but there are {count} CUDA devices, numbered from 0")
     return torch.device("cuda", number)
+
+
+@contextmanager
+def limited(threads: int | None) -> Iterator[None]:
+    """At most so many threads of torch and of OpenMP inside, as many as before after; None changes nothing.
+
+    Where a machine is busy, threads that wait for each other are several times slower than one.
+    """
+    if threads is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:

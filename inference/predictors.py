@@ -238,7 +238,7 @@ def _scored(labels: tuple[str, ...], rows: Sequence[int], score: Score) -> Itera
         yield from _scored(labels, rows[: len(rows) // 2], score)
         yield from _scored(labels, rows[len(rows) // 2 :], score)
         return
-    finite: list[bool] = list(np.isfinite(found).all(axis=1))
+    finite = np.atleast_1d(np.isfinite(found).all(axis=1)).tolist()
     for n, values, sound in zip(rows, found.tolist(), finite, strict=True):
         yield n, Prediction(labels, tuple(values)) if sound else Unscored("the model gave a probability that is not a number")
 

@@ -18,7 +18,7 @@ from inference.fitting import Plan, fit, seeded
 from inference.splits import Integers, Progress, Task
 
 MAX_NGRAMS = 60_000
-WIDTH = 64
+WIDTH = 128
 CHUNK = 1024
 
 
@@ -111,7 +111,7 @@ def train(texts: Sequence[str], task: Task, labels: int, *, device: torch.device
         network.to(device)
         rows = len(task.training)
         batch = int(np.clip(2 ** round(np.log2(max(rows, 2) / 30)), 8, 64))
-        plan = Plan(batch=batch, rate=1e-2, decay=0.01, steps=400, epochs=12, patience=3)
+        plan = Plan(batch=batch, rate=5e-3, decay=0.01, steps=400, epochs=20, patience=3)
         fit(network, lambda some, _: held.rows(some, device), task, plan, device=device, seed=seed, progress=progress)
     return Engine(network)
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -46,17 +47,19 @@ def train(
     device: str = "auto",
     weights: Sequence[float] | None = None,
     seed: int = 0,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Fit and judge a model; `trainer` is the project's where it is not named. The same seed on a CPU gives the same model.
 
     A fifth of the rows, stratified, judges: it stops the fitting, sets the temperature and gives the figures. Rows that cannot
-    be read are left out and counted. Raises TrainingError, DeviceError.
+    be read are left out and counted. `threads` bounds the threads of the process while it runs. Raises TrainingError, DeviceError.
     """
     kinds = _kinds(project, trainer or project.model.trainer)
     data = _gather(project, rows, labels, weights, seed)
     report = progress or _silent
-    trained = [_train_one(kind, data, device, seed, _part(report, n, len(kinds))) for n, kind in enumerate(kinds)]
+    with _limited(threads):
+        trained = [_train_one(kind, data, device, seed, _part(report, n, len(kinds))) for n, kind in enumerate(kinds)]
     best = min(trained, key=lambda each: (each.figures["log_loss"] or 0.0, -(each.figures["accuracy"] or 0.0)))
     if len(trained) == 1:
         return best
@@ -81,6 +84,12 @@ class _Data:
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(self.project.labels)
+
+
+def _limited(threads: int | None) -> AbstractContextManager[None]:
+    from inference.devices import limited
+
+    return limited(threads)
 
 
 def _silent(share: float, doing: str) -> None:
