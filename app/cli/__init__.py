@@ -1,0 +1,1 @@
+"""The command line: a module per noun, a function per verb. Heavy imports happen inside the commands that need them."""

@@ -1,0 +1,94 @@
+"""`signoff item`: what is to be decided."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.options import AsJson, Dir, ProjectName, noun
+
+if TYPE_CHECKING:
+    from app.loading import Loaded
+    from review_queue.find import Record
+
+app = noun("Items: what is to be decided.")
+
+
+@app.command()
+def load(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV, JSONL or Parquet file, or a folder of images.")],
+    project: ProjectName = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take the rows of a file as items. Loading it again adds nothing; rows that cannot be taken go to a file beside it."""
+    from app import loading
+    from app.cli.console import bar, chosen, note, opened, say
+
+    with opened(directory) as workspace:
+        setting = chosen(workspace, project)
+        with bar(f"loading {file.name}") as progress:
+            loaded = loading.load(workspace, setting, file, progress=progress, by=workspace.local_actor("cli"))
+    say(as_json, loaded, _summary(loaded, setting.project.noun))
+    if loaded.left_out:
+        note(f"left out, since the project names them nowhere: {', '.join(loaded.left_out)}")
+    if loaded.rejected:
+        note(f"{loaded.rejected:,} rows could not be taken; each stands with its reason in {loaded.rejected_file}")
+    if loaded.rejected and not loaded.added + loaded.known:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    external_id: Annotated[str, typer.Argument(metavar="ID", help="The producer's id of the item.")],
+    project: ProjectName = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Everything that is known of one item."""
+    from app.cli.console import chosen, opened, say
+    from review_queue import find
+
+    with opened(directory) as workspace:
+        setting = chosen(workspace, project)
+        record = workspace.database.read(find.record, setting, external_id, by=workspace.local_actor("cli"))
+    say(as_json, record, "\n".join(_page(record, setting.project.noun)))
+
+
+def _summary(loaded: "Loaded", noun_: str) -> str:
+    return f"{loaded.added:,} {noun_}s added, {loaded.known:,} known already, {loaded.rejected:,} rejected"
+
+
+def _page(record: "Record", noun_: str) -> Iterator[str]:
+    from app.cli.console import cell, listed
+
+    yield f"{noun_} {record.external_id}: {record.state}, received {cell(record.received_at)}"
+    for title, values in (("input", record.input), ("shown", record.show), ("groups", record.groups)):
+        if values:
+            yield f"\n{title}"
+            yield listed((f"  {name}", _short(value)) for name, value in values.items())
+    for version, chances in record.predictions.items():
+        yield f"\nprediction of model {version}"
+        yield listed((f"  {label}", f"{p:.3f}") for label, p in sorted(chances.items(), key=lambda pair: -pair[1]))
+    yield from _history(record)
+
+
+def _history(record: "Record") -> Iterator[str]:
+    from app.cli.console import cell
+
+    lines = [(r.at, f"routed to {r.route}: {r.reason} (model {r.model_version}, pi {r.pi:g})") for r in record.routings]
+    for d in record.decisions:
+        said = " ".join(filter(None, (d.verdict, d.label, d.reason and f"({d.reason})")))
+        lines.append((d.at, f"{d.person} said {said}{', blind' if d.blind else ''}"))
+    lines += [(o.at, f"answer {o.revision}: {o.label or 'rejected'} ({o.source})") for o in record.outcomes]
+    if lines:
+        yield "\nhistory"
+    yield from (f"  {cell(at)}  {text}" for at, text in sorted(lines, key=lambda line: line[0]))
+    if record.explanations:
+        yield f"\nexplained by {', '.join(sorted({reason.method for reason in record.explanations}))}"
+
+
+def _short(value: Any) -> str:
+    text = str(value) if value is not None else "-"
+    return text if len(text) <= 300 else text[:299] + "…"

@@ -1,0 +1,130 @@
+"""`signoff model`: training, comparing, and which one acts."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.options import AsJson, Device, Dir, ProjectName, noun
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from retrain.records import ProposalInfo
+    from review_queue.activity import Actor
+
+app = noun("Models: trained on what people decided; one of them acts, the champion.")
+
+Version = Annotated[int, typer.Argument(metavar="VERSION", help="The version, as `signoff model list` shows it.")]
+
+
+@app.command()
+def train(
+    project: ProjectName = None,
+    trainer: Annotated[
+        str | None,
+        typer.Option("--trainer", envvar="SIGNOFF_TRAINER", metavar="NAME", help="Another trainer than the project names."),
+    ] = None,
+    device: Device = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the next version. It plays no role until it is promoted."""
+    from app.cli.console import bar, chosen, opened, say, settings_of
+    from retrain import training
+
+    with opened(directory) as workspace:
+        setting, where = chosen(workspace, project), settings_of(directory, device=device).device
+        by = workspace.local_actor("cli")
+        with bar("training") as progress:
+            info = training.train(workspace.database, setting.name, by=by, device=where, trainer=trainer, progress=progress)
+    figures = _judged(info.figures)
+    text = f"model {info.version} ({info.trainer}){': ' if figures else ''}{figures}; `signoff model promote {info.version}`"
+    say(as_json, info, f"{text} lets it act")
+
+
+@app.command("list")
+def list_(project: ProjectName = None, directory: Dir = None, as_json: AsJson = False) -> None:
+    """All versions, newest first."""
+    from app.cli.console import chosen, opened, say, table
+    from retrain import registry
+
+    with opened(directory) as workspace:
+        setting = chosen(workspace, project)
+        every = workspace.database.read(registry.models, setting.id)
+    rows = [(str(m.version), m.trainer, m.aliases, _judged(m.figures), m.size, m.made_at) for m in every]
+    head = ("model", "trainer", "role", "figures", "bytes", "made")
+    say(as_json, every, table(head, rows) if rows else "no model yet; train one with `signoff model train`")
+
+
+@app.command()
+def compare(
+    version: Version, project: ProjectName = None, device: Device = None, directory: Dir = None, as_json: AsJson = False
+) -> None:
+    """Hold a version against the champion, on labels that neither has learned from."""
+    from app.cli.console import bar, chosen, opened, say, settings_of
+    from retrain import comparison
+
+    with opened(directory) as workspace:
+        setting, where = chosen(workspace, project), settings_of(directory, device=device).device
+        with bar("comparing") as progress:
+            found = comparison.compare(workspace.database, setting.name, version, device=where, progress=progress)
+    say(as_json, found, _compared(found))
+
+
+@app.command()
+def promote(version: Version, project: ProjectName = None, directory: Dir = None, as_json: AsJson = False) -> None:
+    """Propose that a version acts, or sign what was proposed; with enough signatures it acts from the next batch on."""
+    from app.cli.console import chosen, opened, say
+
+    with opened(directory) as workspace:
+        setting, by = chosen(workspace, project), workspace.local_actor("cli")
+        key = workspace.keys.draw_key_id
+        proposal = workspace.database.write(_sign, setting.id, version, by=by, draw_key_id=key)
+    say(as_json, proposal, _state(proposal))
+
+
+@app.command()
+def rollback(project: ProjectName = None, directory: Dir = None, as_json: AsJson = False) -> None:
+    """Propose that the former champion acts again."""
+    from app.cli.console import chosen, opened, say
+    from retrain import registry
+
+    with opened(directory) as workspace:
+        setting, by = chosen(workspace, project), workspace.local_actor("cli")
+        proposal = workspace.database.write(registry.rollback, setting.id, by=by, draw_key_id=workspace.keys.draw_key_id)
+    say(as_json, proposal, _state(proposal))
+
+
+def _sign(session: "Session", project_id: int, version: int, *, by: "Actor", draw_key_id: int) -> "ProposalInfo":
+    """The open proposal of this version signed, or a new one."""
+    from retrain import registry
+
+    registry.model(session, project_id, version)
+    standing = next((p for p in registry.proposals(session, project_id) if p.state == "open" and p.version == version), None)
+    if standing is not None:
+        return registry.sign(session, standing.id, by=by, draw_key_id=draw_key_id)
+    return registry.propose(session, project_id, version, by=by, draw_key_id=draw_key_id)
+
+
+def _state(proposal: "ProposalInfo") -> str:
+    signed = f"signed by {', '.join(proposal.signed_by)}"
+    if proposal.state == "applied":
+        return f"model {proposal.version} acts from the next batch on; {signed}"
+    lacking = proposal.signers - len(proposal.signed_by)
+    return f"model {proposal.version} is proposed, {signed}; {lacking} more must sign before it acts"
+
+
+def _judged(figures: Any) -> str:
+    named = ("accuracy", "test_accuracy", "log_loss", "ece")
+    return ", ".join(f"{name.replace('_', ' ')} {figures[name]:.3f}" for name in named if isinstance(figures.get(name), float))
+
+
+def _compared(found: dict[str, Any]) -> str:
+    from app.cli.console import table
+
+    head = ("on", "labels", f"model {found['champion']}", f"model {found['challenger']}", "difference (95 %)")
+    rows = [
+        (v["name"], v["n"], v["champion"], v["challenger"], f"{v['difference']:+.3f} ({v['low']:+.3f} to {v['high']:+.3f})")
+        for v in found["views"]
+    ]
+    return f"{table(head, rows)}\n\nmodel {found['challenger']} is {found['verdict']}"
