@@ -1,0 +1,215 @@
+"""Who comes in: the sign-in page and its cookie, and the routes that hand out bytes to whoever is signed in."""
+
+import secrets
+import time
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlencode
+
+import anyio
+import itsdangerous
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from app.ui import frame, resources
+from app.workspace import Workspace
+from db import blobs
+from review_queue import activity, people
+from review_queue.activity import Actor
+
+PAGES = ("", "review", "queue", "insights", "data", "models", "find")
+FORM = "signoff_form"
+MOST_FORM = 8_192
+WRONG = "Name or password is wrong."
+KEPT = {"desk.css": "text/css", "desk.js": "text/javascript"}
+
+
+@dataclass
+class Tries:
+    """Failed sign-ins of the last minutes, by name and address."""
+
+    window: float = 600.0
+    most: dict[str, int] = field(default_factory=lambda: {"both": 5, "name": 30, "address": 30})
+    failed: defaultdict[tuple[str, str], deque[float]] = field(default_factory=lambda: defaultdict(deque))
+
+    def too_many(self, name: str, address: str) -> bool:
+        """Whether this name from this address has to wait."""
+        limit = time.monotonic() - self.window
+        for kind, what in self._keys(name, address):
+            held = self.failed[kind, what]
+            while held and held[0] < limit:
+                held.popleft()
+            if len(held) >= self.most[kind]:
+                return True
+            if not held:
+                del self.failed[kind, what]
+        return False
+
+    def count(self, name: str, address: str) -> None:
+        for key in self._keys(name, address):
+            self.failed[key].append(time.monotonic())
+
+    @staticmethod
+    def _keys(name: str, address: str) -> tuple[tuple[str, str], ...]:
+        folded = name.casefold()[:200]
+        return ("both", f"{folded}\n{address}"), ("name", folded), ("address", address)
+
+
+class Door:
+    """The routes before and beside the desk."""
+
+    def __init__(self, workspace: Workspace, *, local: bool) -> None:
+        self.workspace, self.local = workspace, local
+        self.tries, self.hashing = Tries(), anyio.CapacityLimiter(2)
+        self.forms = itsdangerous.URLSafeTimedSerializer(workspace.keys.link, salt="signoff form")
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            *(Route(f"/{page}", self.page) for page in PAGES),
+            *(Route(f"/{name}", self.kept) for name in KEPT),
+            Route("/signin", self.ask, methods=["GET"]),
+            Route("/signin", self.sign_in, methods=["POST"]),
+            Route("/signout", self.ask_out, methods=["GET"]),
+            Route("/signout", self.sign_out, methods=["POST"]),
+            Route("/blob/{sha}", self.blob),
+            Route("/dataset/{dataset:int}/{name}", self.dataset_file),
+        ]
+
+    async def page(self, request: Request) -> Response:
+        """The desk for whoever is signed in; the sign-in page for the others."""
+        if await self.who(request) is None:
+            goal = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/signin?{urlencode({'next': goal})}", 303)
+        return HTMLResponse(frame.page(), headers={"Cache-Control": "no-store"})
+
+    async def kept(self, request: Request) -> Response:
+        name = request.url.path.removeprefix("/")
+        return FileResponse(resources.HERE / name, media_type=KEPT[name], headers={"Cache-Control": "no-cache"})
+
+    async def ask(self, request: Request) -> Response:
+        return self._form(request, request.query_params.get("next", "/"))
+
+    async def sign_in(self, request: Request) -> Response:
+        given = await _fields(request)
+        name, goal = given.get("name", "").strip(), given.get("next", "/")
+        if not self._sent_by_our_form(request, given):
+            return self._form(request, goal, "This form was too old; please try again.", name, 403)
+        address = request.client.host if request.client else ""
+        if self.tries.too_many(name, address):
+            return self._form(request, goal, "Too many wrong attempts; please wait ten minutes.", name, 429)
+        read = self.workspace.database.read
+        account = await anyio.to_thread.run_sync(read, people.sign_in, name, given.get("password", ""), limiter=self.hashing)
+        if account is None:
+            self.tries.count(name, address)
+            return self._form(request, goal, WRONG, name, 401)
+        return self._let_in(request, account.id, goal)
+
+    async def ask_out(self, request: Request) -> Response:
+        token = self._token()
+        response = HTMLResponse(frame.sign_out(token), headers={"Cache-Control": "no-store"})
+        self._keep(request, response, FORM, token, 900)
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        if not self._sent_by_our_form(request, await _fields(request)):
+            return await self.ask_out(request)
+        response = RedirectResponse("/signin", 303)
+        response.delete_cookie(resources.COOKIE, path="/")
+        return response
+
+    async def blob(self, request: Request) -> Response:
+        """A file that a case shows, to save; never something that a browser would run."""
+        if await self.who(request) is None:
+            return PlainTextResponse("Sign in first.", 401)
+        sha = request.path_params["sha"]
+        found = await anyio.to_thread.run_sync(self.workspace.database.read, blobs.get, sha)
+        return _download(found[0], f"{sha[:12]}.{_ending(found[1])}") if found else PlainTextResponse("There is no such file.", 404)
+
+    async def dataset_file(self, request: Request) -> Response:
+        """A file of a dataset version, for leads; who took it is noted."""
+        actor = await self.who(request)
+        if actor is None or not actor.at_least("lead"):
+            return PlainTextResponse("Taking data out is for leads; sign in as one.", 401 if actor is None else 403)
+        dataset, name = request.path_params["dataset"], request.path_params["name"]
+        found = await anyio.to_thread.run_sync(self.workspace.database.write, take_file, dataset, name, actor)
+        return PlainTextResponse("There is no such file.", 404) if found is None else _download(found, name)
+
+    async def who(self, request: Request) -> Actor | None:
+        cookie, key = request.cookies.get(resources.COOKIE), self.workspace.keys.link
+        call = self.workspace.database.write
+
+        def look() -> Actor | None:
+            return call(resources.whoever, cookie, key, local=self.local)
+
+        return await anyio.to_thread.run_sync(look)
+
+    def _form(self, request: Request, goal: str, trouble: str = "", name: str = "", status: int = 200) -> Response:
+        token = self._token()
+        response = HTMLResponse(frame.sign_in(token, _inside(goal), trouble, name), status, {"Cache-Control": "no-store"})
+        self._keep(request, response, FORM, token, 900)
+        return response
+
+    def _let_in(self, request: Request, person_id: int, goal: str) -> Response:
+        response = RedirectResponse(_inside(goal), 303)
+        value = resources.signer(self.workspace.keys.link).dumps(person_id)
+        self._keep(request, response, resources.COOKIE, str(value), resources.HOURS * 3600)
+        response.delete_cookie(FORM, path="/")
+        return response
+
+    def _token(self) -> str:
+        return str(self.forms.dumps(secrets.token_urlsafe(12)))
+
+    def _sent_by_our_form(self, request: Request, given: dict[str, str]) -> bool:
+        """The form holds the token that this browser's cookie holds, and it is not older than a quarter of an hour."""
+        token, cookie = given.get("token", ""), request.cookies.get(FORM, "")
+        try:
+            self.forms.loads(token, max_age=900)
+        except itsdangerous.BadData:
+            return False
+        return secrets.compare_digest(token.encode(), cookie.encode())
+
+    @staticmethod
+    def _keep(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
+        secure = request.url.scheme == "https"
+        response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure, path="/")
+
+
+def take_file(session: Session, dataset_id: int, name: str, actor: Actor) -> bytes | None:
+    """The bytes of one file of a dataset version, with a note of who took them."""
+    from db.tables import Dataset
+
+    row = session.get(Dataset, dataset_id)
+    entry = (row.files or {}).get(name) if row else None
+    found = blobs.get(session, entry["sha256"]) if entry else None
+    if row is None or found is None:
+        return None
+    activity.record(session, actor, "dataset.download", f"dataset:{dataset_id}", project_id=row.project_id, after={"file": name})
+    return found[0]
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """The fields of a small form."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_FORM:
+            return {}
+    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+
+
+def _inside(goal: str) -> str:
+    """A goal on this site; anything else is the first page."""
+    return goal if goal.startswith("/") and not goal.startswith(("//", "/\\")) and goal.isprintable() else "/"
+
+
+def _download(data: bytes, name: str) -> Response:
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+    headers = {"Content-Disposition": f'attachment; filename="{safe}"', "Cache-Control": "no-store"}
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+def _ending(media_type: str) -> str:
+    return {"image/png": "png", "image/jpeg": "jpg", "application/pdf": "pdf", "text/plain": "txt"}.get(media_type, "bin")
+

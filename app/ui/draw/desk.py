@@ -1,0 +1,112 @@
+"""The page Review around the buttons: heading, case with its reasons, counters, help."""
+
+from collections.abc import Callable
+
+from app.ui import answers, formats
+from app.ui.counts import Counts
+from app.ui.draw import case as case_html
+from app.ui.draw import reasons as reasons_html
+from app.ui.draw.pictures import Picture
+from app.ui.formats import text
+from app.ui.sitting import Turn
+from contract.project import Project
+from review_queue.cases import Case
+from review_queue.projects import Setting
+
+Pictures = Callable[[str], Picture | None]
+KEYS = (
+    ("a", "accept, or keep your first answer"),
+    ("x", "reject: no label fits"),
+    ("m", "choose among all labels"),
+    ("s", "skip: somebody else gets it"),
+    ("e", "escalate to a lead"),
+    ("u", "undo your last decision; in a choice: back"),
+    ("Esc", "back"),
+    ("?", "these keys"),
+)
+
+
+def title(case: Case, setting: Setting) -> str:
+    """Which case this is."""
+    return f'<h2 class="so-title"><small>{text(setting.project.noun)}</small> <bdi>{text(case.external_id)}</bdi></h2>'
+
+
+def body(project: Project, case: Case, pictures: Pictures) -> str:
+    """The case; with its reasons where they may be shown and are there."""
+    draw = {"image": _image, "text": _text}.get(project.input.type, _table)
+    return draw(project, case, pictures) + _about(project, case)
+
+
+def _table(project: Project, case: Case, pictures: Pictures) -> str:
+    if not reasons_html.usable(case.explanations):
+        return case_html.values(project, case.input)
+    return reasons_html.table(project, case.input, case.explanations)
+
+
+def _text(project: Project, case: Case, pictures: Pictures) -> str:
+    given = case.input.get(next(iter(project.input.features)))
+    found = reasons_html.usable(case.explanations)
+    if not found or not given:
+        return case_html.passage(given)
+    return reasons_html.words(given, found)
+
+
+def _image(project: Project, case: Case, pictures: Pictures) -> str:
+    held = case.input.get(next(iter(project.input.features))) or {}
+    picture = pictures(str(held.get("blob", "")))
+    uri, tiny = (picture.uri, picture.tiny) if picture else (None, False)
+    found = reasons_html.usable(case.explanations) if picture else []
+    if not found:
+        return case_html.picture(uri, f"the {project.noun}", pixels=tiny)
+    return reasons_html.segments(uri, found, pixels=tiny)
+
+
+def _about(project: Project, case: Case) -> str:
+    """Legend and small print; or why there are no reasons."""
+    if case.prediction is None or case.prediction.label is None:
+        return ""
+    if not case.explanations:
+        return '<p class="so-note">Reasons are being made; they will be here when the case is shown next.</p>'
+    title_of = project.title_of
+    legend = reasons_html.legend(title_of(case.explanations[0].label)) if reasons_html.usable(case.explanations) else ""
+    return legend + reasons_html.small_print(case.explanations, title_of)
+
+
+def question(case: Case, turn: Turn, project: Project) -> str:
+    """What a blind case asks, or what was answered; and what an adjudication has to settle."""
+    disputed = ""
+    if case.answers:
+        named = " and ".join(f"<b>{_answer(project, label)}</b>" for label in case.answers)
+        disputed = f'<p class="so-note">Two answers stand against each other: {named}.</p>'
+    if turn.blind:
+        return f'<p class="so-said">Your answer first</p><p class="so-note">The model\'s answer is shown after yours.</p>{disputed}'
+    agrees = case.first_label is not None and case.first_label == turn.predicted
+    word = "The model says the same." if agrees else "The model says:"
+    return f'<p class="so-said">You said {_answer(project, case.first_label)}.</p><p class="so-note">{word}</p>{disputed}'
+
+
+def _answer(project: Project, label: str | None) -> str:
+    return "no label fits" if label is None else text(project.title_of(label))
+
+
+def counters(counts: Counts, noun: str) -> str:
+    """What I did, what waits, my pace."""
+    pace = f"<span><b>{counts.pace}</b> in the last hour</span>" if counts.pace else ""
+    return (
+        f'<p class="so-counters"><span><b data-count="today">{counts.today}</b> decided today</span>'
+        f'<span><b data-count="waiting">{formats.number(counts.waiting)}</b> waiting</span>{pace}</p>'
+    )
+
+
+def label_guidelines(project: Project) -> str:
+    """What the project says of each label."""
+    rows = [(project.title_of(name), label.guideline) for name, label in project.labels.items() if label.guideline]
+    items = "".join(f"<dt>{text(name)}</dt><dd>{text(guideline)}</dd>" for name, guideline in rows)
+    return f'<dl class="so-guide">{items}</dl>' if items else ""
+
+
+def keys_help(project: Project) -> str:
+    """Every key of the desk."""
+    own = [(each.key, each.title) for each in answers.everything(project) if each.key]
+    rows = "".join(f"<tr><td><kbd>{text(key)}</kbd></td><td>{text(what)}</td></tr>" for key, what in [*KEYS, *own])
+    return f'<table class="so-keys"><caption>Keys</caption><tbody>{rows}</tbody></table>'

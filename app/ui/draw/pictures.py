@@ -1,0 +1,99 @@
+"""Bytes of an image as what a page can hold: scaled, upright, a data URI."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MOST = 1_400
+"""Pixels of the longer side on the page."""
+TINY = 160
+"""Images up to this many pixels are enlarged with their pixels kept."""
+POSITIVE, NEGATIVE = (31, 111, 191), (201, 106, 18)
+_TRUSTED = {"PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image ready for the page."""
+
+    uri: str
+    width: int
+    height: int
+
+    @property
+    def tiny(self) -> bool:
+        return max(self.width, self.height) <= TINY
+
+
+def prepare(data: bytes) -> Picture | None:
+    """A scaled copy as a data URI; None for what is no image."""
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            if opened.format not in _TRUSTED:
+                return None
+            image = ImageOps.exif_transpose(opened)
+            image.thumbnail((MOST, MOST))
+            return _encoded(image if image.mode in ("RGB", "L", "RGBA") else image.convert("RGBA"))
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _encoded(image: Image.Image) -> Picture:
+    file = io.BytesIO()
+    small = max(image.size) <= 400 or image.mode == "RGBA"
+    image.save(file, format="PNG" if small else "JPEG", quality=88)
+    return Picture(_uri(file.getvalue(), "png" if small else "jpeg"), *image.size)
+
+
+def overlay(segments_png: str, weights: list[float]) -> tuple[str, list[tuple[float, float, float]]]:
+    """Signed colours over segments as a transparent picture, and where the strongest segments lie.
+
+    A mark is (left, top, weight), places as shares of the picture. Negative segments are hatched, so that the sign
+    reads without colour.
+    """
+    segments = _segments(segments_png)
+    held = np.asarray(weights, dtype=np.float64)
+    height, width = segments.shape
+    scale = max(1, round(280 / max(height, width)))
+    large = segments.repeat(scale, 0).repeat(scale, 1)
+    image = Image.fromarray(_colours(large, held), "RGBA")
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    return _uri(file.getvalue(), "png"), _marks(segments, held)
+
+
+def _segments(png: str) -> NDArray[np.int64]:
+    with Image.open(io.BytesIO(base64.b64decode(png))) as image:
+        return np.asarray(image).astype(np.int64)
+
+
+def _colours(segments: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.uint8]:
+    most = float(np.abs(weights).max()) if weights.size else 0.0
+    share = weights[segments.clip(0, len(weights) - 1)] / most if most > 0 else np.zeros(segments.shape)
+    positive = share >= 0
+    colours = np.where(positive[..., None], POSITIVE, NEGATIVE)
+    rows, columns = np.indices(segments.shape)
+    hatch = np.where(positive | ((rows + columns) % 8 < 4), 1.0, 0.35)
+    alpha = (np.abs(share) * hatch * 215)[..., None]
+    return np.concatenate([colours, alpha], axis=-1).astype(np.uint8)
+
+
+def _marks(segments: NDArray[np.int64], weights: NDArray[np.float64], most: int = 4) -> list[tuple[float, float, float]]:
+    height, width = segments.shape
+    strong = np.argsort(-np.abs(weights))[:most]
+    floor = 0.2 * float(np.abs(weights).max()) if weights.size else 0.0
+    marks = []
+    for segment in strong:
+        rows, columns = np.nonzero(segments == segment)
+        if rows.size and abs(weights[segment]) > floor:
+            near = int(np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2))
+            marks.append(((columns[near] + 0.5) / width, (rows[near] + 0.5) / height, float(weights[segment])))
+    return marks
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

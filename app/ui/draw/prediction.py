@@ -1,0 +1,46 @@
+"""What the model said, in words and bars."""
+
+from collections.abc import Callable
+
+from app.ui.formats import percent, text
+from review_queue.cases import Predicted
+
+TOP = 5
+Title = Callable[[str], str]
+
+
+def sentence(predicted: Predicted, title_of: Title) -> str:
+    """`digit 7, 64 % sure; next: 1 (22 %)`, or why there is no answer."""
+    if predicted.label is None:
+        return f"Not scored: {predicted.reason}"
+    chance = predicted.probabilities.get(predicted.label, predicted.confidence)
+    said = f"{title_of(predicted.label)}, {percent(chance)} sure"
+    others = [(label, p) for label, p in ranked(predicted) if label != predicted.label]
+    return f"{said}; next: {title_of(others[0][0])} ({percent(others[0][1])})" if others else said
+
+
+def ranked(predicted: Predicted) -> list[tuple[str, float]]:
+    """Labels with their probabilities, most probable first."""
+    return sorted(predicted.probabilities.items(), key=lambda pair: -pair[1])
+
+
+def bars(predicted: Predicted, title_of: Title) -> str:
+    """The leading labels as bars."""
+    rows = "".join(_bar(title_of(label), p, label == predicted.label) for label, p in ranked(predicted)[:TOP])
+    rest = len(predicted.probabilities) - TOP
+    more = f'<p class="so-note">and {rest} less probable</p>' if rest > 0 else ""
+    return f'<div class="so-chances">{rows}</div>{more}' if rows else ""
+
+
+def _bar(title: str, p: float, leads: bool) -> str:
+    kind = "so-chance so-lead" if leads else "so-chance"
+    return (
+        f'<div class="{kind}"><span class="so-clip">{text(title)}</span>'
+        f'<span class="so-track"><i style="width:{p * 100:.1f}%"></i></span><span class="so-num">{percent(p)}</span></div>'
+    )
+
+
+def heading(predicted: Predicted, title_of: Title) -> str:
+    """The prediction as the page says it: the sentence, then the bars."""
+    kind = "so-unscored" if predicted.label is None else ""
+    return f'<p class="so-said {kind}">{text(sentence(predicted, title_of))}</p>{bars(predicted, title_of)}'

@@ -1,0 +1,58 @@
+"""The few pages that are not drawn by Streamlit: the frame around it, and the sign-in page. Knows no screen."""
+
+import html
+import re
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+HERE = Path(__file__).parent
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: Canvas; color: CanvasText; }
+main { width: min(22rem, 88vw); } h1 { font-size: 1.4rem; font-weight: 600; margin: 0 0 1rem; }
+label { display: block; margin: .8rem 0 .2rem; }
+input { width: 100%; box-sizing: border-box; font: inherit; padding: .55rem .6rem; border: 1px solid #8888; border-radius: 6px; }
+button { margin-top: 1.1rem; width: 100%; font: inherit; font-weight: 600; padding: .6rem; border: 0; border-radius: 6px;
+  background: #1f5fa8; color: #fff; cursor: pointer; }
+input:focus-visible, button:focus-visible, a:focus-visible { outline: 3px solid #2f7fd0; outline-offset: 2px; }
+.trouble { border-left: 3px solid #c8701c; padding-left: .6rem; }
+"""
+
+
+@cache
+def page() -> str:
+    """Streamlit's page with our title, style and keys, and without any inline script."""
+    frame = resources.files("streamlit").joinpath("static/index.html").read_text(encoding="utf-8")
+    frame = re.sub(r"<script>.*?</script>", "", frame, flags=re.DOTALL)
+    frame = re.sub(r'<link rel="service-desc"[^>]*>', "", frame)
+    frame = re.sub(r"<title>.*?</title>", "<title>Signoff</title>", frame)
+    own = '<meta name="color-scheme" content="light dark"><link rel="stylesheet" href="./desk.css"><script src="./desk.js" defer></script>'
+    return frame.replace("</head>", f"{own}</head>")
+
+
+def sign_in(token: str, goal: str, trouble: str = "", name: str = "") -> str:
+    """The sign-in form. It needs no script."""
+    said = f'<p class="trouble" role="alert">{html.escape(trouble)}</p>' if trouble else ""
+    return _plain(
+        "Sign in",
+        f"""{said}<form method="post" action="/signin">
+<input type="hidden" name="token" value="{html.escape(token)}"><input type="hidden" name="next" value="{html.escape(goal)}">
+<label for="name">Name</label><input id="name" name="name" value="{html.escape(name)}" autocomplete="username" required autofocus>
+<label for="password">Password</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required>
+<button type="submit">Sign in</button></form>""",
+    )
+
+
+def sign_out(token: str) -> str:
+    """The question before signing out."""
+    form = f'<input type="hidden" name="token" value="{html.escape(token)}"><button type="submit">Sign out</button>'
+    return _plain("Sign out", f'<form method="post" action="/signout">{form}</form><p><a href="/">Back to the desk</a></p>')
+
+
+def _plain(title: str, body: str) -> str:
+    return (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{title} · Signoff</title><style>{_STYLE}</style></head><body><main><h1>Signoff</h1>{body}</main></body></html>"
+    )

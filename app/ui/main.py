@@ -1,0 +1,51 @@
+"""The desk's script: which pages there are, and what stands above each."""
+
+import streamlit as st
+
+from app.ui import formats, resources
+from app.ui.screens import data, find, insights, models, queue, review
+
+SCREENS = {"Review": review, "Queue": queue, "Insights": insights, "Data": data, "Models": models, "Find": find}
+
+
+def main() -> None:
+    st.set_page_config(page_title="Signoff", layout="wide")
+    pages = [
+        st.Page(screen.draw, title=title, url_path=title.lower(), default=title == "Review") for title, screen in SCREENS.items()
+    ]
+    page = st.navigation(pages, position="top")
+    if not resources.served():
+        st.html(resources.HERE / "desk.css")
+    _above()
+    page.run()
+
+
+def _above() -> None:
+    """The project, and, while it lasts, that automation is frozen."""
+    if resources.actor() is None:
+        return
+    names = resources.project_names()
+    setting = resources.setting()
+    if len(names) > 1 and setting is not None:
+        with st.container(key="project"):
+            st.selectbox(
+                "Project",
+                list(names),
+                index=list(names).index(setting.name),
+                format_func=lambda name: names[name],
+                key="project-choice",
+                on_change=_switch,
+                label_visibility="collapsed",
+            )
+    if setting is not None and setting.frozen_at is not None:
+        since = formats.moment(setting.frozen_at, setting.project.zone)
+        st.html(f'<p class="so-frozen" role="status"><b>Automation is frozen</b> since {since}: every new case goes to people.</p>')
+
+
+def _switch() -> None:
+    st.session_state["project"] = st.query_params["project"] = st.session_state["project-choice"]
+    for held in ("review.turn", "review.asking", "review.held"):
+        st.session_state[held] = None
+
+
+main()

@@ -1,0 +1,135 @@
+"""What the desk holds once a process: the opened workspace, and who sits before the page."""
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import unquote
+
+import itsdangerous
+import streamlit as st
+from sqlalchemy.orm import Session
+
+from app.settings import Settings
+from app.ui.draw.pictures import Picture, prepare
+from app.workspace import Workspace, local_name, open_workspace
+from db import blobs
+from review_queue import people, projects
+from review_queue.activity import Actor
+from review_queue.errors import NotFound
+from review_queue.projects import Setting
+
+COOKIE = "signoff_person"
+HOURS = 12
+HERE = Path(__file__).parent
+
+
+@dataclass
+class _Place:
+    """Where the web process leaves what the pages need. `served`: our own page frame carries style and keys."""
+
+    workspace: Workspace | None = None
+    served: bool = False
+    local: bool = True
+
+
+_place = _Place()
+
+
+def hand_over(workspace: Workspace, *, local: bool) -> None:
+    """The web process gives its workspace to the pages. `local`: nothing but this machine reaches them."""
+    _place.workspace, _place.served, _place.local = workspace, True, local
+
+
+def served() -> bool:
+    return _place.served
+
+
+def workspace() -> Workspace:
+    """The workspace of this process; opened from `SIGNOFF_DIR` where the script was started by itself."""
+    if _place.workspace is None:
+        _place.workspace = open_workspace(Settings())
+    return _place.workspace
+
+
+def signer(link_key: bytes) -> itsdangerous.URLSafeTimedSerializer:
+    """Signs who a browser is."""
+    return itsdangerous.URLSafeTimedSerializer(link_key, salt="signoff sign-in")
+
+
+def person_in(cookie: str | None, link_key: bytes) -> int | None:
+    """The person whom a cookie names, while it is valid."""
+    try:
+        return int(signer(link_key).loads(unquote(cookie or ""), max_age=HOURS * 3600))
+    except (itsdangerous.BadData, ValueError, TypeError):
+        return None
+
+
+def whoever(session: Session, cookie: str | None, link_key: bytes, *, local: bool) -> Actor | None:
+    """Who acts: by the cookie; the local person by itself while nobody can sign in and only this machine gets here."""
+    person_id = person_in(cookie, link_key)
+    if person_id is not None and (signed_in := people.actor(session, person_id, "desk")):
+        return signed_in
+    if not local or people.anybody_can_sign_in(session):
+        return None
+    return people.local_actor(session, local_name(), "desk")
+
+
+def actor() -> Actor | None:
+    """The person before this page; None where they have to sign in."""
+    held = workspace()
+    cookie = st.context.cookies.get(COOKIE)
+    known = st.session_state.get("person")
+    if cookie is None and known is not None and not held.database.read(people.anybody_can_sign_in):
+        return held.database.read(people.actor, known, "desk")
+    found = held.database.write(whoever, cookie, held.keys.link, local=_place.local)
+    st.session_state["person"] = found.id if found else None
+    return found
+
+
+def project_names() -> dict[str, str]:
+    """Names and headings of all projects, remembered for seconds."""
+    return _names(workspace().database.url, int(time.monotonic() // 15))
+
+
+@lru_cache(maxsize=4)
+def _names(url: str, moment: int) -> dict[str, str]:
+    return {setting.name: setting.project.heading for setting in workspace().database.read(projects.everything)}
+
+
+def setting() -> Setting | None:
+    """The project of this page: the one in the address, else the first; None where there is none yet."""
+    database = workspace().database
+    wanted = st.query_params.get("project") or st.session_state.get("project")
+    names = project_names()
+    if wanted not in names:
+        _names.cache_clear()
+        names = project_names()
+    wanted = wanted if wanted in names else next(iter(names), None)
+    if wanted is None:
+        return None
+    st.session_state["project"] = wanted
+    if st.query_params.get("project") != wanted:
+        st.query_params["project"] = wanted
+    try:
+        return database.read(projects.get, wanted)
+    except NotFound:
+        return None
+
+
+@lru_cache(maxsize=48)
+def _prepared(url: str, sha: str) -> Picture | None:
+    found = workspace().database.read(blobs.get, sha)
+    return prepare(found[0]) if found else None
+
+
+def picture(sha: str) -> Picture | None:
+    """A stored image ready for the page; the last few are remembered."""
+    return _prepared(workspace().database.url, sha.removeprefix("sha256:")) if sha else None
+
+
+def picture_uri(sha: str) -> str | None:
+    found = picture(sha)
+    return found.uri if found else None
+
+

@@ -1,0 +1,1 @@
+"""One module a screen: read, draw, wire."""

@@ -1,0 +1,5 @@
+"""data."""
+
+
+def draw() -> None:
+    """The screen."""

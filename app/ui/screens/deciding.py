@@ -1,0 +1,232 @@
+"""The keys of Review. Every button says what it leads to, and carries the turn it was drawn for."""
+
+from typing import Any
+
+import streamlit as st
+
+from app.ui import answers, sitting
+from app.ui.answers import Answer
+from app.ui.formats import plain
+from app.ui.sitting import Held, Seat, Turn
+from app.ui.widgets import Place, sentence
+from review_queue.cases import Case
+from review_queue.decisions import Stored, Verdict
+from review_queue.errors import AlreadyDecided, KeyReused, Refused
+
+
+def draw(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
+    """The buttons that fit the case as it stands: the question, the choice of a reason, or the verdicts."""
+    asking = st.session_state.get("review.asking")
+    with st.container(key="actions"):
+        if asking and asking["key"] == turn.key:
+            _ask(place, seat, turn, asking["verdict"], asking.get("label"))
+            return
+        _verdicts(place, seat, case, turn)
+
+
+def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
+    _main(place, seat, case, turn)
+    _labels(place, seat, case, turn)
+    with st.container(horizontal=True, key="others"):
+        _button(f"Reject: {_rejects(place, case)}", "reject", turn, "x", choose, (place, seat, turn, "reject", None))
+        if not case.first_given:
+            _button("Skip", "skip", turn, "s", choose, (place, seat, turn, "skip", None), kind="tertiary")
+            _button("Escalate", "escalate", turn, "e", choose, (place, seat, turn, "escalate", None), kind="tertiary")
+        _button("Undo", "undo", turn, "u", undo, (place, seat), kind="tertiary")
+        _button("Keys ?", "help", turn, None, _toggle_help, (), kind="tertiary")
+
+
+def _rejects(place: Place, case: Case) -> str:
+    """What rejecting means here."""
+    return "no label fits"
+
+
+def _main(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
+    """The one button that goes on: accept, or keep the first answer."""
+    title = place.setting.project.title_of
+    if case.first_given:
+        kept: tuple[Verdict, str | None] = ("reject", None) if turn.first is None else (_verdict(turn), turn.first)
+        name = "no label fits" if turn.first is None else plain(title(turn.first))
+        _button(f"Keep: {name}", "accept", turn, "a", choose, (place, seat, turn, *kept), kind="primary", wide=True)
+    elif turn.predicted is not None:
+        name = plain(title(turn.predicted))
+        _button(f"Accept: {name}", "accept", turn, "a", choose, (place, seat, turn, "accept", None), kind="primary", wide=True)
+
+
+def _verdict(turn: Turn) -> Verdict:
+    return sitting.verdict_for(turn, turn.first or "")
+
+
+def _labels(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
+    """The labels with their keys; a choice among all where they are many."""
+    project = place.setting.project
+    shown = answers.buttons(project, case.prediction)
+    with st.container(horizontal=True, key="labels"):
+        st.html(f'<span class="so-lead-in">{_lead_in(case, turn)}</span>', width="content")
+        for each in shown:
+            _label(place, seat, turn, each)
+        _button("Choose…", "choose", turn, "m", choose, (place, seat, turn, "correct", None), kind="tertiary")
+    with st.container(key="unseen"):
+        for each in answers.unseen(project, shown):
+            _label(place, seat, turn, each)
+
+
+def _lead_in(case: Case, turn: Turn) -> str:
+    if turn.blind:
+        return "Your answer:"
+    return "Change to:" if case.first_given else "Correct to:" if turn.predicted is not None else "Answer:"
+
+
+def _label(place: Place, seat: Seat, turn: Turn, each: Answer) -> None:
+    on = first_answer if turn.blind else choose
+    args: tuple[Any, ...] = (place, seat, turn, each.label)
+    if not turn.blind:
+        args = (place, seat, turn, sitting.verdict_for(turn, each.label), each.label)
+    _button(plain(each.title), f"label-{each.label}", turn, each.key, on, args)
+
+
+def _ask(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | None) -> None:
+    """The second step of an act: which label, which reason, which words."""
+    if verdict == "correct" and label is None:
+        _ask_label(place, seat, turn)
+    elif verdict == "escalate":
+        _ask_words(place, seat, turn)
+    else:
+        _ask_reason(place, seat, turn, verdict, label)
+    with st.container(horizontal=True):
+        _button("Back", "back", turn, "escape", _back, (), kind="tertiary")
+    with st.container(key="unseen"):
+        _button("Back ", "back-u", turn, "u", _back, ())
+
+
+def _ask_reason(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | None) -> None:
+    title = {"reject": "Reject, because", "skip": "Skip, because", "correct": f"Correct to {_title(place, label)}, because"}[verdict]
+    st.html(f'<p class="so-lead-in">{title}</p>')
+    for n, reason in enumerate(sitting.asks_reason(place.setting.project, verdict), 1):
+        _button(plain(reason), f"reason-{n}", turn, str(n), decide, (place, seat, turn, verdict, label, reason), wide=True)
+    st.text_input("Comment (optional)", key=_comment(turn), max_chars=2000)
+
+
+def _title(place: Place, label: str | None) -> str:
+    from app.ui.formats import text
+
+    return text(place.setting.project.title_of(label or ""))
+
+
+def _ask_label(place: Place, seat: Seat, turn: Turn) -> None:
+    every = {each.label: each for each in answers.everything(place.setting.project)}
+    key = f"focus-choice-{_tail(turn)}"
+
+    def chosen() -> None:
+        label = st.session_state.get(key)
+        if label is not None and turn.blind:
+            first_answer(place, seat, turn, label)
+        elif label is not None:
+            choose(place, seat, turn, sitting.verdict_for(turn, label), label)
+
+    st.selectbox(
+        "Your answer" if turn.blind else "Correct to",
+        list(every),
+        index=None,
+        format_func=lambda label: every[label].title + (f"  ·  {every[label].key}" if every[label].key else ""),
+        key=key,
+        on_change=chosen,
+        placeholder="type to find a label",
+    )
+
+
+def _ask_words(place: Place, seat: Seat, turn: Turn) -> None:
+    with st.form(f"escalation-{_tail(turn)}", border=False):
+        st.text_input("What should the lead know? (optional)", key=f"focus-{_comment(turn)}", max_chars=2000)
+        args = (place, seat, turn, "escalate", None, None)
+        st.form_submit_button("Escalate to a lead", on_click=decide, args=args, type="primary", shortcut="e")
+
+
+def _button(
+    label: str,
+    name: str,
+    turn: Turn,
+    shortcut: str | None,
+    on_click: Any,
+    args: tuple[Any, ...],
+    *,
+    kind: str = "secondary",
+    wide: bool = False,
+) -> None:
+    """A button of this turn alone: with the next case it is another one, so a late press finds nothing to act on."""
+    st.button(
+        label,
+        key=f"{name}-{_tail(turn)}",
+        shortcut=shortcut,
+        on_click=on_click,
+        args=args,
+        type=kind,  # type: ignore[arg-type]
+        width="stretch" if wide else "content",
+    )
+
+
+def _tail(turn: Turn) -> str:
+    return turn.key[:8]
+
+
+def _comment(turn: Turn) -> str:
+    return f"comment-{_tail(turn)}"
+
+
+def choose(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | None) -> None:
+    """A verdict was pressed: ask what is still open, else store it."""
+    if turn.blind and verdict == "reject":
+        first_answer(place, seat, turn, None)
+    elif verdict == "escalate" or (verdict == "correct" and label is None) or sitting.asks_reason(place.setting.project, verdict):
+        st.session_state["review.asking"] = {"key": turn.key, "verdict": verdict, "label": label}
+    else:
+        decide(place, seat, turn, verdict, label, sitting.only_reason(place.setting.project, verdict))
+
+
+def decide(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | None, reason: str | None) -> None:
+    """Store a verdict and take the next case."""
+    comment = st.session_state.get(_comment(turn)) or st.session_state.get(f"focus-{_comment(turn)}")
+    said = sitting.said_of(turn, verdict, label, reason, comment)
+    _act(place, lambda: place.database.write(sitting.decide, seat, turn, said), back="u takes it back")
+
+
+def first_answer(place: Place, seat: Seat, turn: Turn, label: str | None) -> None:
+    """Store what the person says before seeing anything of the model."""
+    _act(place, lambda: place.database.write(sitting.answer, seat, turn, label), back="stored")
+
+
+def undo(place: Place, seat: Seat) -> None:
+    """Take back the last decision."""
+    st.session_state["review.asking"] = st.session_state["review.turn"] = None
+    try:
+        done = place.database.write(sitting.undo, seat)
+    except Refused as error:
+        st.session_state["review.said"] = (sentence(str(error)), "trouble")
+        return
+    if done is None:
+        st.session_state["review.said"] = ("There is nothing to take back.", "note")
+        return
+    stored, st.session_state["review.held"] = done
+    st.session_state["review.said"] = (f"Taken back: {sitting.in_words(place.setting.project, stored)}", "said")
+
+
+def _act(place: Place, act: Any, *, back: str) -> None:
+    """Store, remember what was said, and keep what comes next. A press that came late or twice is no event."""
+    st.session_state["review.asking"] = None
+    try:
+        done: tuple[Stored, Held] = act()
+    except (AlreadyDecided, KeyReused):
+        return
+    except Refused as error:
+        st.session_state["review.said"] = (sentence(str(error)), "trouble")
+        return
+    stored, st.session_state["review.held"] = done
+    st.session_state["review.said"] = (f"{sitting.in_words(place.setting.project, stored)} · {back}", "said")
+
+
+def _back() -> None:
+    st.session_state["review.asking"] = None
+
+
+def _toggle_help() -> None:
+    st.session_state["review.help"] = not st.session_state.get("review.help")

@@ -1,0 +1,5 @@
+"""find."""
+
+
+def draw() -> None:
+    """The screen."""

@@ -1,0 +1,5 @@
+"""insights."""
+
+
+def draw() -> None:
+    """The screen."""

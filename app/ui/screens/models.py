@@ -1,0 +1,5 @@
+"""models."""
+
+
+def draw() -> None:
+    """The screen."""

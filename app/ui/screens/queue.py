@@ -1,0 +1,5 @@
+"""queue."""
+
+
+def draw() -> None:
+    """The screen."""

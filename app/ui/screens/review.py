@@ -1,0 +1,90 @@
+"""Review: the case, why the model thinks so, and the keys that decide."""
+
+import time
+import uuid
+
+import streamlit as st
+
+from app.ui import resources, sitting, widgets
+from app.ui.draw import case as case_html
+from app.ui.draw import desk, prediction
+from app.ui.screens import deciding, idle
+from app.ui.sitting import Held, Seat, Turn
+from app.ui.widgets import Place
+from review_queue.cases import Case
+
+IDLE_LEASES = 3
+"""Leases after which a page that nobody touches lets its cases go."""
+
+
+def draw() -> None:
+    """The screen."""
+    place = widgets.place()
+    seat = Seat(place.setting, place.actor, st.session_state.setdefault("review.seat", str(uuid.uuid4())))
+    held = _held(place, seat)
+    if not held.cases:
+        st.session_state["review.turn"] = None
+        idle.draw(place, seat, held.counts)
+        return
+    case = held.cases[0]
+    turn = st.session_state["review.turn"] = sitting.kept(st.session_state.get("review.turn"), case)
+    left, right = st.columns([1.75, 1], gap="large")
+    with left:
+        st.html(desk.title(case, place.setting) + _body(place, case))
+    with right:
+        _side(place, seat, case, turn, held)
+    _keep_alive(place, seat, held)
+
+
+def _held(place: Place, seat: Seat) -> Held:
+    """What the last act brought along, else what this tab holds, else new cases."""
+    fresh: Held | None = st.session_state.pop("review.held", None)
+    st.session_state["review.touched"] = time.monotonic()
+    return fresh or place.database.read(sitting.look, seat) or place.database.write(sitting.sit, seat)
+
+
+def _body(place: Place, case: Case) -> str:
+    project = place.setting.project
+    beside = case_html.shown(project, case.show, resources.picture_uri)
+    return desk.body(project, case, resources.picture) + beside
+
+
+def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> None:
+    project = place.setting.project
+    asked = desk.question(case, turn, project) if case.blind or case.answers else ""
+    st.html(asked + (prediction.heading(case.prediction, project.title_of) if case.prediction else ""))
+    deciding.draw(place, seat, case, turn)
+    message, kind = st.session_state.pop("review.said", ("", "said"))
+    widgets.line(message, kind)
+    st.html(desk.counters(held.counts, project.noun))
+    _guidelines(place)
+    if st.session_state.get("review.help"):
+        st.html(desk.keys_help(project))
+
+
+def _guidelines(place: Place) -> None:
+    details = desk.label_guidelines(place.setting.project)
+    if not details and not place.setting.guidelines.strip():
+        return
+    with st.expander("Guidelines"):
+        if details:
+            st.html(details)
+        st.markdown(place.setting.guidelines)
+
+
+def _keep_alive(place: Place, seat: Seat, held: Held) -> None:
+    lease = place.setting.policy.review.lease.total_seconds()
+    tokens = [case.token for case in held.cases]
+
+    def beat() -> None:
+        if time.monotonic() - st.session_state.get("review.touched", 0.0) > IDLE_LEASES * lease:
+            return
+        if held.cases[0].token in place.database.write(sitting.beat, seat, tokens):
+            widgets.line("Your hold on this case has ended, and it went back to the queue. Nothing was stored.", "note")
+            st.button("Go on with the next case", key=f"go-on-{tokens[0][:10]}", on_click=_forget)
+
+    st.fragment(beat, run_every=min(60.0, lease / 3))()
+
+
+def _forget() -> None:
+    st.session_state["review.turn"] = None

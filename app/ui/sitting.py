@@ -1,0 +1,154 @@
+"""What one sitting at the desk does to the queue: one transaction an act. Knows no screen.
+
+A button carries a Turn: the case it was drawn for and the key of its decision. A press that comes late, twice, or with
+the buttons of an earlier case is thus known, and changes nothing.
+"""
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.orm import Session
+
+from app.ui import counts
+from app.ui.counts import Counts
+from contract.project import Project
+from review_queue import cases, claims, decisions
+from review_queue.activity import Actor
+from review_queue.cases import Case
+from review_queue.decisions import Said, Stored, Verdict
+from review_queue.projects import Setting
+
+AHEAD = 2
+"""Cases that a tab holds: the one on the page and the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A person before one browser tab, in one project."""
+
+    setting: Setting
+    actor: Actor
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One case on the page, from its first drawing on."""
+
+    task_id: int
+    token: str
+    blind: bool
+    predicted: str | None
+    first: str | None = None
+    shown: tuple[str, ...] | None = None
+    key: str = field(default_factory=lambda: str(uuid.uuid4()))
+    drawn_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return round(max(0.0, time.monotonic() - self.drawn_at), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the page needs: the cases in hand and the counters."""
+
+    cases: tuple[Case, ...]
+    counts: Counts
+
+
+def turn_of(case: Case) -> Turn:
+    """The turn of a case that is drawn for the first time, or after something about it changed."""
+    blind = case.blind and not case.first_given
+    predicted = case.prediction.label if case.prediction else None
+    shown = None if blind else tuple(f"{reason.id}:{reason.hash}" for reason in case.explanations)
+    return Turn(case.task_id, case.token, blind, predicted, case.first_label, shown)
+
+
+def kept(turn: Turn | None, case: Case) -> Turn:
+    """The same turn while the same case is on the page in the same state; a new one otherwise."""
+    fresh = turn_of(case)
+    if turn is None or (turn.task_id, turn.token, turn.blind) != (fresh.task_id, fresh.token, fresh.blind):
+        return fresh
+    return replace(turn, shown=fresh.shown)
+
+
+def look(session: Session, seat: Seat) -> Held | None:
+    """What this tab holds; None where it has to claim."""
+    held = cases.held(session, seat.setting, seat.actor, seat.name)
+    return Held(tuple(held), counts.of(session, seat.setting, seat.actor)) if held else None
+
+
+def sit(session: Session, seat: Seat) -> Held:
+    """Claim cases up to what a tab holds."""
+    held = cases.take(session, seat.setting, seat.actor, seat.name, AHEAD)
+    return Held(tuple(held), counts.of(session, seat.setting, seat.actor))
+
+
+def answer(session: Session, seat: Seat, turn: Turn, label: str | None) -> tuple[Stored, Held]:
+    """Store the first answer of a blind case; what may be shown afterwards."""
+    stored = decisions.answer(session, seat.actor, turn.task_id, turn.token, turn.key, label, turn.seconds)
+    return stored, sit(session, seat)
+
+
+def decide(session: Session, seat: Seat, turn: Turn, said: Said) -> tuple[Stored, Held]:
+    """Store a verdict and claim the next case."""
+    stored = decisions.decide(session, seat.actor, turn.task_id, turn.token, said)
+    return stored, sit(session, seat)
+
+
+def undo(session: Session, seat: Seat) -> tuple[Stored, Held] | None:
+    """Take back this person's last decision; its case is the one on the page again. None where there is nothing."""
+    last = decisions.last_of(session, seat.actor, seat.setting.id)
+    if last is None:
+        return None
+    decisions.undo(session, seat.actor, last.id, session_name=seat.name)
+    return last, sit(session, seat)
+
+
+def beat(session: Session, seat: Seat, tokens: Sequence[str]) -> list[str]:
+    """Renew the leases; the tokens that are lost."""
+    return claims.heartbeat(session, seat.actor, tokens, seat.setting.policy.review.lease)
+
+
+def gather(session: Session, seat: Seat) -> Held:
+    """Let go of what this person holds in other tabs, and go on with it here."""
+    claims.release(session, seat.actor, counts.elsewhere(session, seat.setting, seat.actor, seat.name))
+    return sit(session, seat)
+
+
+def verdict_for(turn: Turn, label: str) -> Verdict:
+    """Saying the predicted label is to accept it."""
+    return "accept" if label == turn.predicted else "correct"
+
+
+def asks_reason(project: Project, verdict: str) -> tuple[str, ...]:
+    """The reasons to choose from; empty where none has to be asked."""
+    reasons = project.reasons_for(verdict)
+    return reasons if len(reasons) > 1 else ()
+
+
+def only_reason(project: Project, verdict: str) -> str | None:
+    """The one reason where there is just one."""
+    reasons = project.reasons_for(verdict)
+    return reasons[0] if len(reasons) == 1 else None
+
+
+def said_of(turn: Turn, verdict: Verdict, label: str | None, reason: str | None, comment: str | None) -> Said:
+    """The decision as it is sent."""
+    given = label if verdict == "correct" else None
+    return Said(turn.key, verdict, given, reason, (comment or "").strip() or None, turn.seconds, turn.shown)
+
+
+def in_words(project: Project, stored: Stored) -> str:
+    """One line about what was stored."""
+    title = project.title_of(stored.label) if stored.label is not None else None
+    return {
+        "accept": f"Accepted: {title}",
+        "correct": f"Corrected to {title}" if stored.stage == "final" else f"Your answer: {title}",
+        "reject": f"Rejected: {stored.reason or 'no label fits'}",
+        "skip": "Skipped; somebody else gets it",
+        "escalate": "Escalated to a lead",
+    }[stored.verdict]

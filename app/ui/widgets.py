@@ -1,0 +1,133 @@
+"""What several screens draw: the place they are at, messages, buttons that carry their turn, progress of jobs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import streamlit as st
+
+from app.ui import formats, resources
+from app.ui.formats import text
+from app.workspace import Workspace
+from db.engine import Database
+from review_queue import jobs
+from review_queue.activity import Actor
+from review_queue.errors import Refused
+from review_queue.jobs import Job
+from review_queue.projects import Setting
+
+ENDED = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page is: the installation, the project, the person."""
+
+    workspace: Workspace
+    setting: Setting
+    actor: Actor
+
+    @property
+    def database(self) -> Database:
+        return self.workspace.database
+
+
+def place() -> Place:
+    """The place of this page; ends the page with a way on where there is none."""
+    actor = resources.actor()
+    if actor is None:
+        st.html('<div class="so-empty"><h2>Please sign in</h2><p><a href="/signin" target="_self">To the sign-in page</a></p></div>')
+        st.stop()
+    setting = resources.setting()
+    if setting is None:
+        empty("No project yet", "Run <code>signoff demo</code> for real cases, or <code>signoff start FILE</code> on your own.")
+        st.stop()
+    return Place(resources.workspace(), setting, actor)
+
+
+def empty(title: str, sentence: str) -> None:
+    """A page that has nothing to show, and what to do next. `sentence` is HTML."""
+    st.html(f'<div class="so-empty"><h2>{text(title)}</h2><p>{sentence}</p></div>')
+
+
+def line(sentence: str, kind: Literal["said", "trouble", "note"] = "said") -> None:
+    """One quiet line that screen readers hear."""
+    st.html(f'<p class="so-line so-{kind}" role="status">{text(sentence)}</p>' if sentence else '<p class="so-line"></p>')
+
+
+def tried(act: Callable[[], Any], said: str, *, at: str) -> None:
+    """Do what a button is for; what came of it is a sentence that the screen `at` shows."""
+    try:
+        act()
+        st.session_state[f"{at}.said"] = (said, "said")
+    except Refused as error:
+        st.session_state[f"{at}.said"] = (sentence(str(error)), "trouble")
+
+
+def said(at: str) -> None:
+    """Show, once, what the last button of a screen did."""
+    if held := st.session_state.pop(f"{at}.said", None):
+        line(*held)
+
+
+def sentence(message: str) -> str:
+    """A refusal as a sentence."""
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
+
+
+def figures(pairs: Sequence[tuple[str, str, str]]) -> None:
+    """Numbers in a row: the number, what it counts, and what it is a share of."""
+    cards = "".join(
+        f'<div class="so-figure"><b>{text(number)}</b><span>{text(name)}</span><small>{text(of)}</small></div>'
+        for number, name, of in pairs
+    )
+    st.html(f'<div class="so-cards">{cards}</div>')
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str) -> None:
+    """A plain table. Cells are HTML: escape what comes from data."""
+    titles = "".join(f'<th scope="col">{text(title)}</th>' for title in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    st.html(
+        f'<div class="so-scroll" tabindex="0"><table class="so-grid"><caption>{text(caption)}</caption>'
+        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def follow(place: Place, kinds: tuple[str, ...], empty_line: str = "") -> list[Job]:
+    """The latest jobs of some kinds with their progress; looks again by itself while one is under way."""
+    latest = place.database.read(jobs.recent, place.setting.id, kinds=kinds, limit=5)
+    busy = any(job.state not in ENDED for job in latest)
+    if busy:
+        st.fragment(_progress, run_every=2)(place, kinds)
+    elif latest:
+        _draw_jobs(place, latest[:1])
+    elif empty_line:
+        line(empty_line, "note")
+    return latest
+
+
+def _progress(place: Place, kinds: tuple[str, ...]) -> None:
+    latest = place.database.read(jobs.recent, place.setting.id, kinds=kinds, limit=5)
+    under_way = [job for job in latest if job.state not in ENDED]
+    _draw_jobs(place, under_way or latest[:1])
+    if not under_way:
+        st.button("Show the result", key=f"result-{'-'.join(kinds)}", on_click=lambda: None)
+
+
+def _draw_jobs(place: Place, shown: Sequence[Job]) -> None:
+    st.html("".join(job_line(job, place.setting) for job in shown))
+
+
+def job_line(job: Job, setting: Setting) -> str:
+    """A job in one line, with a bar while it runs."""
+    what = {"export": "Dataset version", "train": "Training", "compare": "Comparison", "known-answers": "Known answers"}[job.kind]
+    asked = formats.moment(job.asked_at, setting.project.zone)
+    state = {"waiting": "waits for a worker", "running": "running", "done": "done", "failed": "failed"}.get(job.state, job.state)
+    detail = text(job.error or job.step or "")
+    bar = ""
+    if job.state == "running":
+        bar = f'<span class="so-track so-job"><i style="width:{job.progress * 100:.0f}%"></i></span>'
+    return f'<p class="so-line so-{"trouble" if job.state == "failed" else "note"}"><b>{what}</b> asked {asked}: {state}. {detail} {bar}</p>'
+
+
