@@ -84,6 +84,7 @@ def train(columns: tuple[Column, ...], encoded: Encoded, task: Task, labels: int
     """Boost trees until validation stops improving; task.truth counts the known labels from 0."""
     progress(0.0, "boosting trees")
     matrix = design(columns, encoded)
+    matrix[:, np.isnan(matrix[task.training]).all(axis=0)] = 0.0  # a column without a value cannot be binned; none splits on it
     categorical = len(tables.code_sizes(columns))
     model = _estimator(len(task.training), categorical, len(task.validation) > 0, seed)
     held = task.validation

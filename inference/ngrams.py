@@ -68,8 +68,8 @@ def _bags_of(texts: Sequence[str], characters: bool) -> Bags:
 
 
 def _code_points(texts: Sequence[str]) -> tuple[Words, Integers]:
-    """All texts in lower case, each wrapped in spaces, as code points, and which text each belongs to."""
-    wrapped = [f" {text.lower()} " for text in texts]
+    """All texts in lower case with single spaces around words, as code points, and which text each belongs to."""
+    wrapped = [f" {' '.join(text.lower().split())} " for text in texts]
     raw = "".join(wrapped).encode("utf-32-le", "surrogatepass")
     sizes = np.fromiter(map(len, wrapped), dtype=np.int64, count=len(wrapped))
     return np.frombuffer(raw, dtype=np.uint32).astype(np.uint64), np.repeat(np.arange(len(texts)), sizes)

@@ -28,7 +28,7 @@ _PLAIN: Mapping[str, frozenset[type]] = {
 }
 _ABSENT = object()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+_FIRST_SECOND, _LAST_SECOND = -719_162 * 86_400, 2_932_897 * 86_400 - 1
 
 Problems = dict[int, str]
 """Row number to what is wrong with it."""
@@ -231,7 +231,7 @@ def date_parts(days: Floats) -> Floats:
     """(n,) days since 1970 to (n, 5): days, year, month, weekday (Monday 0), hour with its fraction."""
     known = ~np.isnan(days)
     found = np.full((len(days), len(DATE_PARTS)), np.nan)
-    seconds = np.round(np.clip(days[known], _FIRST_DAY, _LAST_DAY) * 86_400).astype(np.int64)
+    seconds = np.round(np.clip(days[known] * 86_400, _FIRST_SECOND, _LAST_SECOND)).astype(np.int64)
     whole = seconds // 86_400
     dates = whole.astype("datetime64[D]")
     months = dates.astype("datetime64[M]").astype(np.int64)

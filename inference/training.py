@@ -53,7 +53,7 @@ def train(
     """Fit and judge a model; `trainer` is the project's where it is not named. The same seed on a CPU gives the same model.
 
     A fifth of the rows, stratified, judges: it stops the fitting, sets the temperature and gives the figures. Rows that cannot
-    be read are left out and counted. `threads` bounds the threads of the process while it runs. Raises TrainingError, DeviceError.
+    be read are left out and counted. `threads` bounds the threads of the process meanwhile. Raises TrainingError, DeviceError.
     """
     kinds = _kinds(project, trainer or project.model.trainer)
     data = _gather(project, rows, labels, weights, seed)

@@ -102,6 +102,7 @@ TOPICS = {
 def messages() -> tuple[Project, Labelled]:
     """A few sentences of two topics; real messages are in the shared sets."""
     endings = ["", " please", " why", " again?", " since monday", " help me", " thanks 🙂", " now!!", " sir", " twice"]
+    endings += [f"{end} and {more}" for end in endings for more in ("soon", "quickly")]
     rows = [({"text": text + end}, topic) for topic, texts in TOPICS.items() for text in texts for end in endings]
     return project("text", list(TOPICS)), shuffled([row for row, _ in rows], [topic for _, topic in rows])
 

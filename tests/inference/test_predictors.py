@@ -83,7 +83,8 @@ def test_cells_that_are_unusual_but_sound(trained: Trained) -> None:
     good = rows[3]
     unusual = [
         dict.fromkeys(good), {**good, "radius": math.nan}, {**good, "radius": -1e300}, {**good, "radius": 10**15},
-        {**good, "size": "gigantic"}, {**good, "size": ""}, {**good, "seen": "0001-01-01"}, {**good, "seen": "9999-12-31T23:59:59"},
+        {**good, "size": "gigantic"}, {**good, "size": ""}, {**good, "seen": "0001-01-01"},
+        {**good, "seen": "9999-12-31T23:59:59"},
         {**good, "note": ""}, {**good, "note": "🙂" * 50}, {**good, "note": "word " * 40_000}, {**good, "more": object()},
         {name: good[name] for name in good if name != "size"},
     ]  # fmt: skip

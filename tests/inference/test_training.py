@@ -27,10 +27,10 @@ def test_figures_are_json_ready_and_whole(trained: Trained, kind: str) -> None:
     assert all(grid == sorted(grid) and grid for grid in figures["grids"].values())
 
 
-def test_model_without_learning_is_beaten(trained: Trained, kind: str) -> None:
+def test_rows_never_seen_are_told_apart(trained: Trained, kind: str) -> None:
     _, (rows, labels) = rows_of(kind)
-    bar = {"torch-mlp": 0.88, "sklearn-hgb": 0.86, "torch-text": 0.0, "torch-cnn": 0.85}[kind]
-    assert data.accuracy(trained.predictor, rows[150:], labels[150:]) >= bar if len(rows) > 150 else True
+    bar = {"torch-mlp": 0.80, "sklearn-hgb": 0.83, "torch-text": 0.95, "torch-cnn": 0.90}[kind]
+    assert data.accuracy(trained.predictor, rows[150:], labels[150:]) >= bar
 
 
 @pytest.mark.parametrize(("make", "bar"), [(data.breast_cancer, 0.94), (data.wine, 0.92)])
