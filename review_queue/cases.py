@@ -58,6 +58,11 @@ def held(session: Session, setting: Setting, actor: Actor, session_name: str) ->
     return [_case(session, each) for each in claims.held(session, setting.id, actor, session_name)]
 
 
+def show(session: Session, claim: Held) -> Case:
+    """One held case, where the others that a session holds need not be read."""
+    return _case(session, claim)
+
+
 def waiting(session: Session, project_id: int) -> int:
     """Tasks that wait for somebody."""
     query = select(func.count()).select_from(Task).where(Task.project_id == project_id, Task.state == "pending")

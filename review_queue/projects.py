@@ -1,5 +1,6 @@
 """Projects and policies as applied: each version kept under its content hash."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from contract.canonical import canonical, content_hash
+from contract.canonical import content_hash
 from contract.policy import Policy
 from contract.project import Project
 from db.tables import Item, PolicyVersion, ProjectControl, ProjectVersion, Task
@@ -97,14 +98,14 @@ def freeze(session: Session, name: str, draw_key_id: int, *, by: Actor, frozen: 
 def version_body(session: Session, version_id: int) -> tuple[Project, str]:
     """A kept project version: the project and its guidelines."""
     body = session.get_one(ProjectVersion, version_id).body
-    return _project(canonical(body["project"])), body["guidelines"]
+    return _project(json.dumps(body["project"])), body["guidelines"]
 
 
 def _setting(session: Session, row: ProjectRow) -> Setting:
     query = select(ProjectControl).where(ProjectControl.project_id == row.id).execution_options(populate_existing=True)
     control = session.scalars(query).one()
     project, guidelines = version_body(session, control.project_version_id)
-    policy = _policy(canonical(session.get_one(PolicyVersion, control.policy_version_id).body))
+    policy = _policy(json.dumps(session.get_one(PolicyVersion, control.policy_version_id).body))
     versions = control.project_version_id, control.policy_version_id
     return Setting(row.id, row.name, project, guidelines, policy, *versions, control.frozen_at)
 

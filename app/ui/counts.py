@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, Decision, Task
-from review_queue import cases, clock
+from review_queue import clock
 from review_queue.activity import Actor
 from review_queue.outcomes import ANSWERS
 from review_queue.projects import Setting
@@ -25,15 +25,20 @@ class Counts:
 def of(session: Session, setting: Setting, actor: Actor) -> Counts:
     """What this person did today (in the project's time zone), and what waits."""
     now = clock.now()
-    mine = select(func.count()).where(
-        Decision.person_id == actor.id,
-        Decision.project_id == setting.id,
-        Decision.stage == "final",
-        Decision.verdict.in_(ANSWERS),
+    mine = (
+        select(func.count(Decision.task_id.distinct()))
+        .join(Task, Task.id == Decision.task_id)
+        .where(Decision.person_id == actor.id, Decision.project_id == setting.id, Task.state == "completed")
+        .where(Decision.stage == "final", Decision.verdict.in_(ANSWERS))
     )
-    today = session.scalar(mine.where(Decision.decided_at >= _midnight(now, setting))) or 0
-    hour = session.scalar(mine.where(Decision.decided_at >= now - timedelta(hours=1))) or 0
-    return Counts(today, cases.waiting(session, setting.id), hour or None)
+    waiting = select(func.count(Task.id)).where(Task.project_id == setting.id, Task.state == "pending")
+    counted = select(
+        mine.where(Decision.decided_at >= _midnight(now, setting)).scalar_subquery(),
+        mine.where(Decision.decided_at >= now - timedelta(hours=1)).scalar_subquery(),
+        waiting.scalar_subquery(),
+    )
+    today, hour, waits = session.execute(counted).one()
+    return Counts(today, waits, hour or None)
 
 
 def elsewhere(session: Session, setting: Setting, actor: Actor, session_name: str) -> list[str]:

@@ -22,10 +22,10 @@ def main() -> None:
 
 def _above() -> None:
     """The project, and, while it lasts, that automation is frozen."""
-    if resources.actor() is None:
+    here = st.session_state["here"] = resources.arrive()
+    if here.actor is None:
         return
-    names = resources.project_names()
-    setting = resources.setting()
+    names, setting = resources.project_names(), here.setting
     if len(names) > 1 and setting is not None:
         with st.container(key="project"):
             st.selectbox(

@@ -75,15 +75,55 @@ def whoever(session: Session, cookie: str | None, link_key: bytes, *, local: boo
     return people.local_actor(session, local_name(), "desk")
 
 
-def actor() -> Actor | None:
-    """The person before this page; None where they have to sign in."""
+@dataclass(frozen=True)
+class Here:
+    """Who sits before the page, and the project it is at; None where they have to sign in, or there is no project."""
+
+    actor: Actor | None
+    setting: Setting | None
+
+
+def arrive() -> Here:
+    """Look who is there and where they are, once a run."""
     held = workspace()
     cookie = st.context.cookies.get(COOKIE)
-    known = st.session_state.get("person")
-    if cookie is None and known is not None and not held.database.read(people.anybody_can_sign_in):
-        return held.database.read(people.actor, known, "desk")
-    found = held.database.write(whoever, cookie, held.keys.link, local=_place.local)
-    st.session_state["person"] = found.id if found else None
+    wanted = _wanted()
+    here = held.database.read(_look, cookie, st.session_state.get("person"), wanted)
+    if here is None:
+        actor = held.database.write(whoever, cookie, held.keys.link, local=_place.local)
+        here = Here(actor, held.database.read(_setting, wanted) if actor else None)
+    st.session_state["person"] = here.actor.id if here.actor else None
+    if here.setting is not None and st.query_params.get("project") != here.setting.name:
+        st.query_params["project"] = here.setting.name
+    return here
+
+
+def _look(session: Session, cookie: str | None, known: int | None, wanted: str | None) -> Here | None:
+    """Who and where, without writing; None where the local person has to be made first."""
+    key = workspace().keys.link
+    signed_in = person_in(cookie, key)
+    if signed_in is None and (known is None or not _place.local or people.anybody_can_sign_in(session)):
+        return None
+    actor = people.actor(session, signed_in or known or 0, "desk")
+    return Here(actor, _setting(session, wanted)) if actor else None
+
+
+def _setting(session: Session, name: str | None) -> Setting | None:
+    try:
+        return projects.get(session, name) if name else None
+    except NotFound:
+        return None
+
+
+def _wanted() -> str | None:
+    """The project in the address, else the one of before, else the first."""
+    asked = st.query_params.get("project") or st.session_state.get("project")
+    names = project_names()
+    if not names or (asked and asked not in names):
+        _names.cache_clear()
+        names = project_names()
+    found = asked if asked in names else next(iter(names), None)
+    st.session_state["project"] = found
     return found
 
 
@@ -95,26 +135,6 @@ def project_names() -> dict[str, str]:
 @lru_cache(maxsize=4)
 def _names(url: str, moment: int) -> dict[str, str]:
     return {setting.name: setting.project.heading for setting in workspace().database.read(projects.everything)}
-
-
-def setting() -> Setting | None:
-    """The project of this page: the one in the address, else the first; None where there is none yet."""
-    database = workspace().database
-    wanted = st.query_params.get("project") or st.session_state.get("project")
-    names = project_names()
-    if wanted not in names:
-        _names.cache_clear()
-        names = project_names()
-    wanted = wanted if wanted in names else next(iter(names), None)
-    if wanted is None:
-        return None
-    st.session_state["project"] = wanted
-    if st.query_params.get("project") != wanted:
-        st.query_params["project"] = wanted
-    try:
-        return database.read(projects.get, wanted)
-    except NotFound:
-        return None
 
 
 @lru_cache(maxsize=48)

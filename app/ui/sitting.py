@@ -53,9 +53,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the page needs: the cases in hand and the counters."""
+    """What the page needs: the case on it, the tokens of all in hand, and the counters."""
 
-    cases: tuple[Case, ...]
+    case: Case | None
+    tokens: tuple[str, ...]
     counts: Counts
 
 
@@ -77,26 +78,41 @@ def kept(turn: Turn | None, case: Case) -> Turn:
 
 def look(session: Session, seat: Seat) -> Held | None:
     """What this tab holds; None where it has to claim."""
-    held = cases.held(session, seat.setting, seat.actor, seat.name)
-    return Held(tuple(held), counts.of(session, seat.setting, seat.actor)) if held else None
+    return _seen(session, seat, claims.held(session, seat.setting.id, seat.actor, seat.name))
 
 
 def sit(session: Session, seat: Seat) -> Held:
     """Claim cases up to what a tab holds."""
-    held = cases.take(session, seat.setting, seat.actor, seat.name, AHEAD)
-    return Held(tuple(held), counts.of(session, seat.setting, seat.actor))
+    taken = ahead(session, seat)
+    return _seen(session, seat, taken) or Held(None, (), counts.of(session, seat.setting, seat.actor))
+
+
+def _seen(session: Session, seat: Seat, held: Sequence[claims.Held]) -> Held | None:
+    if not held:
+        return None
+    tokens = tuple(each.token for each in held)
+    return Held(cases.show(session, held[0]), tokens, counts.of(session, seat.setting, seat.actor))
+
+
+def _next(session: Session, seat: Seat) -> Held:
+    return look(session, seat) or sit(session, seat)
+
+
+def ahead(session: Session, seat: Seat) -> list[claims.Held]:
+    """Claim the case after the one on the page too, so that it is there when it is wanted."""
+    return claims.claim(session, seat.setting.id, seat.actor, seat.name, AHEAD, seat.setting.policy.review.lease)
 
 
 def answer(session: Session, seat: Seat, turn: Turn, label: str | None) -> tuple[Stored, Held]:
     """Store the first answer of a blind case; what may be shown afterwards."""
     stored = decisions.answer(session, seat.actor, turn.task_id, turn.token, turn.key, label, turn.seconds)
-    return stored, sit(session, seat)
+    return stored, _next(session, seat)
 
 
 def decide(session: Session, seat: Seat, turn: Turn, said: Said) -> tuple[Stored, Held]:
-    """Store a verdict and claim the next case."""
+    """Store a verdict; the next case is held already, or claimed now."""
     stored = decisions.decide(session, seat.actor, turn.task_id, turn.token, said)
-    return stored, sit(session, seat)
+    return stored, _next(session, seat)
 
 
 def undo(session: Session, seat: Seat) -> tuple[Stored, Held] | None:
@@ -105,7 +121,7 @@ def undo(session: Session, seat: Seat) -> tuple[Stored, Held] | None:
     if last is None:
         return None
     decisions.undo(session, seat.actor, last.id, session_name=seat.name)
-    return last, sit(session, seat)
+    return last, _next(session, seat)
 
 
 def beat(session: Session, seat: Seat, tokens: Sequence[str]) -> list[str]:

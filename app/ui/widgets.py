@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.ui import formats, resources
 from app.ui.formats import text
+from app.ui.resources import Here
 from app.workspace import Workspace
 from db.engine import Database
 from review_queue import jobs
@@ -34,15 +35,14 @@ class Place:
 
 def place() -> Place:
     """The place of this page; ends the page with a way on where there is none."""
-    actor = resources.actor()
-    if actor is None:
+    here: Here = st.session_state.pop("here", None) or resources.arrive()
+    if here.actor is None:
         st.html('<div class="so-empty"><h2>Please sign in</h2><p><a href="/signin" target="_self">To the sign-in page</a></p></div>')
         st.stop()
-    setting = resources.setting()
-    if setting is None:
+    if here.setting is None:
         empty("No project yet", "Run <code>signoff demo</code> for real cases, or <code>signoff start FILE</code> on your own.")
         st.stop()
-    return Place(resources.workspace(), setting, actor)
+    return Place(resources.workspace(), here.setting, here.actor)
 
 
 def empty(title: str, sentence: str) -> None:

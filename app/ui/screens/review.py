@@ -22,11 +22,11 @@ def draw() -> None:
     place = widgets.place()
     seat = Seat(place.setting, place.actor, st.session_state.setdefault("review.seat", str(uuid.uuid4())))
     held = _held(place, seat)
-    if not held.cases:
+    case = held.case
+    if case is None:
         st.session_state["review.turn"] = None
         idle.draw(place, seat, held.counts)
         return
-    case = held.cases[0]
     turn = st.session_state["review.turn"] = sitting.kept(st.session_state.get("review.turn"), case)
     left, right = st.columns([1.75, 1], gap="large")
     with left:
@@ -34,6 +34,8 @@ def draw() -> None:
     with right:
         _side(place, seat, case, turn, held)
     _keep_alive(place, seat, held)
+    if len(held.tokens) < sitting.AHEAD and held.counts.waiting:
+        place.database.write(sitting.ahead, seat)
 
 
 def _held(place: Place, seat: Seat) -> Held:
@@ -74,12 +76,12 @@ def _guidelines(place: Place) -> None:
 
 def _keep_alive(place: Place, seat: Seat, held: Held) -> None:
     lease = place.setting.policy.review.lease.total_seconds()
-    tokens = [case.token for case in held.cases]
+    tokens = held.tokens
 
     def beat() -> None:
         if time.monotonic() - st.session_state.get("review.touched", 0.0) > IDLE_LEASES * lease:
             return
-        if held.cases[0].token in place.database.write(sitting.beat, seat, tokens):
+        if tokens[0] in place.database.write(sitting.beat, seat, tokens):
             widgets.line("Your hold on this case has ended, and it went back to the queue. Nothing was stored.", "note")
             st.button("Go on with the next case", key=f"go-on-{tokens[0][:10]}", on_click=_forget)
 
