@@ -14,7 +14,7 @@ from contract.predictors import Floats, ImageModel
 from contract.records import Explanation, Row
 from explain.background import NONE
 from explain.finding import Finding, Heading, explained, steadied
-from explain.segments import BLUR, along_edges, image_of, image_target
+from explain.segments import BLUR, SMALL, along_edges, image_of, image_target
 from explain.target import Target
 
 
@@ -22,14 +22,14 @@ class LimeImage:
     """Weights of a ridge regression on "this piece is shown", unit probability.
 
     Pieces: see `segments.along_edges`. A hidden piece is blurred, for LIME's own mean colour of a piece leaves small pieces
-    nearly as they were.
+    nearly as they were. `samples` changed images are asked for, by default 2000 of a small image and 1000 of a large one.
     """
 
     method = "lime.image"
 
-    def __init__(self, model: ImageModel, *, samples: int = 1000) -> None:
+    def __init__(self, model: ImageModel, *, samples: int | None = None) -> None:
         self._model, self._samples = model, samples
-        self._params = {"samples": samples, "hidden": f"blurred by {BLUR:g} of the side"}
+        self._params = {"hidden": f"blurred by {BLUR:g} of the side"}
 
     def explain(self, row: Row, *, label: str, seed: int) -> Explanation:
         heading = Heading(self.method, "image", "probability", label, seed, NONE, self._params)
@@ -38,6 +38,7 @@ class LimeImage:
     def _find(self, row: Row, label: str, seed: int) -> Finding:
         image = image_of(self._model, row)
         pieces = along_edges(image)
+        samples = self._samples or (2000 if min(image.shape[:2]) <= SMALL else 1000)
         asked = Asked(image_target(self._model, label, image, pieces.numbers))
         found = Pooled(feature_selection="none", random_state=np.random.RandomState(seed)).explain_instance(
             image,
@@ -45,7 +46,7 @@ class LimeImage:
             labels=(1,),
             top_labels=None,
             hide_color=0,  # not used: the target hides pieces itself
-            num_samples=self._samples,
+            num_samples=samples,
             segmentation_fn=lambda _: pieces.numbers,
         )
         weights = np.zeros(pieces.count)
@@ -56,7 +57,9 @@ class LimeImage:
         surrogate = own if note else float(found.local_pred[0])
         quality = {"local_r2": 1.0 if note else float(found.score), "prediction_gap": abs(surrogate - own)}
         base = own if note else float(found.intercept[1])
-        return Finding(base, weights.tolist(), pieces.contributions(weights), quality, {"cut": pieces.how, **note})
+        return Finding(
+            base, weights.tolist(), pieces.contributions(weights), quality, {"samples": samples, "cut": pieces.how, **note}
+        )
 
 
 class Asked:

@@ -19,7 +19,7 @@ def test_the_numbers_are_the_librarys(capsys: pytest.CaptureFixture[str]) -> Non
         labels=(place,),
         top_labels=None,
         hide_color=blurred(image),
-        num_samples=1000,
+        num_samples=2000,
         segmentation_fn=lambda _: squares(8, 8).numbers,
     )
     due = dict(alone.local_exp[place])
