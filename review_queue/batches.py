@@ -110,8 +110,9 @@ def write(
     The rule is held from here to the commit, so a freeze binds the batch in hand. Items that were leased to somebody
     else meanwhile drop out. Raises Moved where another model acts by now: score again.
     """
+    rules.hold(session, project_id)
     setting = by_id(session, project_id)
-    rule = rules.in_force(session, project_id, setting.policy, hold=True)
+    rule = rules.in_force(session, project_id, setting.policy)
     if rule is None or rule.model_id != model_id:
         raise Moved("another model acts by now; score the batch again")
     ours = _close_work(session, worker, [item.item_id for item, _ in scored])

@@ -16,10 +16,15 @@ from review_queue.errors import Refused
 from review_queue.routing import Level, Rule
 
 
-def in_force(session: Session, project_id: int, policy: Policy, *, hold: bool = False) -> Rule | None:
-    """The rule in force; with `hold` it cannot change before this transaction ends. None before there is a model."""
-    query = select(ProjectControl.routing_rule_id).where(ProjectControl.project_id == project_id)
-    rule_id = session.scalar(query.with_for_update(read=True) if hold else query)
+def hold(session: Session, project_id: int) -> None:
+    """Nothing of what is in force in this project changes before this transaction ends."""
+    query = select(ProjectControl.project_id).where(ProjectControl.project_id == project_id)
+    session.execute(query.with_for_update(read=True))
+
+
+def in_force(session: Session, project_id: int, policy: Policy) -> Rule | None:
+    """The rule in force. None before there is a model."""
+    rule_id = session.scalar(select(ProjectControl.routing_rule_id).where(ProjectControl.project_id == project_id))
     return None if rule_id is None else rule(session, rule_id, policy)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
 
 import structlog
 
@@ -36,6 +35,11 @@ class Batch:
     items: Sequence[Leased]
     rows: Sequence[Row]
 
+    @property
+    def suspect(self) -> bool:
+        """Whether workers died over this item."""
+        return self.items[0].attempts > batches.ALONE_AFTER
+
 
 class Scoring:
     """Takes what waits, project by project, until nothing does or it is told to stop."""
@@ -54,10 +58,11 @@ class Scoring:
 
     def _drain(self, project_id: int) -> None:
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-            upcoming = reader.submit(self._read, project_id)
-            writing: Future[Any] | None = None
-            while (batch := upcoming.result()) is not None:
-                if not self._stop.is_set():
+            upcoming: Future[Batch | None] | None = reader.submit(self._read, project_id)
+            writing: Future[None] | None = None
+            while upcoming is not None and (batch := upcoming.result()) is not None:
+                upcoming = None
+                if not self._stop.is_set() and not batch.suspect:  # what a suspect may kill should hold nothing else
                     upcoming = reader.submit(self._read, project_id)
                 scored = self._score(batch)
                 if writing is not None:
@@ -65,9 +70,10 @@ class Scoring:
                 writing = writer.submit(self._write, batch, scored)
                 if self._stop.is_set():
                     break
+                upcoming = upcoming or reader.submit(self._read, project_id)
             if writing is not None:
                 writing.result()
-            if self._stop.is_set() and (left := upcoming.result()) is not None and left is not batch:
+            if self._stop.is_set() and upcoming is not None and (left := upcoming.result()) is not None:
                 self._database.write(batches.give_back, "score", left.worker)
 
     def _read(self, project_id: int) -> Batch | None:

@@ -1,0 +1,66 @@
+"""The real data of the demo: handwritten digits and measurements of breast masses, both out of scikit-learn."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_breast_cancer, load_digits
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One item with its true label. `media`: bytes of its image, if it is one."""
+
+    external_id: str
+    input: dict[str, Any]
+    label: str
+    media: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A data set in a fixed order: the model learns from the first part, the second is set aside, the rest arrives."""
+
+    project: str
+    learn: int
+    aside: int
+    items: tuple[Known, ...]
+
+
+def sources() -> Iterator[Source]:
+    """Digits first: anyone can judge them."""
+    yield Source("digits", 150, 47, _shuffled(_digits()))
+    yield Source("diagnosis", 100, 49, _shuffled(_diagnosis()))
+
+
+def _digits() -> list[Known]:
+    held = load_digits()
+    return [
+        Known(f"digit-{n:04}", {}, str(label), _png(pixels))
+        for n, (pixels, label) in enumerate(zip(held.images, held.target, strict=True))
+    ]
+
+
+def _diagnosis() -> list[Known]:
+    held = load_breast_cancer()
+    names = [name.replace(" ", "_") for name in held.feature_names]
+    rows = zip(held.data, held.target, strict=True)
+    return [
+        Known(f"sample-{n:03}", {name: float(v) for name, v in zip(names, row, strict=True)}, str(held.target_names[label]))
+        for n, (row, label) in enumerate(rows)
+    ]
+
+
+def _shuffled(items: list[Known]) -> tuple[Known, ...]:
+    order = np.random.default_rng(7).permutation(len(items))
+    return tuple(items[n] for n in order)
+
+
+def _png(pixels: Any) -> bytes:
+    """Sixteen levels of ink on paper as a grey PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray((255 - pixels * 255 / 16).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()

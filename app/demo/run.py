@@ -1,0 +1,182 @@
+"""Set the demo up where it is not there yet, then open the desk."""
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from app.demo.data import Known, Source, sources
+from app.settings import Settings
+from app.workspace import Workspace, open_workspace
+from contract.policy import read_policy
+from contract.project import read_project
+from db import blobs
+from retrain import datasets, registry, training
+from review_queue import insights, intake, projects
+from review_queue.activity import Actor
+from review_queue.projects import Setting
+
+HERE = Path(__file__).parent
+FIRST_REASONS = 20
+"""Cases per project whose reasons are ready before the desk opens; the worker goes on from there."""
+
+
+def run(settings: Settings, *, port: int = 8501, ui: bool = True, decide: int | None = None) -> None:
+    """From nothing to cases on a desk; where the demo is there already, on from where it was."""
+    workspace = open_workspace(settings)
+    by = workspace.local_actor("cli")
+    with tqdm(total=100, bar_format="{desc:<46} {percentage:3.0f}% |{bar:24}|", leave=False) as bar:
+        for number, source in enumerate(sources()):
+            _prepare(workspace, source, by, _Steps(bar, 40 * number, 40))
+        _score(workspace, _Steps(bar, 80, 20))
+    if decide:
+        _decide(workspace, decide, by)
+    _say(workspace, port, ui)
+    workspace.database.close()
+    if ui:
+        _become("up", "--dir", str(settings.dir), "--port", str(port))
+
+
+class _Steps:
+    """A stretch of the one progress bar."""
+
+    def __init__(self, bar: Any, begin: int, length: int) -> None:
+        self._bar, self._begin, self._length = bar, begin, length
+
+    def __call__(self, share: float, step: str) -> None:
+        self._bar.set_description_str(step)
+        self._bar.n = round(self._begin + self._length * share)
+        self._bar.refresh()
+
+
+def _prepare(workspace: Workspace, source: Source, by: Actor, step: _Steps) -> None:
+    """Files, the first labels, the first model, and the items that arrive."""
+    folder = workspace.settings.dir / "projects" / source.project
+    if not folder.exists():
+        shutil.copytree(HERE / source.project, folder)
+    project = read_project(folder / "project.yaml")
+    policy = read_policy(folder / project.policy, project)
+    guidelines = (folder / (project.guidelines or "guidelines.md")).read_text(encoding="utf-8")
+    database, key = workspace.database, workspace.keys.draw_key_id
+    step(0.0, f"{project.heading}: applying project and policy")
+    setting = database.write(projects.apply, project, policy, guidelines, key, by=by).setting
+    if database.read(registry.champion, setting.id) is None:
+        _first_model(workspace, setting, source, by, step)
+    step(0.8, f"{project.heading}: {len(source.items) - source.learn - source.aside} items arrive")
+    _arrive(workspace, setting, source.items[source.learn + source.aside :], by)
+
+
+def _first_model(workspace: Workspace, setting: Setting, source: Source, by: Actor, step: _Steps) -> None:
+    database = workspace.database
+    labelled = list(_labelled(workspace, source))
+    database.write(datasets.add_base, setting, labelled, by=by)
+    title = f"{setting.project.heading}: learning from {source.learn}"
+    info = training.train(
+        database,
+        setting.name,
+        by=by,
+        device=workspace.settings.device,
+        progress=lambda share, _: step(0.05 + 0.7 * share, title),
+    )
+    database.write(registry.propose, setting.id, info.version, by=by, draw_key_id=workspace.keys.draw_key_id)
+
+
+def _labelled(workspace: Workspace, source: Source) -> Iterator[dict[str, Any]]:
+    known = source.items[: source.learn + source.aside]
+    for n, (item, given) in enumerate(zip(known, _inputs(workspace, known), strict=True)):
+        split = "train" if n < source.learn else "test"
+        yield {"external_id": item.external_id, "input": given, "label": item.label, "split": split}
+
+
+def _inputs(workspace: Workspace, items: Sequence[Known]) -> list[dict[str, Any]]:
+    """Inputs as the API takes them; images are kept as blobs."""
+
+    def put(session: Any) -> list[dict[str, Any]]:
+        return [
+            {"image": {"blob": f"sha256:{blobs.put(session, item.media, 'image/png')}"}} if item.media else item.input
+            for item in items
+        ]
+
+    return workspace.database.write(put)
+
+
+def _arrive(workspace: Workspace, setting: Setting, items: Sequence[Known], by: Actor) -> None:
+    """What comes in is accepted once; the known answers are kept apart."""
+    given = zip(items, _inputs(workspace, items), strict=True)
+    checked = [intake.check(setting.project, {"external_id": item.external_id, "input": row}) for item, row in given]
+    workspace.database.write(intake.accept, setting, checked)
+    workspace.database.write(datasets.add_answers, setting, {item.external_id: item.label for item in items}, by=by)
+
+
+def _score(workspace: Workspace, step: _Steps) -> None:
+    """Score and route what waits, and explain the first cases."""
+    from app.worker.explaining import Explaining
+    from app.worker.models import Models
+    from app.worker.scoring import Scoring
+
+    models = Models(workspace.database, workspace.settings, workspace.settings.device)
+    stop = threading.Event()
+    step(0.0, "scoring and routing")
+    Scoring(workspace, models, stop).turn()
+    explaining = Explaining(workspace, models, stop, ahead=FIRST_REASONS)
+    done = 0
+    while explaining.turn():
+        done += 1
+        step(0.3 + 0.7 * min(done / (2 * FIRST_REASONS), 1.0), "explaining the first cases")
+
+
+def _decide(workspace: Workspace, count: int, by: Actor) -> None:
+    """The known answers play the operator on the first project; then a new model is trained and compared."""
+    from app.worker.work import Jobs
+    from review_queue import jobs
+
+    first = workspace.database.read(projects.everything)[0]
+    job = workspace.database.write(jobs.ask, first.id, "known-answers", {"count": count}, by=by)
+    runner = threading.Thread(target=Jobs(workspace, workspace.settings.device, threading.Event()).turn)
+    with tqdm(total=100, bar_format="{desc:<62} {percentage:3.0f}% |{bar:16}|", leave=False) as bar:
+        runner.start()
+        while runner.is_alive():
+            runner.join(0.3)
+            job = workspace.database.read(jobs.get, job.id)
+            _Steps(bar, 0, 100)(job.progress, job.step or "starting")
+    job = workspace.database.read(jobs.get, job.id)
+    if job.error is not None or job.result is None:
+        print(f"The known answers stopped: {job.error}")
+        return
+    result = job.result["comparison"]
+    print(f"The known answers decided {job.result['decided']} cases of {first.project.heading} (marked so everywhere).")
+    print(f"Model {result['challenger']} against champion {result['champion']}:")
+    for view in result["views"]:
+        line = f"{view['champion']:.1%} -> {view['challenger']:.1%}, {100 * view['difference']:+.1f} points"
+        print(f"  {view['name']} (n={view['n']}): {line} ({100 * view['low']:+.1f} to {100 * view['high']:+.1f})")
+
+
+def _say(workspace: Workspace, port: int, ui: bool) -> None:
+    for setting in workspace.database.read(projects.everything):
+        totals = workspace.database.read(insights.totals, setting.id)
+        waiting = workspace.database.read(insights.backlog, setting.id).waiting
+        alone = totals.get("outcomes_auto", 0)
+        print(f"{setting.project.heading}: {totals['items']} arrived, {alone} acted alone, {waiting} wait for you.")
+    where = f"http://127.0.0.1:{port}"
+    if ui:
+        print(f"""
+The desk is at {where}   (stop it with Ctrl-C; `signoff demo` goes on from here)
+
+Three things to try:
+  1. Decide ten digits with the keyboard: the digit itself, `a` to accept, `u` to take one back.
+  2. On Review, let the known answers decide 200; then look at Models: a better one waits for your signature.
+  3. On Data, make a dataset version and download it.
+""")
+    else:
+        print(f"Ready in {workspace.settings.dir}. Open the desk with: signoff up --dir {workspace.settings.dir}")
+
+
+def _become(*arguments: str) -> None:
+    """Go on as a fresh process that never imported the model libraries."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "app.cli.main", *arguments])
