@@ -140,7 +140,9 @@ def insight(session: Session, project_id: int, known_answers_name: str) -> Insig
     routes = dict(
         session.execute(
             select(Routing.route, func.count()).where(Routing.project_id == project_id).group_by(Routing.route)
-        ).tuples()
+        )
+        .tuples()
+        .all()
     )
     scored = routes.get("auto", 0) + routes.get("review", 0)
     judged = _judged(session, project_id)

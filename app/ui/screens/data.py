@@ -1,5 +1,83 @@
-"""data."""
+"""Data: what people decided, as dataset versions to train on and to take along."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.ui import formats, resources, widgets
+from app.ui.formats import text
+from app.ui.widgets import Place
+from review_queue import jobs
+
+if TYPE_CHECKING:
+    from retrain.records import DatasetInfo
+
+FORMATS = {"parquet": "Parquet", "jsonl": "JSON Lines", "csv": "CSV"}
+KINDS = {"base": "came with the project", "export": "decided here", "answers": "known answers"}
 
 
 def draw() -> None:
     """The screen."""
+    place = widgets.place()
+    st.html('<h2 class="so-title">Data</h2>')
+    widgets.said("data")
+    if place.actor.at_least("lead"):
+        _ask(place)
+    widgets.follow(place, ("export",))
+    found = _datasets(place)
+    if not found:
+        widgets.empty("No dataset version yet", "One holds every decided case with its weight, its basis and who agreed.")
+    for each in found:
+        _version(place, each)
+
+
+def _ask(place: Place) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = st.selectbox("Format", list(FORMATS), format_func=FORMATS.__getitem__, key="data-format", width=180)
+        st.button("Make a dataset version", type="primary", key="data-make", on_click=_make, args=(place, kind))
+
+
+def _make(place: Place, kind: str) -> None:
+    def ask() -> None:
+        place.database.write(jobs.ask, place.setting.id, "export", {"format": kind}, by=place.actor)
+
+    widgets.tried(ask, "Asked for; a worker makes it.", at="data")
+
+
+def _datasets(place: Place) -> "list[DatasetInfo]":
+    from retrain import datasets
+
+    return sorted(place.database.read(datasets.datasets, place.setting.id), key=lambda each: -each.id)
+
+
+def _version(place: Place, each: "DatasetInfo") -> None:
+    made = formats.moment(each.made_at, place.setting.project.zone)
+    with st.expander(f"Version {each.id}: {formats.count(each.rows, 'row')}, {KINDS.get(each.kind, each.kind)}, {made}"):
+        st.html(summary(place, each))
+        if each.files and place.actor.at_least("lead") and resources.served():
+            st.html(files(each))
+
+
+def summary(place: Place, each: "DatasetInfo") -> str:
+    """What the manifest says, as a table."""
+    title_of, manifest = place.setting.project.title_of, each.manifest
+    counted = manifest.get("counts", manifest)
+    rows = [("content", each.content_hash[:16]), ("complete through", manifest.get("complete_through") or "–")]
+    for name in ("labels", "basis", "sources"):
+        if isinstance(found := counted.get(name) or counted.get(name.rstrip("s")), dict):
+            shown = ", ".join(f"{title_of(str(key)) if name == 'labels' else key}: {value}" for key, value in found.items())
+            rows.append((name, shown))
+    body = "".join(f'<tr><th scope="row">{text(name)}</th><td>{text(value)}</td></tr>' for name, value in rows)
+    return f'<table class="so-values"><tbody>{body}</tbody></table>'
+
+
+def files(each: "DatasetInfo") -> str:
+    """A link per file; taking one is noted."""
+    links = "".join(
+        f'<li><a href="/dataset/{each.id}/{text(name)}" download>{text(name)}</a> '
+        f"<small>{formats.size(int(entry.get('size', 0)))}</small></li>"
+        for name, entry in sorted(each.files.items())[:60]
+    )
+    more = len(each.files) - 60
+    rest = f"<p class='so-note'>and {more} more; <code>signoff dataset export</code> writes all</p>" if more > 0 else ""
+    return f'<ul class="so-files">{links}</ul>{rest}<p class="so-note">Every download is noted in the activity log.</p>'

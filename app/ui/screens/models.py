@@ -1,5 +1,134 @@
-"""models."""
+"""Models: versions, training, comparing, promoting by signature, and the brake."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.ui import formats, widgets
+from app.ui.draw import figures
+from app.ui.formats import text
+from app.ui.widgets import Place
+from review_queue import jobs, projects
+
+if TYPE_CHECKING:
+    from retrain.records import ModelInfo, ProposalInfo
 
 
 def draw() -> None:
     """The screen."""
+    place = widgets.place()
+    st.html('<h2 class="so-title">Models</h2>')
+    widgets.said("models")
+    known = _models(place)
+    _versions(place, known)
+    _train(place)
+    if known:
+        _compare(place, known)
+        _proposals(place)
+    _brake(place)
+
+
+def _models(place: Place) -> "list[ModelInfo]":
+    from retrain import registry
+
+    return sorted(place.database.read(registry.models, place.setting.id), key=lambda each: -each.version)
+
+
+def _versions(place: Place, known: "list[ModelInfo]") -> None:
+    if not known:
+        widgets.empty("No model yet", "Train the first one below.")
+        return
+    zone = place.setting.project.zone
+    rows = [
+        (
+            f"<b>{each.version}</b>",
+            " ".join(f"<b>{text(alias)}</b>" for alias in each.aliases) or "–",
+            text(each.trainer),
+            figures.facts(each.figures),
+            formats.moment(each.made_at, zone),
+            formats.size(each.size),
+        )
+        for each in known
+    ]
+    widgets.grid(("version", "role", "trainer", "figures", "made", "size"), rows, caption="Versions, newest first")
+
+
+def _train(place: Place) -> None:
+    if place.actor.at_least("lead"):
+        st.button("Train a new version from all labels", key="models-train", on_click=_ask, args=(place, "train", {}))
+    widgets.follow(place, ("train",))
+
+
+def _compare(place: Place, known: "list[ModelInfo]") -> None:
+    others = [each.version for each in known if "champion" not in each.aliases]
+    if others and place.actor.at_least("lead"):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            wanted = st.selectbox("Version", others, key="models-version", width=160)
+            st.button("Compare with the champion", key="models-compare", on_click=_ask, args=(place, "compare", {"challenger": wanted}))
+            if place.actor.at_least("owner"):
+                kind = "rollback" if _was_champion(known, wanted) else "promote"
+                name = f"Roll back to version {wanted}" if kind == "rollback" else f"Propose version {wanted} as champion"
+                st.button(name, key="models-propose", on_click=_propose, args=(place, wanted, kind))
+    latest = widgets.follow(place, ("compare",))
+    done = next((job for job in latest if job.state == "done" and job.result), None)
+    if done is not None and done.result is not None:
+        st.html(figures.comparison(done.result))
+
+
+def _was_champion(known: "list[ModelInfo]", version: int | None) -> bool:
+    return any(each.version == version and "previous" in each.aliases for each in known)
+
+
+def _proposals(place: Place) -> None:
+    from retrain import registry
+
+    for each in place.database.read(registry.proposals, place.setting.id)[:5]:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.html(_proposal(place, each))
+            if each.state == "open" and place.actor.at_least("owner") and place.actor.name not in each.signed_by:
+                st.button(f"Sign for version {each.version}", key=f"sign-{each.id}", on_click=_sign, args=(place, each.id))
+
+
+def _proposal(place: Place, each: "ProposalInfo") -> str:
+    what = "Roll back to" if each.kind == "rollback" else "Make champion:"
+    signed = f"{len(each.signed_by)} of {each.signers} signatures ({', '.join(each.signed_by) or 'none yet'})"
+    applied = f", in force since {formats.moment(each.applied_at, place.setting.project.zone)}" if each.applied_at else ""
+    return f'<p class="so-line so-note">{what} version {each.version}: {text(each.state)}, {text(signed)}{applied}.</p>'
+
+
+def _brake(place: Place) -> None:
+    frozen = place.setting.frozen_at is not None
+    name = "Lift the freeze: automation acts again" if frozen else "Freeze automation: every new case goes to people"
+    if place.actor.at_least("owner" if frozen else "lead"):
+        st.button(name, key="models-freeze", on_click=_freeze, args=(place, not frozen))
+
+
+def _freeze(place: Place, frozen: bool) -> None:
+    key = place.workspace.keys.draw_key_id
+    said = "Automation is frozen." if frozen else "The freeze is lifted."
+    widgets.tried(
+        lambda: place.database.write(projects.freeze, place.setting.name, key, by=place.actor, frozen=frozen), said, at="models"
+    )
+
+
+def _ask(place: Place, kind: str, args: dict[str, object]) -> None:
+    widgets.tried(
+        lambda: place.database.write(jobs.ask, place.setting.id, kind, args, by=place.actor), "Asked for; a worker does it.", at="models"
+    )
+
+
+def _propose(place: Place, version: int, kind: str) -> None:
+    from retrain import registry
+
+    def act() -> None:
+        key = place.workspace.keys.draw_key_id
+        place.database.write(registry.propose, place.setting.id, version, by=place.actor, draw_key_id=key, kind=kind)
+
+    widgets.tried(act, f"Version {version} is proposed, with your signature.", at="models")
+
+
+def _sign(place: Place, proposal: int) -> None:
+    from retrain import registry
+
+    key = place.workspace.keys.draw_key_id
+    widgets.tried(lambda: place.database.write(registry.sign, proposal, by=place.actor, draw_key_id=key), "Signed.", at="models")

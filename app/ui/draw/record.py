@@ -1,0 +1,113 @@
+"""The whole record of one case, as one page."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from app.ui import formats
+from app.ui.draw import case as case_html
+from app.ui.draw import reasons as reasons_html
+from app.ui.draw.pictures import Picture
+from app.ui.formats import percent, text
+from review_queue.find import Judged, Record, Routed
+from review_queue.projects import Setting
+
+Pictures = Callable[[str], Picture | None]
+VERDICTS = {"accept": "accepted", "correct": "corrected to", "reject": "rejected", "skip": "skipped", "escalate": "escalated"}
+ROUTES = {"auto": "acted alone", "review": "sent to a person", "failed": "failed"}
+
+
+def page(record: Record, setting: Setting, pictures: Pictures) -> str:
+    """Everything, in the order in which it happened."""
+    zone = setting.project.zone
+
+    def at(moment: object) -> str:
+        return formats.moment(moment, zone)  # type: ignore[arg-type]
+
+    parts = [
+        f'<h2 class="so-title"><small>{text(setting.project.noun)}</small> <bdi>{text(record.external_id)}</bdi></h2>',
+        f'<p class="so-note">{text(record.state)} · received {at(record.received_at)}</p>',
+        _input(record, setting, pictures),
+        _section("Predictions", _predictions(record, setting)),
+        _section("Routing", "".join(_routed(each, setting, at(each.at)) for each in record.routings)),
+        _section("Draws", "".join(f"<li>{_draw(each)}</li>" for each in record.draws)),
+        _section("Decisions", "".join(_judged(each, setting, at(each.at)) for each in record.decisions)),
+        _section("Outcomes", "".join(f"<li>{at(o.at)}: <b>{_label(o.label, setting)}</b>, {text(o.source)}, revision {o.revision}</li>" for o in record.outcomes)),
+        _section("Told to the producer", "".join(f"<li>{at(e.made_at)}: {text(e.kind)} (number {e.seq})</li>" for e in record.events)),
+        _reasons(record, setting),
+        _section("Activity", "".join(f"<li>{at(a.at)}: {text(a.verb)} by {text(a.actor or 'the worker')} through {text(a.via)}</li>" for a in record.activity)),
+    ]  # fmt: skip
+    return "".join(parts)
+
+
+def _section(title: str, items: str) -> str:
+    return f'<h3 class="so-title">{title}</h3><ul class="so-list">{items}</ul>' if items else ""
+
+
+def _input(record: Record, setting: Setting, pictures: Pictures) -> str:
+    project = setting.project
+    if project.input.type == "image":
+        held = record.input.get(next(iter(project.input.features))) or {}
+        picture = pictures(str(held.get("blob", "")))
+        body = case_html.picture(picture.uri if picture else None, project.noun, pixels=bool(picture and picture.tiny))
+    else:
+        body = case_html.values(project, record.input)
+
+    def uri(sha: str) -> str | None:
+        found = pictures(sha)
+        return found.uri if found else None
+
+    groups = _section("Groups", "".join(f"<li>{text(name)}: {text(value)}</li>" for name, value in record.groups.items()))
+    return body + case_html.shown(project, record.show, uri) + groups
+
+
+def _predictions(record: Record, setting: Setting) -> str:
+    return "".join(
+        f"<li>model version {text(version)}: {', '.join(_chances(sorted(chances.items(), key=lambda pair: -pair[1]), setting))}</li>"
+        for version, chances in record.predictions.items()
+    )
+
+
+def _chances(pairs: Sequence[tuple[str, float]], setting: Setting) -> Iterable[str]:
+    return (f"{text(setting.project.title_of(label))} {percent(p, 1)}" for label, p in pairs[:10])
+
+
+def _routed(each: Routed, setting: Setting, at: str) -> str:
+    chance = f"chance of a human label {percent(each.pi)}"
+    how = f"{ROUTES.get(each.route, each.route)}: {text(each.reason)}"
+    rule = f"rule {each.rule_id} ({text(each.level)}), policy version {each.policy_version_id}, model version {text(each.model_version)}"
+    return f"<li>{at}: {how}; {_label(each.label, setting)}; {chance}; {rule}</li>"
+
+
+def _draw(each: dict[str, object]) -> str:
+    resolved = f", resolved as {text(each['resolved_as'])}, loss {text(each['loss'])}" if each.get("resolved_as") else ", open"
+    return f"{text(each['purpose'])} with probability {text(each['p'])}{resolved}"
+
+
+def _judged(each: Judged, setting: Setting, at: str) -> str:
+    person = text(each.person) + (f" (recorded by {text(each.recorded_by)})" if each.recorded_by else "")
+    answer = f" <b>{_label(each.label, setting)}</b>" if each.label is not None else ""
+    blind = ", blind" if each.blind and each.stage == "first" else ""
+    said = "answered" if each.stage == "first" else VERDICTS.get(each.verdict, text(each.verdict))
+    why = "".join(f"; {name}: <bdi>{text(value)}</bdi>" for name, value in (("reason", each.reason), ("comment", each.comment)) if value)
+    took = f"; {each.seconds:.0f} s" if each.seconds is not None else ""
+    return f"<li>{at}: {person} {said}{answer}{blind}{why}{took}</li>"
+
+
+def _label(label: str | None, setting: Setting) -> str:
+    return "no label" if label is None else text(setting.project.title_of(label))
+
+
+def _reasons(record: Record, setting: Setting) -> str:
+    if not record.explanations:
+        return ""
+    project = setting.project
+    small = reasons_html.small_print(record.explanations, project.title_of)
+    if project.input.type == "image" or not reasons_html.usable(record.explanations):
+        return f'<h3 class="so-title">Reasons of the model</h3>{small}'
+    first = next(iter(project.input.features))
+    if project.input.type == "text":
+        drawn = reasons_html.words(str(record.input.get(first) or ""), record.explanations)
+    else:
+        drawn = reasons_html.table(project, record.input, record.explanations)
+    return f'<h3 class="so-title">Reasons of the model</h3>{drawn}{small}'
+
+
