@@ -33,7 +33,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class Json(TypeDecorator[Any]):
-    """JSON as text with sorted keys; PostgreSQL's own type would rewrite numbers and refuse NUL."""
+    """JSON as text, keys in the order given: that of features and labels is meant. PostgreSQL's own type would lose it."""
 
     impl = Text
     cache_ok = True
@@ -41,7 +41,7 @@ class Json(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)

@@ -138,9 +138,7 @@ def explained_ahead(session: Session, project_id: int, ahead: int = 200) -> Shar
 def insight(session: Session, project_id: int, known_answers_name: str) -> Insight:
     """Figures of a project over all its traffic."""
     routes = dict(
-        session.execute(
-            select(Routing.route, func.count()).where(Routing.project_id == project_id).group_by(Routing.route)
-        )
+        session.execute(select(Routing.route, func.count()).where(Routing.project_id == project_id).group_by(Routing.route))
         .tuples()
         .all()
     )
