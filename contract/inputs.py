@@ -111,7 +111,7 @@ def _value(place: str, kind: str, value: Any) -> Any:
 def _number(place: str, value: Any) -> float | int:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InputError(place, f"must be a number, not {_kind(value)} {_short(value)}")
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise InputError(place, f"{value} is not a number that can be scored; send null where the value is missing")
     if abs(value) > 2**53:
         raise InputError(place, f"{value} is beyond 2^53, where numbers lose digits; send it as text in a category")
@@ -121,7 +121,7 @@ def _number(place: str, value: Any) -> float | int:
 def _category(place: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)) and math.isfinite(value):
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return f"{value:g}" if isinstance(value, float) and not value.is_integer() else str(int(value))
     if not isinstance(value, str):
         raise InputError(place, f"must be a category in text, not {_kind(value)} {_short(value)}")

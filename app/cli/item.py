@@ -9,7 +9,6 @@ import typer
 from app.cli.options import AsJson, Dir, ProjectName, noun
 
 if TYPE_CHECKING:
-    from app.loading import Loaded
     from review_queue.find import Record
 
 app = noun("Items: what is to be decided.")
@@ -30,7 +29,8 @@ def load(
         setting = chosen(workspace, project)
         with bar(f"loading {file.name}") as progress:
             loaded = loading.load(workspace, setting, file, progress=progress, by=workspace.local_actor("cli"))
-    say(as_json, loaded, _summary(loaded, setting.project.noun))
+    said = f"{loaded.added:,} added, {loaded.known:,} known already, {loaded.rejected:,} rejected"
+    say(as_json, loaded, f"{setting.name}: {said}")
     if loaded.left_out:
         note(f"left out, since the project names them nowhere: {', '.join(loaded.left_out)}")
     if loaded.rejected:
@@ -54,10 +54,6 @@ def show(
         setting = chosen(workspace, project)
         record = workspace.database.read(find.record, setting, external_id, by=workspace.local_actor("cli"))
     say(as_json, record, "\n".join(_page(record, setting.project.noun)))
-
-
-def _summary(loaded: "Loaded", noun_: str) -> str:
-    return f"{loaded.added:,} {noun_}s added, {loaded.known:,} known already, {loaded.rejected:,} rejected"
 
 
 def _page(record: "Record", noun_: str) -> Iterator[str]:

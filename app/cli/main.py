@@ -100,3 +100,7 @@ def root(
 def run() -> None:
     """The console script."""
     app(prog_name="signoff")
+
+
+if __name__ == "__main__":
+    run()

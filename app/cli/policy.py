@@ -88,4 +88,5 @@ def schema() -> None:
 
 
 def _problems(error: "FileError") -> list[dict[str, object]]:
-    return [{name: getattr(each, name) for name in ("file", "line", "key", "value", "message")} for each in error.problems]
+    problems = sorted(error.problems, key=lambda problem: problem.line)
+    return [{name: getattr(each, name) for name in ("file", "line", "key", "value", "message")} for each in problems]
