@@ -208,6 +208,7 @@ def _played(session: Session, project_id: int, name: str) -> Share:
     """How many of the final answers the known answers gave."""
     query = (
         select(_count(Person.name == name), func.count())
+        .select_from(Decision)
         .join(Person, Person.id == Decision.person_id)
         .where(Decision.project_id == project_id, Decision.stage == "final", Decision.verdict.in_(ANSWERS), ~_superseded())
     )
