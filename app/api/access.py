@@ -32,13 +32,13 @@ def caller(
     here: Here,
     scopes: SecurityScopes,
     given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    name: Annotated[str | None, Header(alias="Signoff-Act-As", description="Another person; needs the scope act_as.")] = None,
+    signoff_act_as: Annotated[str | None, Header(description="Another person's name; needs the scope act_as.")] = None,
 ) -> Actor:
     """Whoever the key speaks for. A key needs one of the scopes that the call names."""
     if given is None:
         detail = "this needs a key: send Authorization: Bearer signoff_…; `signoff key add` makes one"
         raise Refusal(401, "no_key", detail, {"WWW-Authenticate": _REALM})
-    return here.database.read(_actor, given.credentials, scopes.scopes, name)
+    return here.database.read(_actor, given.credentials, scopes.scopes, signoff_act_as)
 
 
 def _actor(session: Session, text: str, scopes: list[str], name: str | None) -> Actor:

@@ -46,7 +46,8 @@ def shown(held: Setting, case: Case) -> shapes.Case:
     """A case with what its project tells the person."""
     fields = {name: getattr(case, name) for name in Case.__slots__}
     told = {"labels": labels(held.project), "reasons": _reasons(held.project), "guidelines": held.guidelines}
-    return shapes.Case.model_validate({**fields, **told}, from_attributes=True)
+    reasons = {"explanations": None} if case.prediction is None else {}
+    return shapes.Case.model_validate({**fields, **told, **reasons}, from_attributes=True)
 
 
 def labels(project: Project) -> list[shapes.LabelOut]:

@@ -32,7 +32,7 @@ def get_ready(request: Request, here: Here) -> shapes.Health | Response:
     "/metrics",
     summary="Figures for Prometheus",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={**listed(401, 403, 422), 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def get_metrics(here: Here, actor: Reader) -> Response:
     """Backlog and totals per project, in Prometheus' text format."""

@@ -42,7 +42,7 @@ def create_api(workspace: Workspace) -> FastAPI:
 
 
 def _version_1() -> APIRouter:
-    router = APIRouter(prefix="/v1", responses=listed(401, 403, 500))
+    router = APIRouter(prefix="/v1", responses=listed(401, 403, 422, 500))
     for part in (items, blobs, claims, decisions, events, projects, datasets, jobs):
         router.include_router(part.router)
     return router

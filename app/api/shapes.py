@@ -12,14 +12,18 @@ from review_queue.decisions import MAX_COMMENT, MAX_KEY
 MOST_ITEMS = 1000
 
 
-def _no_nul(text: str) -> str:
+def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("holds a NUL character; take it out")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds a lone surrogate; send valid Unicode") from None
     return text
 
 
 Id = Annotated[str, BeforeValidator(str), Field(examples=["17"])]
-Text = Annotated[str, AfterValidator(_no_nul)]
+Text = Annotated[str, AfterValidator(_storable)]
 Key = Annotated[Text, Field(min_length=1, max_length=MAX_KEY, description="New for each act, the same for each retry: a UUID.")]
 Token = Annotated[Text, Field(min_length=1, max_length=200, description="The token of the claim.")]
 SessionName = Annotated[Text, Field(min_length=1, max_length=200)]
