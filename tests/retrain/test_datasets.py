@@ -1,0 +1,240 @@
+"""What people decided, as files: exactly those decisions, the same bytes for the same watermark."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from contract.records import Unscored
+from db.engine import Database
+from retrain import datasets, rows
+from review_queue import cases, clock, decisions, events
+from review_queue.activity import Actor
+from review_queue.decisions import Said
+from review_queue.errors import Invalid, NotFound, Refused
+from review_queue.projects import Setting
+from tests import factories
+
+
+@pytest.fixture
+def held(database: Database) -> Setting:
+    return factories.setting(database)
+
+
+@pytest.fixture
+def ann(database: Database) -> Actor:
+    return factories.person(database, "ann")
+
+
+def later(monkeypatch: pytest.MonkeyPatch, by: timedelta = timedelta(seconds=16)) -> None:
+    present = clock.now
+    monkeypatch.setattr(clock, "now", lambda: present() + by)
+
+
+def decide(database: Database, held: Setting, actor: Actor, wanted: dict[str, Said]) -> None:
+    """Decide the named cases; what else comes up is given back."""
+    from review_queue import claims
+
+    left = dict(wanted)
+    taken = database.write(cases.take, held, actor, "s", 10)
+    for case in taken:
+        said = left.pop(case.external_id, None)
+        if said is None:
+            continue
+        if case.blind:
+            label = said.label if said.verdict != "accept" else "pay"
+            database.write(decisions.answer, actor, case.task_id, case.token, f"{said.key}-first", label)
+        database.write(decisions.decide, actor, case.task_id, case.token, said)
+    database.write(claims.release, actor, [case.token for case in taken])
+    assert not left
+
+
+def frame(database: Database, info: Any, folder: Path) -> pd.DataFrame:
+    database.read(datasets.write_folder, info, folder)
+    assert datasets.verify(folder) == []
+    form = info.manifest["format"]
+    read = {"parquet": pd.read_parquet, "csv": pd.read_csv, "jsonl": lambda p: pd.read_json(p, lines=True)}[form]
+    return read(folder / f"data.{form}")
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
+def test_the_file_holds_exactly_the_decisions(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+) -> None:
+    answers = {"a": factories.says("pay", 0.6), "b": factories.says("pay", 0.7), "c": factories.says("deny", 0.5)}
+    factories.routed(database, held, {**answers, "d": Unscored("NaN"), "e": factories.says("pay", 0.8)}, region="süd, „x“")
+    said = {
+        "a": Said("1", "accept", seconds=3.5),
+        "b": Said("2", "correct", "deny"),
+        "c": Said("3", "reject", reason="no label fits"),
+        "d": Said("4", "correct", "pay"),
+    }
+    decide(database, held, ann, said)
+    later(monkeypatch)
+    got = frame(database, database.write(datasets.export, held, format=form, by=ann), tmp_path).set_index("external_id")
+    assert list(got.index) == ["a", "b", "c", "d"]
+    assert got["label"].fillna("").tolist() == ["pay", "deny", "", "pay"]
+    assert got["verdict"].tolist() == ["accept", "correct", "reject", "correct"]
+    assert got["predicted_label"].fillna("").tolist() == ["pay", "pay", "deny", ""]
+    assert got["region"].tolist() == ["süd, „x“"] * 4
+    assert got["amount"].tolist() == [120.5] * 4
+    assert set(got["label_basis"]) == {"routed"}
+    assert got["reviewers"].tolist() == ["ann"] * 4
+
+
+def test_the_same_watermark_gives_the_same_bytes_whatever_came_since(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.routed(database, held, {k: factories.says("pay", 0.6) for k in "abc"})
+    decide(database, held, ann, {"a": Said("1", "accept"), "b": Said("2", "correct", "deny")})
+    later(monkeypatch)
+    first = database.write(datasets.export, held, format="parquet", by=ann)
+    decide(database, held, ann, {"c": Said("3", "accept")})
+    factories.routed(database, held, {k: factories.says("deny", 0.6) for k in "xyz"})
+    stored = database.read(lambda s: [d.id for d in decisions.of_item(s, 2)])
+    database.write(decisions.undo, ann, stored[-1])
+    later(monkeypatch)
+    database.write(events.sequence)
+    again = database.write(datasets.export_at, held, first.watermark or 0, format="parquet", by=ann)
+    assert (again.id, again.content_hash, again.files) == (first.id, first.content_hash, first.files)
+    newer = database.write(datasets.export, held, format="parquet", by=ann)
+    assert newer.id != first.id
+    assert newer.rows == 3
+
+
+def test_both_databases_give_the_same_bytes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import UTC, datetime
+
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    held, ann = (
+        factories.setting(database, wished=factories.policy(review={"undo_window": "0s"})),
+        factories.person(database, "ann"),
+    )
+    database.write(lambda s: s.execute(factories.Model.__table__.update().values(version=1)))
+    factories.routed(database, held, {k: factories.says("pay", 0.6) for k in "cabü"})
+    decide(database, held, ann, {k: Said(k, "accept") for k in "abcü"})
+    info = database.write(datasets.export, held, format="parquet", by=ann)
+    hashes = {name: details["sha256"] for name, details in info.files.items()}
+    known = _HASHES.setdefault("first", hashes)
+    assert hashes == known
+
+
+_HASHES: dict[str, dict[str, str]] = {}
+
+
+def test_audits_carry_the_inverse_of_their_probability_and_open_rows_none(
+    database: Database, ann: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    held = factories.setting(database, wished=factories.policy(audit={"rate": 0.5}))
+    sure = {f"s{n:02}": factories.says("pay", 0.97) for n in range(40)}
+    factories.routed(database, held, sure)
+    drawn = [t.item_id for t in factories.tasks(database, kind="audit")]
+    assert 5 < len(drawn) < 35
+    later(monkeypatch, timedelta(seconds=1))
+    factories.routed(database, held, {"u1": factories.says("pay", 0.2), "u2": factories.says("pay", 0.6)})
+    names = database.read(lambda s: rows._answered(s, held.id, 10**9))
+    assert names == {}
+    while taken := database.write(cases.take, held, ann, "s", 10):
+        if {case.external_id for case in taken} <= {"u2"}:
+            break
+        for case in taken:
+            if case.external_id == "u2":
+                continue
+            if case.blind:
+                database.write(decisions.answer, ann, case.task_id, case.token, f"f{case.token}", "pay")
+            accept = Said(case.token, "accept") if case.external_id != "u1" else Said(case.token, "correct", "pay")
+            database.write(decisions.decide, ann, case.task_id, case.token, accept)
+    later(monkeypatch)
+    info = database.write(datasets.export, held, format="parquet", by=ann)
+    got = frame(database, info, tmp_path).set_index("external_id")
+    audits = got[got["label_basis"] == "drawn"]
+    assert len(audits) == len(drawn)
+    assert set(audits["weight"]) == {2.0}
+    assert set(audits["blind"]) == {True}
+    assert set(audits["first_label"]) == {"pay"}
+    assert got.loc["u1", "window"] in ("open", "closed")
+    opened = got[got["window"] == "open"]
+    assert opened["weight"].isna().all()
+    assert info.manifest["counts"]["label_basis"]["drawn"] == len(drawn)
+
+
+def test_images_come_along_and_a_changed_byte_is_noticed(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from db import blobs
+
+    wanted = factories.project(project="pictures", input={"type": "image"}, labels=["cat", "dog"], noun="picture")
+    held = factories.setting(database, wanted)
+    sha = database.write(blobs.put, b"\x89PNG not really", "image/png")
+    items = [{"external_id": "p1", "input": {"image": {"blob": f"sha256:{sha}"}}}]
+    assert factories.submit(database, held, items)[0].state == "received"
+    bad = [{"external_id": "p2", "input": {"image": {"blob": f"sha256:{'0' * 64}"}}}]
+    assert factories.submit(database, held, bad)[0].state == "invalid"
+    from review_queue import batches, rules
+
+    rule = database.read(rules.in_force, held.id, held.policy)
+    assert rule is not None
+    leased = database.write(batches.lease, held.id, "score", "w", limit=5, seconds=60)
+    said = factories.says("cat", 0.6, ("cat", "dog"))
+    database.write(batches.write, held.id, "w", [(leased[0], said)], model_id=rule.model_id, keys=factories.keys(database))
+    decide(database, held, factories.person(database, "bob"), {"p1": Said("1", "accept")})
+    later(monkeypatch)
+    info = database.write(datasets.export, held, format="jsonl", by=None)
+    got = frame(database, info, tmp_path)
+    path = tmp_path / got.loc[0, "image"]
+    assert path.name == f"{sha}.png"
+    assert path.read_bytes() == b"\x89PNG not really"
+    path.write_bytes(b"\x89PNG not Really")
+    assert datasets.verify(tmp_path) == [f"images/{sha}.png was changed: its SHA-256 is not the one in dataset.json"]
+    path.unlink()
+    assert datasets.verify(tmp_path) == [f"images/{sha}.png is missing"]
+    (tmp_path / "dataset.json").write_text("{")
+    assert "cannot be read" in datasets.verify(tmp_path)[0]
+
+
+def test_what_cannot_be_exported_is_refused_in_words(database: Database, held: Setting, ann: Actor) -> None:
+    with pytest.raises(Invalid, match="no format"):
+        database.write(datasets.export, held, format="xlsx", by=ann)
+    factories.routed(database, held, {"a": factories.says("pay", 0.6)})
+    decide(database, held, ann, {"a": Said("1", "accept")})
+    with pytest.raises(Refused, match="15 seconds"):
+        database.write(datasets.export, held, format="csv", by=ann)
+    with pytest.raises(NotFound):
+        database.read(datasets.dataset, 77)
+
+
+def test_a_field_named_like_a_column_keeps_both(database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    features = {"label": {"type": "text"}, "weight": {"type": "number"}}
+    held = factories.setting(database, factories.project(input={"type": "tabular", "features": features}))
+    factories.submit(database, held, [{"external_id": "a", "input": {"label": "mine", "weight": 3}}])
+    from review_queue import batches, rules
+
+    rule = database.read(rules.in_force, held.id, held.policy)
+    assert rule is not None
+    leased = database.write(batches.lease, held.id, "score", "w", limit=5, seconds=60)
+    said = [(leased[0], factories.says("pay", 0.6))]
+    database.write(batches.write, held.id, "w", said, model_id=rule.model_id, keys=factories.keys(database))
+    decide(database, held, factories.person(database, "bob"), {"a": Said("1", "accept")})
+    later(monkeypatch)
+    got = frame(database, database.write(datasets.export, held, format="parquet", by=None), tmp_path)
+    assert got.loc[0, ["input_label", "input_weight", "label"]].tolist() == ["mine", 3.0, "pay"]
+
+
+def test_splits_never_change_and_have_their_share() -> None:
+    sides = [rows.split_of("claims", f"id-{n}") for n in range(10_000)]
+    assert sides == [rows.split_of("claims", f"id-{n}") for n in range(10_000)]
+    assert abs(sides.count("test") / 10_000 - rows.TEST_SHARE) < 0.02
+
+
+def test_base_rows_come_back_as_given(database: Database, held: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "PART", 300)
+    given = [
+        {"external_id": f"b{n}", "input": {"amount": n / 3, "region": "ü"}, "label": "pay", "split": "train"} for n in range(20)
+    ]
+    info = database.write(datasets.add_base, held, given, by=None)
+    assert len(info.files) > 3
+    back = database.read(lambda s: list(datasets.lines(s, info)))
+    assert back == given
+    assert database.write(datasets.add_base, held, given, by=None).id == info.id
