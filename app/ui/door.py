@@ -125,7 +125,9 @@ class Door:
             return PlainTextResponse("Sign in first.", 401)
         sha = request.path_params["sha"]
         found = await anyio.to_thread.run_sync(self.workspace.database.read, blobs.get, sha)
-        return _download(found[0], f"{sha[:12]}.{_ending(found[1])}") if found else PlainTextResponse("There is no such file.", 404)
+        return (
+            _download(found[0], f"{sha[:12]}.{_ending(found[1])}") if found else PlainTextResponse("There is no such file.", 404)
+        )
 
     async def dataset_file(self, request: Request) -> Response:
         """A file of a dataset version, for leads; who took it is noted."""
@@ -212,4 +214,3 @@ def _download(data: bytes, name: str) -> Response:
 
 def _ending(media_type: str) -> str:
     return {"image/png": "png", "image/jpeg": "jpg", "application/pdf": "pdf", "text/plain": "txt"}.get(media_type, "bin")
-

@@ -39,7 +39,9 @@ def _above() -> None:
             )
     if setting is not None and setting.frozen_at is not None:
         since = formats.moment(setting.frozen_at, setting.project.zone)
-        st.html(f'<p class="so-frozen" role="status"><b>Automation is frozen</b> since {since}: every new case goes to people.</p>')
+        st.html(
+            f'<p class="so-frozen" role="status"><b>Automation is frozen</b> since {since}: every new case goes to people.</p>'
+        )
 
 
 def _switch() -> None:

@@ -41,6 +41,12 @@ def hand_over(workspace: Workspace, *, local: bool) -> None:
     _place.workspace, _place.served, _place.local = workspace, True, local
 
 
+def forget() -> None:
+    """Drop what is remembered of projects and pictures."""
+    _names.cache_clear()
+    _prepared.cache_clear()
+
+
 def served() -> bool:
     return _place.served
 
@@ -151,5 +157,3 @@ def picture(sha: str) -> Picture | None:
 def picture_uri(sha: str) -> str | None:
     found = picture(sha)
     return found.uri if found else None
-
-

@@ -37,7 +37,9 @@ def place() -> Place:
     """The place of this page; ends the page with a way on where there is none."""
     here: Here = st.session_state.pop("here", None) or resources.arrive()
     if here.actor is None:
-        st.html('<div class="so-empty"><h2>Please sign in</h2><p><a href="/signin" target="_self">To the sign-in page</a></p></div>')
+        st.html(
+            '<div class="so-empty"><h2>Please sign in</h2><p><a href="/signin" target="_self">To the sign-in page</a></p></div>'
+        )
         st.stop()
     if here.setting is None:
         empty("No project yet", "Run <code>signoff demo</code> for real cases, or <code>signoff start FILE</code> on your own.")
@@ -129,5 +131,3 @@ def job_line(job: Job, setting: Setting) -> str:
     if job.state == "running":
         bar = f'<span class="so-track so-job"><i style="width:{job.progress * 100:.0f}%"></i></span>'
     return f'<p class="so-line so-{"trouble" if job.state == "failed" else "note"}"><b>{what}</b> asked {asked}: {state}. {detail} {bar}</p>'
-
-

@@ -20,8 +20,10 @@ from review_queue import batches, explanations, intake, rules
 from review_queue.projects import Setting
 from tests import factories
 
-WORDS = "the driver says a parked car was hit at night near the station and a witness called the police before noon".split()
-NASTY = '<script>window.stolen = 1</script><img src=x onerror="window.stolen = 2"> **bold** [a](javascript:alert(1)) "quotes" שלום 🙂'
+WORDS = ["the", "driver", "says", "a", "parked", "car", "was", "hit", "at", "night", "near", "the", "station", "and", "a", "witness", "called", "the", "police", "before", "noon"]
+NASTY = (
+    '<script>window.stolen = 1</script><img src=x onerror="window.stolen = 2"> **bold** [a](javascript:alert(1)) "quotes" שלום 🙂'
+)
 REGIONS = ("north", "south", "east", "west")
 DIGITS = tuple("0123456789")
 
@@ -31,7 +33,9 @@ def workspace(folder: Path) -> Workspace:
 
 
 def claims_project(features: int = 30) -> Project:
-    wide = {f"reading_{n}": {"type": "number", "title": f"Reading {n}", "unit": "mm" if n % 3 else None} for n in range(features - 4)}
+    wide = {
+        f"reading_{n}": {"type": "number", "title": f"Reading {n}", "unit": "mm" if n % 3 else None} for n in range(features - 4)
+    }
     return factories.project(
         title="Motor claims",
         input={
@@ -56,7 +60,12 @@ def claims_project(features: int = 30) -> Project:
 
 def messages_project() -> Project:
     return factories.project(
-        project="messages", title="Messages", noun="message", input={"type": "text"}, labels=["ham", "spam"], reasons={"reject": ["illegible"]}
+        project="messages",
+        title="Messages",
+        noun="message",
+        input={"type": "text"},
+        labels=["ham", "spam"],
+        reasons={"reject": ["illegible"]},
     )
 
 
@@ -79,14 +88,23 @@ def table(held: Workspace, count: int, reasons: bool, **policy: Any) -> Setting:
     rng = random.Random(7)
     items = []
     for n in range(count):
-        given: dict[str, Any] = {name: round(rng.gauss(20, 9), 2) for name in setting.project.input.features if name.startswith("reading")}
+        given: dict[str, Any] = {
+            name: round(rng.gauss(20, 9), 2) for name in setting.project.input.features if name.startswith("reading")
+        }
         story = NASTY if n % 4 == 1 else " ".join(rng.choices(WORDS, k=60 if n % 2 else 12))
-        given |= {"amount": round(rng.uniform(80, 9000), 2), "region": rng.choice(REGIONS), "opened": "2026-11-03", "story": story}
+        given |= {
+            "amount": round(rng.uniform(80, 9000), 2),
+            "region": rng.choice(REGIONS),
+            "opened": "2026-11-03",
+            "story": story,
+        }
         show = {"page": f"https://claims.example/{n}", "note": NASTY if n % 5 == 0 else "called twice"}
         items.append({"external_id": f"M-{1000 + n}", "input": given, "show": show})
     route(held, setting, items, [spread(rng, tuple(setting.project.labels)) for _ in items])
     if reasons:
-        explain(held, setting, lambda given: [_tabular(setting, given, method, rng) for method in ("shap.permutation", "lime.tabular")])
+        explain(
+            held, setting, lambda given: [tabular(setting, given, method, rng) for method in ("shap.permutation", "lime.tabular")]
+        )
     return setting
 
 
@@ -140,12 +158,18 @@ def explain(held: Workspace, setting: Setting, make: Any) -> None:
     for leased in held.database.write(batches.lease, setting.id, "explain", "filling", limit=500, seconds=60):
         row = held.database.read(lambda session, item=leased.item_id: session.get(Routing, (item, 1)))
         assert row is not None
-        made = [Explanation(**{**kept, "label": row.label or "", "seed": 0, "background_hash": "0" * 8, "seconds": 0.1}) for kept in make(leased.input)]
+        made = [
+            Explanation(**{**kept, "label": row.label or "", "seed": 0, "background_hash": "0" * 8, "seconds": 0.1})
+            for kept in make(leased.input)
+        ]
         held.database.write(explanations.store, leased.item_id, row.model_id, made)
 
 
-def _tabular(setting: Setting, given: dict[str, Any], method: str, rng: random.Random) -> dict[str, Any]:
-    parts = [{"feature": name, "value": given.get(name), "contribution": rng.gauss(0, 1) ** 3 * 0.2} for name in setting.project.input.features]
+def tabular(setting: Setting, given: dict[str, Any], method: str, rng: random.Random) -> dict[str, Any]:
+    parts = [
+        {"feature": name, "value": given.get(name), "contribution": rng.gauss(0, 1) ** 3 * 0.2}
+        for name in setting.project.input.features
+    ]
     quality = {"additivity_gap": 1e-12} if method.startswith("shap") else {"local_r2": rng.uniform(0.3, 0.95)}
     unit = "log-odds" if method.startswith("shap") else "probability"
     return {"method": method, "unit": unit, "base": 0.31, "contributions": parts, "params": {}, "quality": quality}
@@ -156,7 +180,15 @@ def _words(line: str, method: str, rng: random.Random) -> dict[str, Any]:
     for word in line.split(" "):
         parts.append({"start": at, "end": at + len(word), "text": word, "contribution": rng.gauss(0, 0.1)})
         at += len(word) + 1
-    return {"method": method, "unit": "probability", "base": 0.4, "contributions": parts, "params": {}, "quality": {}, "modality": "text"}
+    return {
+        "method": method,
+        "unit": "probability",
+        "base": 0.4,
+        "contributions": parts,
+        "params": {},
+        "quality": {},
+        "modality": "text",
+    }
 
 
 def _segments(method: str, rng: random.Random, edge: int = 28, cut: int = 7) -> dict[str, Any]:
@@ -164,7 +196,15 @@ def _segments(method: str, rng: random.Random, edge: int = 28, cut: int = 7) -> 
     numbers = (rows // cut) * (edge // cut) + columns // cut
     weights = [rng.gauss(0, 0.2) for _ in range(int(numbers.max()) + 1)]
     body = {"height": edge, "width": edge, "segments": png(numbers.astype(np.uint16)), "weights": weights}
-    return {"method": method, "unit": "probability", "base": 0.1, "contributions": body, "params": {}, "quality": {}, "modality": "image"}
+    return {
+        "method": method,
+        "unit": "probability",
+        "base": 0.1,
+        "contributions": body,
+        "params": {},
+        "quality": {},
+        "modality": "image",
+    }
 
 
 def png(numbers: Any) -> str:

@@ -79,7 +79,9 @@ def question(case: Case, turn: Turn, project: Project) -> str:
         named = " and ".join(f"<b>{_answer(project, label)}</b>" for label in case.answers)
         disputed = f'<p class="so-note">Two answers stand against each other: {named}.</p>'
     if turn.blind:
-        return f'<p class="so-said">Your answer first</p><p class="so-note">The model\'s answer is shown after yours.</p>{disputed}'
+        return (
+            f'<p class="so-said">Your answer first</p><p class="so-note">The model\'s answer is shown after yours.</p>{disputed}'
+        )
     agrees = case.first_label is not None and case.first_label == turn.predicted
     word = "The model says the same." if agrees else "The model says:"
     return f'<p class="so-said">You said {_answer(project, case.first_label)}.</p><p class="so-note">{word}</p>{disputed}'

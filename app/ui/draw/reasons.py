@@ -85,7 +85,9 @@ def _bar(weight: float | None, scale: float) -> str:
 
 def words(given: str, reasons: Sequence[Reason]) -> str:
     """The text once per method, with the words marked that speak for or against."""
-    return "".join(f'<section class="so-method"><h4>{formats.method(r.method)}</h4>{_marked(given, r)}</section>' for r in usable(reasons))
+    return "".join(
+        f'<section class="so-method"><h4>{formats.method(r.method)}</h4>{_marked(given, r)}</section>' for r in usable(reasons)
+    )
 
 
 def _marked(given: str, reason: Reason) -> str:
@@ -111,7 +113,7 @@ def _mark(word: str, weight: float, most: float) -> str:
 
 def segments(uri: str | None, reasons: Sequence[Reason], *, pixels: bool) -> str:
     """The plain image and, beside it, one per method with its segments coloured by their sign."""
-    plain = f'<figure>{picture(uri, "the case", pixels=pixels)}<figcaption>as it came</figcaption></figure>'
+    plain = f"<figure>{picture(uri, 'the case', pixels=pixels)}<figcaption>as it came</figcaption></figure>"
     return f'<div class="so-figures">{plain}{"".join(_figure(uri, r, pixels) for r in usable(reasons))}</div>'
 
 

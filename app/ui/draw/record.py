@@ -87,7 +87,9 @@ def _judged(each: Judged, setting: Setting, at: str) -> str:
     answer = f" <b>{_label(each.label, setting)}</b>" if each.label is not None else ""
     blind = ", blind" if each.blind and each.stage == "first" else ""
     said = "answered" if each.stage == "first" else VERDICTS.get(each.verdict, text(each.verdict))
-    why = "".join(f"; {name}: <bdi>{text(value)}</bdi>" for name, value in (("reason", each.reason), ("comment", each.comment)) if value)
+    why = "".join(
+        f"; {name}: <bdi>{text(value)}</bdi>" for name, value in (("reason", each.reason), ("comment", each.comment)) if value
+    )
     took = f"; {each.seconds:.0f} s" if each.seconds is not None else ""
     return f"<li>{at}: {person} {said}{answer}{blind}{why}{took}</li>"
 
@@ -109,5 +111,3 @@ def _reasons(record: Record, setting: Setting) -> str:
     else:
         drawn = reasons_html.table(project, record.input, record.explanations)
     return f'<h3 class="so-title">Reasons of the model</h3>{drawn}{small}'
-
-

@@ -100,7 +100,9 @@ def _ask(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | No
 
 
 def _ask_reason(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | None) -> None:
-    title = {"reject": "Reject, because", "skip": "Skip, because", "correct": f"Correct to {_title(place, label)}, because"}[verdict]
+    title = {"reject": "Reject, because", "skip": "Skip, because", "correct": f"Correct to {_title(place, label)}, because"}[
+        verdict
+    ]
     st.html(f'<p class="so-lead-in">{title}</p>')
     for n, reason in enumerate(sitting.asks_reason(place.setting.project, verdict), 1):
         _button(plain(reason), f"reason-{n}", turn, str(n), decide, (place, seat, turn, verdict, label, reason), wide=True)

@@ -20,7 +20,9 @@ def draw(place: Place, seat: Seat, counted: Counts) -> None:
     with st.container(horizontal=True):
         mine = place.database.read(counts.elsewhere, place.setting, place.actor, seat.name)
         if mine:
-            st.button(f"Take the {formats.count(len(mine), 'case')} you hold in another tab", on_click=_gather, args=(place, seat))
+            st.button(
+                f"Take the {formats.count(len(mine), 'case')} you hold in another tab", on_click=_gather, args=(place, seat)
+            )
         st.button("Look again", key="idle-look", shortcut="l", on_click=lambda: None)
         st.button("Undo", key="idle-undo", shortcut="u", on_click=_undo, args=(place, seat))
     st.html(desk.counters(counted, place.setting.project.noun))
@@ -40,10 +42,16 @@ def _why(place: Place, seat: Seat) -> tuple[str, str]:
             "You answered or skipped them before, or they are for leads. Nothing else waits for you now.",
         )
     if backlog.unscored:
-        return f"{formats.count(backlog.unscored, place.setting.project.noun)} still being scored", "They come here by themselves."
+        return (
+            f"{formats.count(backlog.unscored, place.setting.project.noun)} still being scored",
+            "They come here by themselves.",
+        )
     if backlog.held:
         return "All that waits is in other hands", f"{backlog.held} held by others at this moment; the page Queue shows by whom."
-    return "Nothing waits", f"All {text_of(noun)} are decided. New ones come with <code>signoff item load FILE</code> or over HTTP."
+    return (
+        "Nothing waits",
+        f"All {text_of(noun)} are decided. New ones come with <code>signoff item load FILE</code> or over HTTP.",
+    )
 
 
 def text_of(noun: str) -> str:

@@ -64,7 +64,9 @@ def _compare(place: Place, known: "list[ModelInfo]") -> None:
     if others and place.actor.at_least("lead"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             wanted = st.selectbox("Version", others, key="models-version", width=160)
-            st.button("Compare with the champion", key="models-compare", on_click=_ask, args=(place, "compare", {"challenger": wanted}))
+            st.button(
+                "Compare with the champion", key="models-compare", on_click=_ask, args=(place, "compare", {"challenger": wanted})
+            )
             if place.actor.at_least("owner"):
                 kind = "rollback" if _was_champion(known, wanted) else "promote"
                 name = f"Roll back to version {wanted}" if kind == "rollback" else f"Propose version {wanted} as champion"
@@ -113,7 +115,9 @@ def _freeze(place: Place, frozen: bool) -> None:
 
 def _ask(place: Place, kind: str, args: dict[str, object]) -> None:
     widgets.tried(
-        lambda: place.database.write(jobs.ask, place.setting.id, kind, args, by=place.actor), "Asked for; a worker does it.", at="models"
+        lambda: place.database.write(jobs.ask, place.setting.id, kind, args, by=place.actor),
+        "Asked for; a worker does it.",
+        at="models",
     )
 
 

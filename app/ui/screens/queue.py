@@ -60,12 +60,16 @@ def _holders(place: Place) -> None:
 def _release(place: Place, holders: list[Holder]) -> None:
     by_task = {each.task_id: f"{each.external_id}, held by {each.person}" for each in holders}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        task = st.selectbox("Give back to the queue", list(by_task), format_func=by_task.__getitem__, key="queue-release", width=420)
+        task = st.selectbox(
+            "Give back to the queue", list(by_task), format_func=by_task.__getitem__, key="queue-release", width=420
+        )
         st.button("Release it", on_click=_give_back, args=(place, task, by_task[task]), key="queue-release-now")
 
 
 def _give_back(place: Place, task: int, named: str) -> None:
-    widgets.tried(lambda: place.database.write(claims.release_of, task, by=place.actor), f"Back in the queue: {named}", at="queue")
+    widgets.tried(
+        lambda: place.database.write(claims.release_of, task, by=place.actor), f"Back in the queue: {named}", at="queue"
+    )
 
 
 def _waiting(place: Place) -> None:

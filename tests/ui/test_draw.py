@@ -1,0 +1,189 @@
+"""What is drawn of a case: everything escaped, signs that read without colour, nothing lost."""
+
+import random
+import re
+from typing import Any
+
+import pytest
+
+from app.ui import answers, formats
+from app.ui.draw import case as case_html
+from app.ui.draw import desk, figures, pictures, prediction
+from app.ui.draw import reasons as reasons_html
+from contract.project import Project
+from review_queue.cases import Predicted
+from review_queue.explanations import Reason
+from tests import factories
+from tests.browser import filling
+
+NASTY = [
+    "<script>x</script>",
+    '"><img src=x onerror=y>',
+    "'single' & \"double\"",
+    "**b** [a](b)",
+    "שלום עולם",
+    "🙂\u202e",
+    "</div><style>",
+]
+
+
+def reason(body: dict[str, Any], label: str = "pay") -> Reason:
+    return Reason(1, "hash", body["method"], label, body)
+
+
+def tags(html: str) -> set[str]:
+    return set(re.findall(r"<\s*([a-zA-Z0-9]+)", html))
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_contents_of_a_case_are_never_markup(text: str) -> None:
+    project = Project.model_validate(
+        {
+            "project": "p",
+            "input": {
+                "type": "tabular",
+                "features": {"a": {"type": "text", "title": text}},
+                "show": {"s": {"type": "text", "many": True}, "l": {"type": "link"}},
+            },
+            "labels": ["x", "y"],
+            "model": {"uri": "registry:p@champion"},
+        }
+    )
+    shown = case_html.shown(project, {"s": [text], "l": text}, lambda sha: None)
+    drawn = case_html.values(project, {"a": text * 40}) + shown + case_html.passage(text)
+    found = {
+        "method": "lime.text",
+        "unit": "probability",
+        "contributions": [{"start": 0, "end": len(text), "text": text, "contribution": 1.0}],
+    }
+    drawn += reasons_html.words(text, [reason(found)]) + reasons_html.small_print([reason({**found, "problem": text})], str)
+    assert tags(drawn) <= {
+        "table",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "bdi",
+        "details",
+        "summary",
+        "div",
+        "section",
+        "h4",
+        "mark",
+        "sup",
+        "p",
+        "b",
+        "span",
+    }
+
+
+def test_only_web_addresses_become_links() -> None:
+    assert "<a" not in case_html.link("javascript:alert(1)")
+    assert 'rel="noopener noreferrer nofollow"' in case_html.link("https://a.example/?q=<b>")
+
+
+def test_text_for_buttons_shows_exactly_itself() -> None:
+    assert formats.plain("a*b [x](y) :red[z] $1$\n# h") == r"a\*b \[x\]\(y\) \:red\[z\] \$1\$ \# h"
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.642, "64 %"), (1.0, "100 %"), (0.0, "0 %"), (0.9999, "> 99 %"), (0.0001, "< 1 %"), (None, "–")]
+)
+def test_a_percentage_never_rounds_to_certainty(share: float | None, said: str) -> None:
+    assert formats.percent(share) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(1234567, "1\u202f234\u202f567"), (0.00012, "0.00012"), (12.5, "12.5"), (True, "yes"), (None, "not given")],
+)
+def test_values_read_as_people_write_them(value: Any, said: str) -> None:
+    assert formats.value(value) == said
+
+
+def test_the_sentence_names_the_label_and_the_next() -> None:
+    said = Predicted("7", 0.64, {"7": 0.64, "1": 0.22, "2": 0.14}, "1", "")
+    assert prediction.sentence(said, lambda label: f"digit {label}") == "digit 7, 64 % sure; next: digit 1 (22 %)"
+    assert prediction.sentence(Predicted(None, None, {}, "1", "the model failed"), str) == "Not scored: the model failed"
+
+
+def test_bars_stand_strongest_first_and_the_rest_folds() -> None:
+    project, rng = filling.claims_project(), random.Random(3)
+    given = {name: 1.0 for name in project.input.features}
+    parts = [{"feature": name, "value": 1, "contribution": rng.gauss(0, 1)} for name in project.input.features]
+    body = {"method": "shap.permutation", "unit": "log-odds", "base": 0.1, "contributions": parts}
+    drawn = reasons_html.table(project, given, [reason(body)])
+    strongest = max(parts, key=lambda part: abs(part["contribution"]))["feature"]
+    assert drawn.index(formats.text(project.input.features[strongest].title)) < drawn.index(
+        "so-row", drawn.index("so-bars") + 400
+    )
+    assert f"{len(parts) - reasons_html.TOP} weaker features" in drawn
+    assert "−" in drawn
+    assert "+" in drawn
+
+
+def test_words_keep_the_whole_text_in_order() -> None:
+    line = "call now <b>free</b> prize"
+    body = {
+        "method": "lime.text",
+        "unit": "probability",
+        "contributions": [
+            {"start": 5, "end": 8, "text": "now", "contribution": -0.4},
+            {"start": 0, "end": 4, "text": "call", "contribution": 0.2},
+        ],
+    }
+    drawn = reasons_html.words(line, [reason(body)])
+    bare = re.sub(r"<sup[^>]*>.</sup>|<h4>.*?</h4>|<[^>]+>", "", drawn)
+    assert bare == formats.text(line)
+
+
+def test_an_overlay_covers_the_picture_and_marks_the_strongest() -> None:
+    body = filling._segments("lime.image", random.Random(2))["contributions"]
+    uri, marks = pictures.overlay(body["segments"], body["weights"])
+    assert uri.startswith("data:image/png;base64,")
+    assert 0 < len(marks) <= 4
+    assert all(0 < left < 1 and 0 < top < 1 for left, top, _ in marks)
+
+
+def test_what_is_no_picture_is_none_and_a_tiny_one_stays_crisp() -> None:
+    assert pictures.prepare(b"<svg onload=alert(1)>") is None
+    held = pictures.prepare(filling.drawing(3))
+    assert held is not None
+    assert held.tiny
+    assert "so-crisp" in case_html.picture(held.uri, "x", pixels=held.tiny)
+
+
+def test_labels_get_buttons_or_the_most_probable_do() -> None:
+    few = filling.digits_project()
+    assert [each.key for each in answers.buttons(few, None)] == list("0123456789")
+    many = factories.project(labels=[f"class_{n:02}" for n in range(40)])
+    chances = {f"class_{n:02}": 1 / (n + 1) for n in range(40)}
+    assert len(answers.buttons(many, Predicted("class_00", 0.5, chances, "1", ""))) == answers.PROBABLE
+    assert all(each.key for each in answers.buttons(many, None))
+
+
+def test_a_blind_case_of_many_labels_shows_them_in_the_projects_order() -> None:
+    many = factories.project(labels=[f"class_{n:02}" for n in range(40)])
+    assert [each.label for each in answers.buttons(many, None)] == [f"class_{n:02}" for n in range(9)]
+
+
+def test_a_difference_is_a_picture_and_a_sentence() -> None:
+    view = {
+        "name": "all",
+        "n": 412,
+        "champion": 0.896,
+        "challenger": 0.91,
+        "difference": 0.014,
+        "low": -0.002,
+        "high": 0.031,
+        "note": "<i>",
+    }
+    drawn = figures.comparison({"champion": 1, "challenger": 2, "views": [view], "verdict": "<b>keep</b>"})
+    assert "between −0.2 and +3.1: no difference shown" in drawn
+    assert "<i>" not in drawn.replace("<i style", "")
+    assert "&lt;b&gt;keep" in drawn
+
+
+def test_the_help_names_every_key() -> None:
+    drawn = desk.keys_help(filling.claims_project())
+    assert all(f"<kbd>{key}</kbd>" in drawn for key in ("a", "x", "m", "s", "e", "u", "?", "d", "i", "y"))

@@ -1,0 +1,211 @@
+"""Each screen on a real database, without a browser."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.ui import resources
+from app.workspace import Workspace
+from contract.records import Unscored
+from db.tables import Claim, Decision, Job
+from review_queue import cases, people, projects
+from tests import factories
+from tests.browser import filling
+from tests.ui.conftest import Screen
+
+OFF = {"automate": {"at_least": "off"}}
+
+
+def html(at: Any) -> str:
+    return " ".join(str(each.proto.body) for each in at.get("html"))
+
+
+def button(at: Any, name: str) -> Any:
+    return next(each for each in at.button if (each.key or "").startswith(name))
+
+
+def stored(workspace: Workspace) -> list[Decision]:
+    return workspace.database.read(lambda session: list(session.scalars(select(Decision).order_by(Decision.id))))
+
+
+def test_accepting_stores_the_decision_and_shows_the_next_case(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 4, True, **OFF)
+    at = screen("review")
+    first = html(at)
+    button(at, "accept-").click().run()
+    assert [row.verdict for row in stored(workspace)] == ["accept"]
+    assert "Accepted:" in html(at)
+    assert html(at) != first
+    assert not at.exception
+
+
+def test_the_key_of_another_label_corrects_and_of_the_predicted_one_accepts(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 4, False, **OFF)
+    at = screen("review")
+    predicted = at.session_state["review.turn"].predicted
+    other = "deny" if predicted != "deny" else "pay"
+    button(at, f"label-{other}").click().run()
+    button(at, f"label-{at.session_state['review.turn'].predicted}").click().run()
+    assert [(row.verdict, row.label) for row in stored(workspace)][0] == ("correct", other)
+    assert stored(workspace)[1].verdict == "accept"
+
+
+def test_a_press_that_was_meant_for_an_earlier_case_changes_nothing(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 5, False, **OFF)
+    at = screen("review")
+    late = button(at, "accept-")
+    late.click().run()
+    late.click().run()
+    assert len(stored(workspace)) == 1
+
+
+def test_a_blind_case_shows_labels_alone_and_then_the_prediction(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 3, True, review={"blind_first": "all"}, **OFF)
+    at = screen("review")
+    assert "sure" not in html(at)
+    assert "so-bar" not in html(at)
+    assert not [each for each in at.button if each.key.startswith("accept-")]
+    button(at, "label-pay").click().run()
+    assert "You said Pay" in html(at)
+    assert "sure" in html(at)
+    assert not [each for each in at.button if each.key.startswith(("skip-", "escalate-"))]
+    button(at, "accept-").click().run()
+    assert [row.stage for row in stored(workspace)] == ["first", "final"]
+
+
+def test_what_was_not_scored_says_why_and_takes_a_label(workspace: Workspace, screen: Screen) -> None:
+    setting = factories.setting(workspace.database)
+    filling.route(workspace, setting, [factories.raw("u-1")], [Unscored("amount is beyond what the model knows")])
+    at = screen("review")
+    assert "Not scored: amount is beyond" in html(at)
+    button(at, "label-pay").click().run()
+    assert [(row.verdict, row.label) for row in stored(workspace)] == [("correct", "pay")]
+
+
+def test_missing_reasons_are_said_and_failed_ones_give_their_sentence(workspace: Workspace, screen: Screen) -> None:
+    setting = filling.table(workspace, 2, False, **OFF)
+    assert "Reasons are being made" in html(screen("review"))
+    filling.explain(
+        workspace,
+        setting,
+        lambda _: [
+            {
+                "method": "shap.permutation",
+                "unit": "log-odds",
+                "base": None,
+                "contributions": [],
+                "params": {},
+                "quality": {},
+                "problem": "The model gives <nan>.",
+            }
+        ],
+    )
+    drawn = html(screen("review"))
+    assert "The model gives &lt;nan&gt;." in drawn
+
+
+def test_undo_takes_back_the_last_decision(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 4, False, **OFF)
+    at = screen("review")
+    token = at.session_state["review.turn"].token
+    button(at, "accept-").click().run()
+    button(at, "undo-").click().run()
+    assert at.session_state["review.turn"].token == token
+    button(at, "accept-").click().run()
+    assert len(stored(workspace)) == 2
+
+
+def test_skip_asks_its_reason_and_back_returns(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 4, False, **OFF)
+    at = screen("review")
+    button(at, "skip-").click().run()
+    button(at, "back-").click().run()
+    button(at, "skip-").click().run()
+    button(at, "reason-2").click().run()
+    assert [(row.verdict, row.reason) for row in stored(workspace)] == [("skip", "not mine")]
+
+
+def test_a_single_reason_is_not_asked_for(workspace: Workspace, screen: Screen) -> None:
+    filling.texts(workspace, 4, False, **OFF)
+    at = screen("review")
+    button(at, "reject-").click().run()
+    assert [(row.verdict, row.reason) for row in stored(workspace)] == [("reject", "illegible")]
+
+
+@pytest.mark.parametrize("name", ["review", "queue", "insights", "data", "models", "find"])
+def test_every_screen_stands_with_and_without_cases(workspace: Workspace, screen: Screen, name: str) -> None:
+    assert not screen(name).exception
+    filling.fill(workspace, claims=6, messages=2, digits=2, **OFF)
+    at = screen("review")
+    button(at, "accept-").click().run()
+    assert not screen(name).exception
+
+
+def test_an_empty_queue_says_what_comes_next(workspace: Workspace, screen: Screen) -> None:
+    factories.setting(workspace.database)
+    assert "Nothing waits" in html(screen("review"))
+
+
+def test_cases_of_another_tab_can_be_taken_here(workspace: Workspace, screen: Screen) -> None:
+    setting = filling.table(workspace, 2, False, **OFF)
+    actor = workspace.local_actor("desk")
+    workspace.database.write(cases.take, setting, actor, "another tab", 2)
+    at = screen("review")
+    assert "other hands" in html(at)
+    next(each for each in at.button if "another tab" in each.label).click().run()
+    assert at.session_state["review.turn"] is not None
+
+
+def test_what_a_lead_releases_goes_back(workspace: Workspace, screen: Screen) -> None:
+    setting = filling.table(workspace, 2, False, **OFF)
+    ann = factories.person(workspace.database, "ann")
+    workspace.database.write(cases.take, setting, ann, "s", 1)
+    button(screen("queue"), "queue-release-now").click().run()
+    states = workspace.database.read(lambda session: list(session.scalars(select(Claim.state))))
+    assert states == ["released"]
+
+
+def test_a_dataset_version_and_a_training_are_jobs(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 2, False, **OFF)
+    button(screen("data"), "data-make").click().run()
+    button(screen("models"), "models-train").click().run()
+    asked = workspace.database.read(
+        lambda session: [(job.kind, job.args) for job in session.scalars(select(Job).order_by(Job.id))]
+    )
+    assert asked == [("export", {"format": "parquet"}), ("train", {})]
+
+
+def test_freezing_shows_on_the_project(workspace: Workspace, screen: Screen) -> None:
+    setting = filling.table(workspace, 2, False, **OFF)
+    button(screen("models"), "models-freeze").click().run()
+    assert workspace.database.read(projects.get, setting.name).frozen_at is not None
+
+
+def test_the_record_stays_closed_to_whoever_judges_it_blind(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 2, True, review={"blind_first": "all"}, **OFF)
+    at = screen("find")
+    at.text_input[0].set_value("M-1000").run()
+    assert "waits for a blind answer" in html(at)
+    assert "sure" not in html(at)
+
+
+def test_with_a_password_in_the_house_the_page_asks_to_sign_in(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 2, False, **OFF)
+    workspace.database.write(people.add_person, "ann", role="lead", password="a long password")
+    assert "Please sign in" in html(screen("review"))
+
+
+def test_the_desk_loads_no_model_library() -> None:
+    code = "import sys, app.web, app.ui.screens.review, app.ui.screens.models, app.ui.screens.data, retrain.registry, retrain.datasets; print([m for m in ('torch','shap','lime','sklearn') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert found.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_a_cookie_names_a_person_only_under_our_key() -> None:
+    value = resources.signer(b"k" * 32).dumps(7)
+    assert resources.person_in(value, b"k" * 32) == 7
+    assert resources.person_in(value, b"x" * 32) is None
+    assert resources.person_in("7", b"k" * 32) is None
