@@ -29,6 +29,7 @@ TRUSTED = (
 """Types beyond those skops itself trusts. partial and check_array stand in the estimator's own category encoder, where skops
 holds the wrapped function against this same list; TreePredictor is walked without bounds checks, so _check_tree does that."""
 _LEAST = 1e-12
+MAX_BYTES = 1 << 30
 
 
 class Engine:
@@ -113,9 +114,12 @@ def load(columns: tuple[Column, ...], settings: dict[str, Any], files: dict[str,
     """The engine from its files. Raises UntrustedType for a type outside the list, ModelLoadError for what does not fit."""
     data = files[FILE]
     try:
+        _check_size(data)
         model = skops.io.loads(data, trusted=list(TRUSTED))
     except skops.io.exceptions.UntrustedTypesFoundException:
         raise UntrustedType(tuple(sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED)))) from None
+    except ModelLoadError:
+        raise
     except Exception as error:
         raise ModelLoadError(f"{FILE} cannot be read: {type(error).__name__}: {error}") from error
     try:
@@ -123,6 +127,12 @@ def load(columns: tuple[Column, ...], settings: dict[str, Any], files: dict[str,
     except (AttributeError, TypeError, KeyError, IndexError) as error:
         raise ModelLoadError(f"{FILE} holds no whole model: {error}") from error
     return Engine(columns, model, data)
+
+
+def _check_size(data: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+            raise ModelLoadError(f"{FILE} unpacks to more than {MAX_BYTES >> 20} MB")
 
 
 def _check(model: Any, inputs: int, labels: int) -> None:

@@ -48,7 +48,7 @@ def fit(module: nn.Module, take: Take, task: Task, plan: Plan, *, device: torch.
     weights = torch.as_tensor(task.weights / task.weights[task.training].mean(), dtype=torch.float32, device=device)
     per_epoch = math.ceil(len(task.training) / plan.batch)
     epochs = min(200, max(plan.epochs, math.ceil(plan.steps / per_epoch)))
-    optimizer = torch.optim.AdamW(module.parameters(), lr=plan.rate, weight_decay=plan.decay)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=plan.rate, weight_decay=plan.decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.rate, total_steps=epochs * per_epoch, pct_start=0.15)
     best, kept, waited = math.inf, copy.deepcopy(module.state_dict()), 0
     for epoch in range(epochs):

@@ -129,6 +129,8 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
     for name in names:
         if name not in allowed:
             raise ModelLoadError(f"the archive holds {name!r}; a model has only {', '.join(sorted(allowed))}")
+    if any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries):
+        raise ModelLoadError("the archive is packed with a method other than deflate")
     if MODEL not in names:
         raise ModelLoadError(f"the archive holds no {MODEL}")
     if sum(entry.file_size for entry in entries) > MAX_BYTES:
@@ -136,15 +138,11 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _inflate(archive: zipfile.ZipFile) -> dict[str, bytes]:
-    """Contents by name; what an entry says of its size is not believed."""
+    """Contents by name. No entry is inflated beyond the size it names, and one that names another size fails its checksum."""
     files: dict[str, bytes] = {}
-    room = MAX_BYTES
     for entry in archive.infolist():
         with archive.open(entry) as stream:
-            files[entry.filename] = stream.read(room + 1)
-        room -= len(files[entry.filename])
-        if room < 0:
-            raise ModelLoadError(f"the archive unpacks to more than {MAX_BYTES >> 20} MB")
+            files[entry.filename] = stream.read(entry.file_size)
     return files
 
 

@@ -1,6 +1,7 @@
 import io
 import json
 import shutil
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -223,7 +224,9 @@ def archive(**files: bytes) -> bytes:
     return target.getvalue()
 
 
-@pytest.mark.parametrize("name", ["../model.json", "/nowhere-at-all/model.json", "a/model.json", "..\\model.json", "evil.pkl", "model.json/"])
+@pytest.mark.parametrize(
+    "name", ["../model.json", "/nowhere-at-all/model.json", "a/model.json", "..\\model.json", "evil.pkl", "model.json/"]
+)
 def test_archive_with_another_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelLoadError, match="a model has only"):
         store.unpack(archive(**{"model.json": b"{}", name: b"x"}), tmp_path / "in")
@@ -235,11 +238,32 @@ def test_archive_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.Mo
     data = archive(**{"model.json": b"{}", "model.skops": bytes(2_000_000)})
     with pytest.raises(ModelLoadError, match="unpacks to more"):
         store.unpack(data, tmp_path)
-    # The same bomb with a size that lies: the stream itself is held to the limit.
-    lied = data.replace((2_000_000).to_bytes(4, "little"), (9).to_bytes(4, "little"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_archive_that_lies_about_its_size_is_not_inflated(tmp_path: Path) -> None:
+    data = archive(**{"model.json": b"{}", "model.skops": bytes(300_000_000)})
+    lied = data.replace((300_000_000).to_bytes(4, "little"), (9).to_bytes(4, "little"))
+    tracemalloc.start()
     with pytest.raises(ModelLoadError):
         store.unpack(lied, tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
     assert not list(tmp_path.iterdir())
+
+
+def test_archive_of_another_method_is_refused(tmp_path: Path) -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_LZMA) as held:
+        held.writestr("model.json", "{}")
+    with pytest.raises(ModelLoadError, match="other than deflate"):
+        store.unpack(target.getvalue(), tmp_path)
+
+
+def test_skops_that_unpacks_to_too_much(boosted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boosting, "MAX_BYTES", 1_000)
+    with pytest.raises(ModelLoadError, match="unpacks to more"):
+        store.load(boosted)
 
 
 @pytest.mark.parametrize("data", [b"", b"zip", b"PK\x03\x04" + bytes(40)])
