@@ -101,8 +101,10 @@ def test_one_act_sent_many_times_at_once_is_stored_once(api: Api, database: Data
     case = api.take(ann)[0]
     replies: list[Any] = []
     threads = [threading.Thread(target=lambda: replies.append(api.decide(case, ann))) for _ in range(6)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert sorted(reply.status_code for reply in replies) == [200] * 5 + [201]
     assert len({reply.json()["decision"]["id"] for reply in replies}) == 1
 
@@ -112,8 +114,10 @@ def test_two_people_after_one_case_at_once(api: Api, database: Database, held: S
     bob = key("bob", "review")
     got: dict[str, list[Any]] = {}
     threads = [threading.Thread(target=lambda n=n, k=k: got.update({n: api.take(k)})) for n, k in (("ann", ann), ("bob", bob))]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert sorted(len(cases) for cases in got.values()) == [0, 1]
     winner, loser = (ann, bob) if got["ann"] else (bob, ann)
     case = (got["ann"] or got["bob"])[0]

@@ -104,3 +104,9 @@ def test_datasets_are_listed_and_their_files_taken_out_on_record(
     for name in ("nothing", "../data.csv", "a%00b"):
         problem(api.get(f"/datasets/{info.id}/files/{name}", reader), 404, "not_found")
     problem(api.get("/datasets/999", reader), 404, "not_found")
+
+
+def test_an_unknown_project_is_named(api: Api, held: Setting, reader: dict[str, str]) -> None:
+    assert "known: claims" in problem(api.get("/projects/clams/stats", reader), 404, "not_found")["detail"]
+    for name in ("a%00b", "%ED%A0%80", "UPPER", "x" * 500):
+        problem(api.get(f"/projects/{name}/stats", reader), 404, "not_found")

@@ -11,16 +11,23 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from app.api import access, projects
+from app.api import access
 from app.api.main import create_api
 from app.settings import Settings
 from app.workspace import Workspace
 from db.engine import Database
+from review_queue import projects
 from review_queue.projects import Setting
 from tests import factories
 from tests.api.conftest import Api, problem
 
 Key = dict[str, str]
+
+
+@pytest.fixture
+def database(sqlite: Database) -> Database:
+    """Which kind of database it is does not matter here."""
+    return sqlite
 
 
 def test_addresses_and_methods_that_are_not_there(api: Api) -> None:
@@ -37,7 +44,7 @@ def test_an_error_on_our_side_says_nothing_of_the_inside(
     def fail(_: Any) -> None:
         raise ZeroDivisionError("the secret sauce")
 
-    monkeypatch.setattr(projects.projects, "everything", fail)
+    monkeypatch.setattr(projects, "everything", fail)
     with caplog.at_level(logging.ERROR, "signoff.api"):
         reply = api.get("/projects", reader)
     found = problem(reply, 500, "internal")
