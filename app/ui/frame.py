@@ -27,7 +27,8 @@ def page() -> str:
     frame = re.sub(r"<script>.*?</script>", "", frame, flags=re.DOTALL)
     frame = re.sub(r'<link rel="service-desc"[^>]*>', "", frame)
     frame = re.sub(r"<title>.*?</title>", "<title>Signoff</title>", frame)
-    own = '<meta name="color-scheme" content="light dark"><link rel="stylesheet" href="./desk.css"><script src="./desk.js" defer></script>'
+    look = '<meta name="color-scheme" content="light dark"><link rel="stylesheet" href="./desk.css">'
+    own = f'{look}<script src="./desk.js" defer></script>'
     return frame.replace("</head>", f"{own}</head>")
 
 

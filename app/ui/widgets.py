@@ -130,4 +130,5 @@ def job_line(job: Job, setting: Setting) -> str:
     bar = ""
     if job.state == "running":
         bar = f'<span class="so-track so-job"><i style="width:{job.progress * 100:.0f}%"></i></span>'
-    return f'<p class="so-line so-{"trouble" if job.state == "failed" else "note"}"><b>{what}</b> asked {asked}: {state}. {detail} {bar}</p>'
+    kind = "trouble" if job.state == "failed" else "note"
+    return f'<p class="so-line so-{kind}"><b>{what}</b> asked {asked}: {state}. {detail} {bar}</p>'

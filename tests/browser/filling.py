@@ -20,7 +20,29 @@ from review_queue import batches, explanations, intake, rules
 from review_queue.projects import Setting
 from tests import factories
 
-WORDS = ["the", "driver", "says", "a", "parked", "car", "was", "hit", "at", "night", "near", "the", "station", "and", "a", "witness", "called", "the", "police", "before", "noon"]
+WORDS = [
+    "the",
+    "driver",
+    "says",
+    "a",
+    "parked",
+    "car",
+    "was",
+    "hit",
+    "at",
+    "night",
+    "near",
+    "the",
+    "station",
+    "and",
+    "a",
+    "witness",
+    "called",
+    "the",
+    "police",
+    "before",
+    "noon",
+]
 NASTY = (
     '<script>window.stolen = 1</script><img src=x onerror="window.stolen = 2"> **bold** [a](javascript:alert(1)) "quotes" שלום 🙂'
 )

@@ -137,7 +137,8 @@ def test_keys_faster_than_the_page_decide_each_case_once(desk: Start, page: Any)
     page.evaluate(
         """() => { window.shown = []; new MutationObserver(() => {
           const title = document.querySelector('.so-title bdi')?.textContent;
-          if (title && window.shown.at(-1) !== title) window.shown.push(title); }).observe(document.body, {subtree: true, childList: true, characterData: true});
+          if (title && window.shown.at(-1) !== title) window.shown.push(title); }).observe(
+            document.body, {subtree: true, childList: true, characterData: true});
           window.shown.push(document.querySelector('.so-title bdi').textContent); }"""
     )
     for _ in range(30):

@@ -49,7 +49,7 @@ def test_the_key_of_another_label_corrects_and_of_the_predicted_one_accepts(work
     other = "deny" if predicted != "deny" else "pay"
     button(at, f"label-{other}").click().run()
     button(at, f"label-{at.session_state['review.turn'].predicted}").click().run()
-    assert [(row.verdict, row.label) for row in stored(workspace)][0] == ("correct", other)
+    assert [(row.verdict, row.label) for row in stored(workspace)][:1] == [("correct", other)]
     assert stored(workspace)[1].verdict == "accept"
 
 
@@ -80,14 +80,15 @@ def test_what_was_not_scored_says_why_and_takes_a_label(workspace: Workspace, sc
     setting = factories.setting(workspace.database)
     filling.route(workspace, setting, [factories.raw("u-1")], [Unscored("amount is beyond what the model knows")])
     at = screen("review")
-    assert "Not scored: amount is beyond" in html(at)
+    assert "amount is beyond what the model knows" in html(at)
     button(at, "label-pay").click().run()
     assert [(row.verdict, row.label) for row in stored(workspace)] == [("correct", "pay")]
 
 
 def test_missing_reasons_are_said_and_failed_ones_give_their_sentence(workspace: Workspace, screen: Screen) -> None:
     setting = filling.table(workspace, 2, False, **OFF)
-    assert "Reasons are being made" in html(screen("review"))
+    at = screen("review")
+    assert "Reasons are being made" in html(at)
     filling.explain(
         workspace,
         setting,
@@ -103,7 +104,7 @@ def test_missing_reasons_are_said_and_failed_ones_give_their_sentence(workspace:
             }
         ],
     )
-    drawn = html(screen("review"))
+    drawn = html(at.run())
     assert "The model gives &lt;nan&gt;." in drawn
 
 
@@ -199,7 +200,9 @@ def test_with_a_password_in_the_house_the_page_asks_to_sign_in(workspace: Worksp
 
 
 def test_the_desk_loads_no_model_library() -> None:
-    code = "import sys, app.web, app.ui.screens.review, app.ui.screens.models, app.ui.screens.data, retrain.registry, retrain.datasets; print([m for m in ('torch','shap','lime','sklearn') if m in sys.modules])"
+    heavy = "('torch', 'shap', 'lime', 'sklearn')"
+    pages = "app.web, app.ui.screens.review, app.ui.screens.models, app.ui.screens.data, retrain.registry, retrain.datasets"
+    code = f"import sys, {pages}; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert found.stdout.strip().splitlines()[-1] == "[]"
 

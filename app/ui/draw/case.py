@@ -29,7 +29,8 @@ def cell(given: Any, unit: str | None = None) -> str:
     shown = formats.value(given, unit)
     if len(shown) <= LONG:
         return f'<bdi class="so-value">{text(shown)}</bdi>'
-    rest = f'<details><summary>the whole text ({len(shown):,} characters)</summary><div class="so-text" dir="auto">{text(shown)}</div></details>'
+    whole = f'<div class="so-text" dir="auto">{text(shown)}</div>'
+    rest = f"<details><summary>the whole text ({formats.number(len(shown))} characters)</summary>{whole}</details>"
     return f'<bdi class="so-value">{text(shown[:LONG])}…</bdi>{rest}'
 
 

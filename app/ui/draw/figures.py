@@ -41,8 +41,8 @@ def _band(band: Band) -> str:
 def labels(found: Sequence[LabelFigures], title_of: Callable[[str], str]) -> str:
     """Precision and recall per label, as a table with denominators."""
     rows = "".join(
-        f"<tr><td>{text(title_of(each.label))}</td><td>{percent(each.precision.value)} <small>of {number(each.predicted)}</small></td>"
-        f"<td>{percent(each.recall.value)} <small>of {number(each.answered)}</small></td></tr>"
+        f"<tr><td>{text(title_of(each.label))}</td><td>{percent(each.precision.value)} <small>of {number(each.predicted)}</small>"
+        f"</td><td>{percent(each.recall.value)} <small>of {number(each.answered)}</small></td></tr>"
         for each in found
     )
     head = "<tr><th>label</th><th>right when predicted</th><th>found when true</th></tr>"

@@ -12,7 +12,7 @@ Title = Callable[[str], str]
 def sentence(predicted: Predicted, title_of: Title) -> str:
     """`digit 7, 64 % sure; next: 1 (22 %)`, or why there is no answer."""
     if predicted.label is None:
-        return f"Not scored: {predicted.reason}"
+        return predicted.reason[:1].upper() + predicted.reason[1:]
     chance = predicted.probabilities.get(predicted.label, predicted.confidence)
     said = f"{title_of(predicted.label)}, {percent(chance)} sure"
     others = [(label, p) for label, p in ranked(predicted) if label != predicted.label]

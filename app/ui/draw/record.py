@@ -1,13 +1,15 @@
 """The whole record of one case, as one page."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from app.ui import formats
 from app.ui.draw import case as case_html
 from app.ui.draw import reasons as reasons_html
 from app.ui.draw.pictures import Picture
 from app.ui.formats import percent, text
-from review_queue.find import Judged, Record, Routed
+from review_queue.activity import Act
+from review_queue.find import Judged, Record, Routed, Stood
 from review_queue.projects import Setting
 
 Pictures = Callable[[str], Picture | None]
@@ -17,28 +19,43 @@ ROUTES = {"auto": "acted alone", "review": "sent to a person", "failed": "failed
 
 def page(record: Record, setting: Setting, pictures: Pictures) -> str:
     """Everything, in the order in which it happened."""
-    zone = setting.project.zone
-
-    def at(moment: object) -> str:
-        return formats.moment(moment, zone)  # type: ignore[arg-type]
-
+    at = _Clock(setting)
     parts = [
         f'<h2 class="so-title"><small>{text(setting.project.noun)}</small> <bdi>{text(record.external_id)}</bdi></h2>',
         f'<p class="so-note">{text(record.state)} · received {at(record.received_at)}</p>',
         _input(record, setting, pictures),
         _section("Predictions", _predictions(record, setting)),
-        _section("Routing", "".join(_routed(each, setting, at(each.at)) for each in record.routings)),
-        _section("Draws", "".join(f"<li>{_draw(each)}</li>" for each in record.draws)),
-        _section("Decisions", "".join(_judged(each, setting, at(each.at)) for each in record.decisions)),
-        _section("Outcomes", "".join(f"<li>{at(o.at)}: <b>{_label(o.label, setting)}</b>, {text(o.source)}, revision {o.revision}</li>" for o in record.outcomes)),
-        _section("Told to the producer", "".join(f"<li>{at(e.made_at)}: {text(e.kind)} (number {e.seq})</li>" for e in record.events)),
+        _section("Routing", (_routed(each, setting, at(each.at)) for each in record.routings)),
+        _section("Draws", (_draw(each) for each in record.draws)),
+        _section("Decisions", (_judged(each, setting, at(each.at)) for each in record.decisions)),
+        _section("Outcomes", (_stood(each, setting, at(each.at)) for each in record.outcomes)),
+        _section("Told to the producer", (f"{at(e.made_at)}: {text(e.kind)} (number {e.seq})" for e in record.events)),
         _reasons(record, setting),
-        _section("Activity", "".join(f"<li>{at(a.at)}: {text(a.verb)} by {text(a.actor or 'the worker')} through {text(a.via)}</li>" for a in record.activity)),
-    ]  # fmt: skip
+        _section("Activity", (_did(each, at(each.at)) for each in record.activity)),
+    ]
     return "".join(parts)
 
 
-def _section(title: str, items: str) -> str:
+class _Clock:
+    """Times as the project reads them."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.zone = setting.project.zone
+
+    def __call__(self, moment: datetime) -> str:
+        return formats.moment(moment, self.zone)
+
+
+def _stood(each: Stood, setting: Setting, at: str) -> str:
+    return f"{at}: <b>{_label(each.label, setting)}</b>, {text(each.source)}, revision {each.revision}"
+
+
+def _did(each: Act, at: str) -> str:
+    return f"{at}: {text(each.verb)} by {text(each.actor or 'the worker')} through {text(each.via)}"
+
+
+def _section(title: str, entries: Iterable[str]) -> str:
+    items = "".join(f"<li>{each}</li>" for each in entries)
     return f'<h3 class="so-title">{title}</h3><ul class="so-list">{items}</ul>' if items else ""
 
 
@@ -55,15 +72,14 @@ def _input(record: Record, setting: Setting, pictures: Pictures) -> str:
         found = pictures(sha)
         return found.uri if found else None
 
-    groups = _section("Groups", "".join(f"<li>{text(name)}: {text(value)}</li>" for name, value in record.groups.items()))
+    groups = _section("Groups", (f"{text(name)}: {text(value)}" for name, value in record.groups.items()))
     return body + case_html.shown(project, record.show, uri) + groups
 
 
-def _predictions(record: Record, setting: Setting) -> str:
-    return "".join(
-        f"<li>model version {text(version)}: {', '.join(_chances(sorted(chances.items(), key=lambda pair: -pair[1]), setting))}</li>"
-        for version, chances in record.predictions.items()
-    )
+def _predictions(record: Record, setting: Setting) -> Iterable[str]:
+    for version, chances in record.predictions.items():
+        ranked = sorted(chances.items(), key=lambda pair: -pair[1])
+        yield f"model version {text(version)}: {', '.join(_chances(ranked, setting))}"
 
 
 def _chances(pairs: Sequence[tuple[str, float]], setting: Setting) -> Iterable[str]:
@@ -73,8 +89,8 @@ def _chances(pairs: Sequence[tuple[str, float]], setting: Setting) -> Iterable[s
 def _routed(each: Routed, setting: Setting, at: str) -> str:
     chance = f"chance of a human label {percent(each.pi)}"
     how = f"{ROUTES.get(each.route, each.route)}: {text(each.reason)}"
-    rule = f"rule {each.rule_id} ({text(each.level)}), policy version {each.policy_version_id}, model version {text(each.model_version)}"
-    return f"<li>{at}: {how}; {_label(each.label, setting)}; {chance}; {rule}</li>"
+    rule = f"rule {each.rule_id} ({text(each.level)}), policy version {each.policy_version_id}"
+    return f"{at}: {how}; {_label(each.label, setting)}; {chance}; {rule}, model version {text(each.model_version)}"
 
 
 def _draw(each: dict[str, object]) -> str:
@@ -91,7 +107,7 @@ def _judged(each: Judged, setting: Setting, at: str) -> str:
         f"; {name}: <bdi>{text(value)}</bdi>" for name, value in (("reason", each.reason), ("comment", each.comment)) if value
     )
     took = f"; {each.seconds:.0f} s" if each.seconds is not None else ""
-    return f"<li>{at}: {person} {said}{answer}{blind}{why}{took}</li>"
+    return f"{at}: {person} {said}{answer}{blind}{why}{took}"
 
 
 def _label(label: str | None, setting: Setting) -> str:

@@ -54,19 +54,29 @@ def _version(place: Place, each: "DatasetInfo") -> None:
     made = formats.moment(each.made_at, place.setting.project.zone)
     with st.expander(f"Version {each.id}: {formats.count(each.rows, 'row')}, {KINDS.get(each.kind, each.kind)}, {made}"):
         st.html(summary(place, each))
-        if each.files and place.actor.at_least("lead") and resources.served():
+        if each.files and each.kind != "answers" and place.actor.at_least("lead") and resources.served():
             st.html(files(each))
+
+
+COUNTED = {
+    "label": "labels",
+    "label_basis": "why a label exists",
+    "label_source": "who settled it",
+    "window": "window",
+    "split": "split",
+}
 
 
 def summary(place: Place, each: "DatasetInfo") -> str:
     """What the manifest says, as a table."""
-    title_of, manifest = place.setting.project.title_of, each.manifest
-    counted = manifest.get("counts", manifest)
-    rows = [("content", each.content_hash[:16]), ("complete through", manifest.get("complete_through") or "–")]
-    for name in ("labels", "basis", "sources"):
-        if isinstance(found := counted.get(name) or counted.get(name.rstrip("s")), dict):
-            shown = ", ".join(f"{title_of(str(key)) if name == 'labels' else key}: {value}" for key, value in found.items())
-            rows.append((name, shown))
+    title_of, counts = place.setting.project.title_of, each.manifest.get("counts", {})
+    rows = [("content", each.content_hash[:16])]
+    if each.kind == "export":
+        rows.append(("complete through", str(each.manifest.get("complete_through") or "nothing yet: earlier cases are open")))
+    for name, title in COUNTED.items():
+        if found := counts.get(name):
+            shown = ((title_of(str(key)) if name == "label" else str(key), value) for key, value in found.items())
+            rows.append((title, ", ".join(f"{key or 'none'}: {formats.number(value)}" for key, value in shown)))
     body = "".join(f'<tr><th scope="row">{text(name)}</th><td>{text(value)}</td></tr>' for name, value in rows)
     return f'<table class="so-values"><tbody>{body}</tbody></table>'
 

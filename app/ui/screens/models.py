@@ -1,6 +1,6 @@
 """Models: versions, training, comparing, promoting by signature, and the brake."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
@@ -9,6 +9,7 @@ from app.ui.draw import figures
 from app.ui.formats import text
 from app.ui.widgets import Place
 from review_queue import jobs, projects
+from review_queue.jobs import Job
 
 if TYPE_CHECKING:
     from retrain.records import ModelInfo, ProposalInfo
@@ -61,20 +62,37 @@ def _train(place: Place) -> None:
 
 def _compare(place: Place, known: "list[ModelInfo]") -> None:
     others = [each.version for each in known if "champion" not in each.aliases]
-    if others and place.actor.at_least("lead"):
+    if not others:
+        return
+    wanted = others[0]
+    done = place.database.read(jobs.recent, place.setting.id, kinds=("compare",), limit=5)
+    if place.actor.at_least("lead"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             wanted = st.selectbox("Version", others, key="models-version", width=160)
             st.button(
                 "Compare with the champion", key="models-compare", on_click=_ask, args=(place, "compare", {"challenger": wanted})
             )
-            if place.actor.at_least("owner"):
-                kind = "rollback" if _was_champion(known, wanted) else "promote"
-                name = f"Roll back to version {wanted}" if kind == "rollback" else f"Propose version {wanted} as champion"
-                st.button(name, key="models-propose", on_click=_propose, args=(place, wanted, kind))
-    latest = widgets.follow(place, ("compare",))
-    done = next((job for job in latest if job.state == "done" and job.result), None)
-    if done is not None and done.result is not None:
-        st.html(figures.comparison(done.result))
+            _offer(place, known, wanted, done)
+    widgets.follow(place, ("compare",))
+    if found := _result(done, wanted):
+        st.html(figures.comparison(found))
+
+
+def _offer(place: Place, known: "list[ModelInfo]", version: int, done: list[Job]) -> None:
+    """The button that makes this version act, for owners."""
+    if not place.actor.at_least("owner"):
+        return
+    back = _was_champion(known, version)
+    name = f"Roll back to version {version}" if back else f"Propose version {version} as champion"
+    args = (place, version, "rollback" if back else "promote", _result(done, version))
+    st.button(name, key="models-propose", on_click=_propose, args=args)
+
+
+def _result(done: list[Job], version: int) -> dict[str, Any] | None:
+    """The latest comparison of a version."""
+    return next(
+        (job.result for job in done if job.state == "done" and job.result and job.result.get("challenger") == version), None
+    )
 
 
 def _was_champion(known: "list[ModelInfo]", version: int | None) -> bool:
@@ -121,12 +139,14 @@ def _ask(place: Place, kind: str, args: dict[str, object]) -> None:
     )
 
 
-def _propose(place: Place, version: int, kind: str) -> None:
+def _propose(place: Place, version: int, kind: Literal["promote", "rollback"], comparison: dict[str, Any] | None) -> None:
     from retrain import registry
 
     def act() -> None:
-        key = place.workspace.keys.draw_key_id
-        place.database.write(registry.propose, place.setting.id, version, by=place.actor, draw_key_id=key, kind=kind)
+        key, setting = place.workspace.keys.draw_key_id, place.setting
+        place.database.write(
+            registry.propose, setting.id, version, by=place.actor, draw_key_id=key, kind=kind, comparison=comparison
+        )
 
     widgets.tried(act, f"Version {version} is proposed, with your signature.", at="models")
 
