@@ -55,6 +55,8 @@ def _lines(setting: "Setting", rule: "Rule | None") -> list[tuple[str, object]]:
     if rule is None:
         return [("project", setting.name), ("acts alone", "nothing: no model acts yet; train one with `signoff model train`")]
     alone = {label: "never" if at is None else f"from {rule.score} {at:g}" for label, at in rule.thresholds.items()}
+    if len(set(alone.values())) == 1:
+        alone = {"every label": next(iter(alone.values()))}
     return [
         ("project", setting.name),
         ("rule", str(rule.id)),

@@ -9,6 +9,7 @@ import typer
 from app.cli.options import AsJson, Dir, ProjectName, noun
 
 if TYPE_CHECKING:
+    from contract.project import Project
     from review_queue.find import Record
 
 app = noun("Items: what is to be decided.")
@@ -53,14 +54,15 @@ def show(
     with opened(directory) as workspace:
         setting = chosen(workspace, project)
         record = workspace.database.read(find.record, setting, external_id, by=workspace.local_actor("cli"))
-    say(as_json, record, "\n".join(_page(record, setting.project.noun)))
+    say(as_json, record, "\n".join(_page(record, setting.project)))
 
 
-def _page(record: "Record", noun_: str) -> Iterator[str]:
+def _page(record: "Record", project: "Project") -> Iterator[str]:
     from app.cli.console import cell, listed
 
-    yield f"{noun_} {record.external_id}: {record.state}, received {cell(record.received_at)}"
-    for title, values in (("input", record.input), ("shown", record.show), ("groups", record.groups)):
+    yield f"{project.noun} {record.external_id}: {record.state}, received {cell(record.received_at)}"
+    given = {name: record.input[name] for name in (*project.input.features, *record.input) if name in record.input}
+    for title, values in (("input", given), ("shown", record.show), ("groups", record.groups)):
         if values:
             yield f"\n{title}"
             yield listed((f"  {name}", _short(value)) for name, value in values.items())

@@ -61,6 +61,10 @@ def _password() -> str:
     given = os.environ.get("SIGNOFF_PASSWORD")
     if given is not None:
         return given
-    if not sys.stdin.isatty():
+    if not _has_terminal():
         raise typer.BadParameter("there is no terminal to ask for the password on; set SIGNOFF_PASSWORD")
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty()

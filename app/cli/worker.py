@@ -18,7 +18,9 @@ def run(
     """Work for all projects, until Ctrl-C."""
     from app.cli.console import opened, settings_of
     from app.worker import loop
+    from inference.devices import resolve
 
     settings = settings_of(directory, device=device)
+    resolve(settings.device)
     with opened(directory, make=True) as workspace:
         loop.run(workspace, drain=drain, device=settings.device)

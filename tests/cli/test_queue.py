@@ -1,0 +1,104 @@
+"""`signoff queue`, `item show` and `job`, on routed items."""
+
+import pytest
+
+from app.workspace import Workspace
+from db.tables import Task
+from review_queue import cases, jobs, people, projects
+from review_queue.activity import Actor
+from review_queue.projects import Setting
+from tests import factories
+from tests.cli.conftest import Signoff
+
+
+@pytest.fixture(autouse=True)
+def _known_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNOFF_SECRET_KEY", factories.SECRET)
+
+
+@pytest.fixture
+def setting(claims: Signoff, workspace: Workspace) -> Setting:
+    """One claim acts alone, two wait."""
+    held = workspace.database.read(projects.get, "claims")
+    workspace.database.write(factories.champion, held, workspace.keys.draw_key_id)
+    chances = {"sure": factories.says("pay", 0.99), "a": factories.says("pay", 0.6), "b": factories.says("deny", 0.7)}
+    factories.routed(workspace.database, held, chances)
+    return workspace.database.read(projects.get, "claims")
+
+
+def takes(workspace: Workspace, setting: Setting, name: str) -> int:
+    """Somebody holds the next case; its task."""
+    account = workspace.database.write(people.add_person, name, role="reviewer")
+    by = Actor(account.id, account.name, account.role, "desk")
+    return workspace.database.write(cases.take, setting, by, "s", 1)[0].task_id
+
+
+def test_stats(claims: Signoff, setting: Setting) -> None:
+    (row,) = claims.json("queue", "stats")
+    assert (row["project"], row["items"], row["waiting"], row["held"]) == ("claims", 3, 2, 0)
+    assert row["oldest"].endswith("+00:00")
+    assert claims.json("queue", "stats", "--project", "claims") == [row]
+    assert "claims" in claims("queue", "stats").stdout
+
+
+def test_list_and_release(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    task = takes(workspace, setting, "anna")
+    rows = claims.json("queue", "list")
+    assert {row["external_id"] for row in rows} == {"a", "b"}
+    assert {row["held_by"] for row in rows} == {"anna", None}
+    assert all(isinstance(row["task_id"], str) for row in rows)
+    assert len(claims.json("queue", "list", "--limit", "1")) == 1
+    assert "anna" in claims("queue", "list").stdout
+    assert claims("queue", "release", str(task)).stdout == f"task {task} waits again\n"
+    assert "anna" not in claims("queue", "list").stdout
+    assert claims.refused("queue", "release", str(task)) == f"nobody holds task {task}"
+
+
+def test_an_empty_queue(claims: Signoff) -> None:
+    assert claims("queue", "list").stdout == "nothing waits\n"
+    assert claims.json("queue", "list") == []
+
+
+def test_item_show(claims: Signoff, setting: Setting) -> None:
+    text = claims("item", "show", "a").stdout
+    assert text.startswith("claim a: waiting")
+    assert "routed to review" in text
+    record = claims.json("item", "show", "a")
+    assert isinstance(record["item_id"], str)
+    (chances,) = record["predictions"].values()
+    assert chances["pay"] + chances["deny"] == 1
+    assert "answer 1: pay (auto)" in claims("item", "show", "sure").stdout
+    assert claims.refused("item", "show", "nothing") == "Motor claims has no claim 'nothing'"
+
+
+def test_a_blind_case_stays_closed(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    blind = {"kind": "audit", "blind": True, "rank": 1, "weight": 1.0}
+    row = {"item_id": 1, "routing_n": 1, "project_id": setting.id, **blind}
+    made_at = workspace.database.read(lambda session: session.get_one(Task, 1).made_at)
+    workspace.database.write(lambda session: session.add(Task(**row, made_at=made_at)))
+    shown = [claims("item", "show", name, code=None) for name in ("sure", "a", "b")]
+    assert sum("waits for a blind answer" in result.stderr for result in shown) == 1
+
+
+def test_jobs(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    assert claims("job", "list").stdout == "no job yet\n"
+    job = workspace.database.write(jobs.ask, setting.id, "export", {"format": "csv"}, by=workspace.local_actor("cli"))
+    (row,) = claims.json("job", "list")
+    assert (row["id"], row["kind"], row["state"]) == (str(job.id), "export", "waiting")
+    assert "waiting" in claims("job", "list", "--project", "claims").stdout
+    assert claims.json("job", "show", str(job.id))["args"] == {"format": "csv"}
+    assert "export" in claims("job", "show", str(job.id)).stdout
+    claims("job", "cancel", str(job.id))
+    assert claims.json("job", "show", str(job.id))["state"] == "cancelled"
+    assert "is cancelled already" in claims.refused("job", "cancel", str(job.id))
+    assert claims.refused("job", "show", "99") == "there is no job 99"
+
+
+def test_the_rule_in_force(claims: Signoff, setting: Setting) -> None:
+    shown = claims.json("autonomy", "show")
+    assert shown["rule"]["thresholds"] == {"pay": 0.9, "deny": 0.9}
+    text = claims("autonomy", "show").stdout
+    assert "every label alone  from max_probability 0.9" in text
+    assert "amount > 50000" in text
+    claims("autonomy", "freeze")
+    assert "frozen: everything goes to people" in claims("autonomy", "show").stdout
