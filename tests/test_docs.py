@@ -20,6 +20,7 @@ from contract.canonical import content_hash
 from contract.files import parse_yaml, validate
 from contract.policy import Policy
 from contract.project import Project
+from db.tables import Table
 
 ROOT = Path(__file__).parents[1]
 DOCS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -195,6 +196,12 @@ def test_every_metric_is_on_the_page_of_operations() -> None:
     named = set(re.findall(r'"(signoff_\w+)"', source))
     assert named
     assert [name for name in sorted(named) if f"`{name}`" not in text("docs/operations.md")] == []
+
+
+def test_the_diagram_of_tables_holds_every_table() -> None:
+    diagram = text("docs/how-it-works.md").rpartition("```mermaid")[2].partition("```")[0]
+    drawn = set(re.findall(r"\b[a-z_]+\b", re.sub(r"flowchart TB|subgraph.*|\bend\b", "", diagram)))
+    assert drawn == set(Table.metadata.tables)
 
 
 # Links, and what must not stand anywhere
