@@ -6,6 +6,7 @@ import json
 import threading
 from typing import Any
 
+import anyio
 import pytest
 from PIL import Image
 
@@ -134,6 +135,20 @@ def test_a_huge_body_is_refused_declared_or_streamed(
     problem(api.raw(ITEMS, iter([b" " * 600, b" " * 600]), producer), 413, "too_large")
     problem(api.raw("/claims/release", b" " * (2**20 + 1), producer), 413, "too_large")
     problem(api.raw("/claims/release", iter([b" " * 2**20, b" "]), producer), 413, "too_large")
+
+
+def test_a_body_that_says_it_is_huge_is_refused_unread() -> None:
+    sent: list[Any] = []
+
+    async def never(*_: Any) -> Any:
+        raise AssertionError("this is not read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": "/api/v1/projects/claims/items", "headers": [(b"content-length", b"33554433")]}
+    anyio.run(bodies.BodyLimit(never), scope, never, send)
+    assert sent[0]["status"] == 413
 
 
 def test_waiting_ends_as_soon_as_all_are_routed(api: Api, database: Database, held: Setting, producer: Key) -> None:
