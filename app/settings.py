@@ -18,8 +18,16 @@ class Settings(BaseSettings):
     database_url: str | None = None
     secret_key: str | None = Field(default=None, repr=False)
     device: str = "auto"
-    threads: int = Field(default=1, ge=1, description="torch threads of a worker; one is fastest on a busy machine")
+    threads: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) // 2), ge=1)
     batch_size: int | None = Field(default=None, ge=1, description="items scored at once; probed where it is not set")
+
+    def bound_threads(self) -> None:
+        """Bind torch, OpenMP and BLAS of this process; call it before they are imported.
+
+        Threads that wait for each other on a busy machine are several times slower than fewer of them.
+        """
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ.setdefault(name, str(self.threads))
 
     @property
     def url(self) -> str:

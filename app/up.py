@@ -3,27 +3,56 @@
 import os
 import subprocess
 import sys
+import threading
+
+import structlog
 
 from app.settings import Settings
 from app.workspace import open_workspace
 
+log = structlog.get_logger()
+PATIENCE_SECONDS = 60
+"""How long a worker may take to finish the batch in hand."""
+
 
 def run(settings: Settings, *, host: str = "127.0.0.1", port: int = 8501, device: str = "auto") -> None:
-    """Until Ctrl-C. The worker gets SIGTERM when the web process ends, and finishes the batch in hand."""
+    """Until Ctrl-C or SIGTERM. A worker that dies is started again."""
     from app import web
 
     workspace = open_workspace(settings)
-    worker = _worker(settings, device)
+    worker = Worker(settings, device)
+    worker.start()
     try:
         web.serve(workspace, host=host, port=port)
     finally:
-        worker.terminate()
+        worker.end()
+
+
+class Worker(threading.Thread):
+    """Keeps one worker process running."""
+
+    def __init__(self, settings: Settings, device: str) -> None:
+        super().__init__(name="worker", daemon=True)
+        self._command = [sys.executable, "-m", "app.cli.main", "worker", "run", "--device", device]
+        self._env = {**os.environ, "SIGNOFF_DIR": str(settings.dir), "SIGNOFF_PARENT": str(os.getpid())}
+        self._over = threading.Event()
+        self._process = self._begin()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            code = self._process.wait()
+            if not self._over.wait(1.0):
+                log.error("the worker ended; starting another", code=code)
+                self._process = self._begin()
+
+    def end(self) -> None:
+        """SIGTERM, and patience for the batch in hand."""
+        self._over.set()
+        self._process.terminate()
         try:
-            worker.wait(timeout=60)
+            self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            worker.kill()
+            self._process.kill()
 
-
-def _worker(settings: Settings, device: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "app.cli.main", "worker", "run", "--dir", str(settings.dir), "--device", device]
-    return subprocess.Popen(command, env={**os.environ, "SIGNOFF_DIR": str(settings.dir)}, start_new_session=True)
+    def _begin(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self._command, env=self._env, start_new_session=True)

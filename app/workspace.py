@@ -28,6 +28,7 @@ class Workspace:
 
 def open_workspace(settings: Settings, *, adopt_key: bool = False) -> Workspace:
     """Open the database, making the tables where there are none. Raises NotReady, StrangeKey."""
+    settings.bound_threads()
     if settings.database_url is None:
         settings.dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.url)

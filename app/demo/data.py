@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_breast_cancer, load_digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,8 @@ def sources() -> Iterator[Source]:
 
 
 def _digits() -> list[Known]:
+    from sklearn.datasets import load_digits
+
     held = load_digits()
     return [
         Known(f"digit-{n:04}", {}, str(label), _png(pixels))
@@ -45,6 +46,8 @@ def _digits() -> list[Known]:
 
 
 def _diagnosis() -> list[Known]:
+    from sklearn.datasets import load_breast_cancer
+
     held = load_breast_cancer()
     names = [name.replace(" ", "_") for name in held.feature_names]
     rows = zip(held.data, held.target, strict=True)

@@ -1,5 +1,6 @@
 """The worker process: scoring first, then explaining; housekeeping every second; jobs beside."""
 
+import os
 import signal
 import time
 from threading import Event, current_thread, main_thread
@@ -19,9 +20,6 @@ IDLE_SECONDS = 0.2
 
 def run(workspace: Workspace, *, drain: bool = False, device: str = "auto", stop: Event | None = None) -> None:
     """Work until SIGTERM or SIGINT; with `drain` until nothing is left to score, explain or run."""
-    import torch
-
-    torch.set_num_threads(workspace.settings.threads)
     stop = stop or Event()
     _stop_on_signals(stop)
     models = Models(workspace.database, workspace.settings, device)
@@ -32,6 +30,8 @@ def run(workspace: Workspace, *, drain: bool = False, device: str = "auto", stop
     kept = 0.0
     while not stop.is_set():
         if time.monotonic() - kept > 1.0:
+            if os.environ.get("SIGNOFF_PARENT", str(os.getppid())) != str(os.getppid()):
+                break  # the process that started this one is gone
             keep_house(workspace)
             kept = time.monotonic()
         busy = scoring.turn() or explaining.turn() or (drain and jobs.turn())
