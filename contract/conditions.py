@@ -11,6 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from contract.files import nearest
@@ -26,6 +27,10 @@ _TOKEN = re.compile(
     r"""|(?P<op>==|!=|<=|>=|<|>)|(?P<mark>[()\[\],])|(?P<word>[^\s()\[\],=!<>'"]+))"""
 )
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+MOST = 2_000
+"""Characters of one condition."""
+
 
 class ConditionError(ValueError):
     """A condition that cannot be read, or that asks what the project does not know."""
@@ -39,7 +44,10 @@ class Compare:
 
     def __call__(self, values: Values) -> bool | None:
         held = values.get(self.name)
-        return None if held is None else _OPERATORS[self.op](_like(held, self.value), self.value)
+        sides = None if held is None else _alike(held, self.value)
+        if held is not None and sides is None and self.op in ("==", "!="):
+            return self.op == "!="
+        return None if sides is None else _OPERATORS[self.op](*sides)
 
     def names(self) -> set[str]:
         return {self.name}
@@ -52,7 +60,9 @@ class Among:
 
     def __call__(self, values: Values) -> bool | None:
         held = values.get(self.name)
-        return None if held is None else any(_like(held, value) == value for value in self.values)
+        if held is None:
+            return None
+        return any(left == right for left, right in filter(None, (_alike(held, value) for value in self.values)))
 
     def names(self) -> set[str]:
         return {self.name}
@@ -112,8 +122,13 @@ Condition = Compare | Among | Missing | Not | Both | Either
 
 def parse_condition(text: str) -> Condition:
     """A condition from its text. Raises ConditionError naming the place where reading stopped."""
+    if len(text) > MOST:
+        raise ConditionError(f"has {len(text):,} characters; at most {MOST:,} are read, so write several conditions")
     reader = _Reader(text)
-    condition = reader.condition()
+    try:
+        condition = reader.condition()
+    except RecursionError:
+        raise ConditionError(f"{text[:40]!r}… is nested too deeply") from None
     if reader.token is not None:
         raise reader.error("expected `and`, `or` or the end")
     return condition
@@ -146,15 +161,35 @@ def _check_kind(name: str, kind: str, value: Value) -> None:
     given = "boolean" if isinstance(value, bool) else "number" if isinstance(value, float) else "text"
     if given != kind and not (kind == "date" and given == "text") and not (kind == "text" and given == "number"):
         raise ConditionError(f"compares {name}, a {kind}, with the {given} {value!r}")
+    if kind == "date" and _moment(value) is None:
+        raise ConditionError(f"compares {name}, a date, with {value!r}; write a date as 2026-11-24")
 
 
-def _like(held: Any, value: Value) -> Any:
-    """The held value in the type of the written one, so that a code written as a number still compares."""
+def _alike(held: Any, value: Value) -> tuple[Any, Any] | None:
+    """Both sides in the type of the written one: a code written as a number compares as one, a date as a moment.
+
+    None where a number was written and the held text is none.
+    """
     if isinstance(value, bool) or isinstance(held, bool):
-        return held
+        return held, value
     if isinstance(value, float):
-        return float(held)
-    return str(held)
+        try:
+            return float(held), value
+        except ValueError:
+            return None
+    moments = _moment(held), _moment(value)
+    return (str(held), value) if None in moments else moments
+
+
+def _moment(text: Any) -> datetime | None:
+    """The moment that a written date means; UTC where it names no zone."""
+    if not isinstance(text, str) or not _DATE.match(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class _Reader:
@@ -218,7 +253,7 @@ class _Reader:
     def _name(self) -> str:
         if self.kind not in ("word", "text") or self.token is None:
             raise self.error("expected a name")
-        name = self.token.strip("'\"")
+        name = self.token[1:-1] if self.kind == "text" else self.token
         self._next()
         return name
 
@@ -231,7 +266,7 @@ class _Reader:
             return float(token)
         if kind == "word" and token in ("true", "false"):
             return token == "true"
-        return token.strip("'\"")
+        return token[1:-1] if kind == "text" else token
 
     def _take(self, word: str) -> bool:
         if self.token != word or self.kind == "text":

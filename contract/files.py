@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
+DEEPEST = 20
+"""Levels of keys in one file; more is a mistake, or an alias that holds itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,23 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars: only true and false are booleans (a label may be called `no`), and dates stay text."""
+    """YAML 1.2 scalars: only true and false are booleans (a label may be called `no`), dates stay text, and so do `01`
+    and `1:30`, which YAML 1.1 reads as an octal number and as ninety."""
 
 
+_OLD = (":bool", ":timestamp", ":int", ":float")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp"))]
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(_OLD)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
+_WHOLE = r"[-+]?(?:0|[1-9][0-9]*)"
+_FRACTION = rf"(?:{_WHOLE}(?:\.[0-9]*)?|[-+]?\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+for _tag, _pattern, _first in (
+    ("bool", "true|false", "tf"),
+    ("int", _WHOLE, "-+0123456789"),
+    ("float", _FRACTION, "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
 def read_yaml(path: Path) -> Document:
@@ -82,13 +93,19 @@ def parse_yaml(text: str, file: str) -> Document:
         lines: dict[KeyPath, int] = {}
         if node is not None:
             _locate(node, (), lines, file)
-        return Document(file, loader.construct_document(node) if node is not None else {}, lines)
+        data = loader.construct_document(node) if node is not None else None
+        return Document(file, {} if data is None else data, lines)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise FileError([Problem(file, line, "", None, f"is not YAML: {error.problem}")]) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise FileError([Problem(file, line, "", None, f"is not YAML: {error.reason}")]) from error
 
 
 def _locate(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], file: str) -> None:
+    if len(path) > DEEPEST:
+        raise FileError([Problem(file, node.start_mark.line + 1, ".".join(map(str, path[:3])), None, "is nested too deeply")])
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -109,7 +126,17 @@ def validate(model: type[Model], document: Document) -> Model:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        raise FileError(_problem(model, document, details) for details in error.errors()) from error
+        raise FileError(_merged(_problem(model, document, details) for details in error.errors())) from error
+
+
+def _merged(problems: Iterable[Problem]) -> list[Problem]:
+    """One problem per place: where a value may be of several kinds, pydantic says for each why it is none."""
+    places: dict[tuple[str, int], Problem] = {}
+    for problem in problems:
+        place = problem.key, problem.line
+        known = places.get(place)
+        places[place] = problem if known is None else replace(known, message=f"{known.message}, or {problem.message}")
+    return list(places.values())
 
 
 def _problem(model: type[BaseModel], document: Document, details: Any) -> Problem:
@@ -135,7 +162,8 @@ def _known_path(document: Document, loc: tuple[str | int, ...]) -> KeyPath:
 
 
 def _is_branch(part: str | int) -> bool:
-    return isinstance(part, str) and ("[" in part or part in {"str", "float", "int", "bool", "dict", "list"})
+    kinds = {"str", "float", "int", "bool", "dict", "list"}
+    return isinstance(part, str) and ("[" in part or part.removeprefix("constrained-") in kinds)
 
 
 def _keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
@@ -144,7 +172,7 @@ def _keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
     for part in path:
         fields = getattr(here, "model_fields", {})
         field = next((f for name, f in fields.items() if part in (name, f.alias)), None)
-        here = _model_in(field.annotation) if field is not None else here
+        here = (_model_in(field.annotation) if field is not None else None) or here
     return [field.alias or name for name, field in getattr(here, "model_fields", {}).items()]
 
 

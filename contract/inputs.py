@@ -113,8 +113,8 @@ def _number(place: str, value: Any) -> float | int:
         raise InputError(place, f"must be a number, not {_kind(value)} {_short(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(place, f"{value} is not a number that can be scored; send null where the value is missing")
-    if abs(value) > 2**53:
-        raise InputError(place, f"{value} is beyond 2^53, where numbers lose digits; send it as text in a category")
+    if abs(value) >= 2**53:
+        raise InputError(place, f"{_short(value)} is beyond 2^53, where numbers lose digits; send it as text in a category")
     return value
 
 
@@ -122,7 +122,7 @@ def _category(place: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        return f"{value:g}" if isinstance(value, float) and not value.is_integer() else str(int(value))
+        value = str(int(value)) if abs(value) < 2**53 and value == int(value) else str(value)
     if not isinstance(value, str):
         raise InputError(place, f"must be a category in text, not {_kind(value)} {_short(value)}")
     return _text(place, value, MAX_CATEGORY)
@@ -138,7 +138,7 @@ def _date(place: str, value: Any) -> str:
     if isinstance(value, (date, datetime)):
         return value.isoformat()
     try:
-        datetime.fromisoformat(value)
+        datetime.fromisoformat(_text(place, value, MAX_CATEGORY) if isinstance(value, str) else value)
     except (TypeError, ValueError):
         raise InputError(place, f"{_short(value)} is not a date; write it as 2026-11-24 or 2026-11-24T13:45:00Z") from None
     return str(value)

@@ -1,6 +1,6 @@
 """policy.yaml: what the owner wishes the machine to do alone, and how people check it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,15 +10,29 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from contract.conditions import ConditionError, check_condition, parse_condition
 from contract.durations import Duration
 from contract.files import Document, FileError, Problem, nearest, read_yaml, validate
-from contract.project import Project
+from contract.project import Project, label_text
 
 Autonomy = Literal["set", "earned"]
 Score = Literal["max_probability", "margin", "entropy"]
 Order = Literal["expected_loss", "uncertainty", "due", "fifo"]
-Probability = Annotated[float, Field(ge=0, le=1)]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _KINDS = {"number": "number", "boolean": "boolean", "date": "date", "category": "text", "text": "text"}
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number from 0 to 1, not true or false")
+    return value
+
+
+def _label_keys(value: Any) -> Any:
+    """A label that is a number in the file is the text that project.yaml makes of it."""
+    return {label_text(label): each for label, each in value.items()} if isinstance(value, Mapping) else value
+
+
+Probability = Annotated[float, Field(ge=0, le=1), BeforeValidator(_no_boolean)]
+Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
@@ -29,7 +43,7 @@ class Automate(_Part):
     """Which predictions act alone."""
 
     at_least: Probability | Literal["off"] = "off"
-    per_label: dict[str, Probability | Literal["never"]] = Field(default_factory=dict)
+    per_label: Annotated[dict[str, Probability | Literal["never"]], BeforeValidator(_label_keys)] = Field(default_factory=dict)
     never: tuple[str, ...] = ()
 
     @field_validator("never")
@@ -43,7 +57,7 @@ class Automate(_Part):
 class Audit(_Part):
     """How what acts alone is checked."""
 
-    rate: Annotated[float, Field(ge=0, le=1)] = 0.05
+    rate: Probability = 0.05
     due: Duration = timedelta(days=7)
     corrects: bool = True
 
@@ -78,7 +92,7 @@ def _day_range(value: Any) -> Any:
 
 def _hour_range(value: Any) -> Any:
     first, _, last = str(value).partition("-")
-    if not (first.isdigit() and last.isdigit() and 0 <= int(first) < int(last) <= 24):
+    if not (first.isdecimal() and last.isdecimal() and 0 <= int(first) < int(last) <= 24):
         raise ValueError("is not a range of hours such as 9-17")
     return value
 
@@ -93,8 +107,8 @@ class Calendar(_Part):
 class Costs(_Part):
     """`error[y]`: the cost when the right label is y and another was given; `review`: one human decision; same unit."""
 
-    error: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
-    review: Annotated[float, Field(ge=0)] = 0.0
+    error: Annotated[dict[str, Cost], BeforeValidator(_label_keys)] = Field(default_factory=dict)
+    review: Cost = 0.0
 
 
 class Policy(_Part):

@@ -88,6 +88,9 @@ class Input(_Part):
         twice = set(self.features) & set(self.show)
         if twice:
             raise ValueError(f"features and show both name {', '.join(sorted(twice))}; keep one of them")
+        for name, feature in self.features.items():
+            if feature.was in self.features:
+                raise ValueError(f"feature {name} was {feature.was}, which is a feature still; rename one of them")
         return self
 
 
@@ -107,15 +110,27 @@ class ModelChoice(_Part):
         return uri
 
 
+def label_text(value: Any) -> str:
+    """A label as its text; a whole number is a label like any other. Raises ValueError for what is none."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) or (isinstance(value, str) and value.strip()):
+        return str(value)
+    raise ValueError(f"{value!r} is no label; write a text, in quotes where YAML would read it as something else")
+
+
 def _label_map(value: Any) -> Any:
-    """A plain list of labels as a mapping; a number is a label like any other."""
-    if isinstance(value, list):
-        if len(set(map(str, value))) != len(value):
+    """A plain list of labels as a mapping."""
+    if isinstance(value, (list, tuple)):
+        if len({label_text(label) for label in value}) != len(value):
             raise ValueError("a label stands twice")
-        return {str(label): {} for label in value}
+        return {label_text(label): {} for label in value}
     if isinstance(value, Mapping):
-        return {str(label): details if details is not None else {} for label, details in value.items()}
+        return {label_text(label): details if details is not None else {} for label, details in value.items()}
     return value
+
+
+_Labels = dict[str, Label | None] | list[str | int | bool]
 
 
 def _default_reasons() -> dict[ReasonVerb, tuple[str, ...]]:
@@ -130,7 +145,7 @@ class Project(_Part):
     noun: str = "case"
     timezone: str = "UTC"
     input: Input
-    labels: Annotated[dict[str, Label], BeforeValidator(_label_map)] = Field(min_length=2)
+    labels: Annotated[dict[str, Label], BeforeValidator(_label_map, json_schema_input_type=_Labels)] = Field(min_length=2)
     reasons: dict[ReasonVerb, tuple[str, ...]] = Field(default_factory=_default_reasons)
     model: ModelChoice
     policy: str = "policy.yaml"
