@@ -26,13 +26,13 @@ td, th { text-align: left; vertical-align: top; padding: 0.2rem 0.8rem 0.2rem 0;
 @router.get("/docs")
 def get_docs(request: Request) -> HTMLResponse:
     """Rendered from the OpenAPI document beside it."""
-    return HTMLResponse(page(request.app.openapi()), headers={"Content-Security-Policy": _CSP})
+    return HTMLResponse(page(request.app.openapi(), request.scope.get("root_path", "")), headers={"Content-Security-Policy": _CSP})
 
 
-def page(schema: Mapping[str, Any]) -> str:
-    """The whole page."""
+def page(schema: Mapping[str, Any], prefix: str = "") -> str:
+    """The whole page; `prefix` is where the API is mounted."""
     title = escape(schema["info"]["title"])
-    calls = "\n".join(_calls(schema))
+    calls = "\n".join(_calls(schema, prefix))
     shapes = "\n".join(_shape(name, each) for name, each in sorted(schema["components"]["schemas"].items()))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -42,11 +42,11 @@ def page(schema: Mapping[str, Any]) -> str:
     )
 
 
-def _calls(schema: Mapping[str, Any]) -> Iterator[str]:
+def _calls(schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
     by_tag: dict[str, list[str]] = {}
     for path, methods in schema["paths"].items():
         for method, call in methods.items():
-            by_tag.setdefault(call.get("tags", ["other"])[0], []).append(_call(method, path, call))
+            by_tag.setdefault(call.get("tags", ["other"])[0], []).append(_call(method, prefix + path, call))
     for tag, calls in by_tag.items():
         yield f"<h2>{escape(tag.capitalize())}</h2>" + "".join(calls)
 
