@@ -26,7 +26,8 @@ td, th { text-align: left; vertical-align: top; padding: 0.2rem 0.8rem 0.2rem 0;
 @router.get("/docs")
 def get_docs(request: Request) -> HTMLResponse:
     """Rendered from the OpenAPI document beside it."""
-    return HTMLResponse(page(request.app.openapi(), request.scope.get("root_path", "")), headers={"Content-Security-Policy": _CSP})
+    text = page(request.app.openapi(), request.scope.get("root_path", ""))
+    return HTMLResponse(text, headers={"Content-Security-Policy": _CSP})
 
 
 def page(schema: Mapping[str, Any], prefix: str = "") -> str:
