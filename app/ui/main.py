@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app.ui import formats, resources
+from app.ui.resources import Here
 from app.ui.screens import data, find, insights, models, queue, review
 
 SCREENS = {"Review": review, "Queue": queue, "Insights": insights, "Data": data, "Models": models, "Find": find}
@@ -16,15 +17,24 @@ def main() -> None:
     page = st.navigation(pages, position="top")
     if not resources.served():
         st.html(resources.HERE / "desk.css")
-    _above()
+    here = _above()
     page.run()
+    _below(here)
 
 
-def _above() -> None:
+def _below(here: Here) -> None:
+    """Who sits here, and the way out."""
+    if here.actor is not None:
+        out = ' · <a href="/signout" target="_self">sign out</a>' if st.context.cookies.get(resources.COOKIE) else ""
+        st.html(f'<p class="so-note so-foot">{formats.text(here.actor.name)}{out}</p>')
+
+
+def _above() -> Here:
     """The project, and, while it lasts, that automation is frozen."""
-    here = st.session_state["here"] = resources.arrive()
+    here: Here = resources.arrive()
+    st.session_state["here"] = here
     if here.actor is None:
-        return
+        return here
     names, setting = resources.project_names(), here.setting
     if len(names) > 1 and setting is not None:
         with st.container(key="project"):

@@ -1,7 +1,8 @@
 """What the desk holds once a process: the opened workspace, and who sits before the page."""
 
 import time
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -9,6 +10,8 @@ from urllib.parse import unquote
 import itsdangerous
 import streamlit as st
 from sqlalchemy.orm import Session
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.settings import Settings
 from app.ui.draw.pictures import Picture, prepare
@@ -31,6 +34,7 @@ class _Place:
     workspace: Workspace | None = None
     served: bool = False
     local: bool = True
+    seats: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
 _place = _Place()
@@ -141,6 +145,26 @@ def project_names() -> dict[str, str]:
 @lru_cache(maxsize=4)
 def _names(url: str, moment: int) -> dict[str, str]:
     return {setting.name: setting.project.heading for setting in workspace().database.read(projects.everything)}
+
+
+def seat(person_id: int) -> str:
+    """The name under which this tab holds cases; a tab that was reloaded goes on with what it held."""
+    name: str | None = st.session_state.get("review.seat")
+    if name is None:
+        context = get_script_run_ctx()
+        name = _left_by(person_id) or str(uuid.uuid4())
+        st.session_state["review.seat"] = name
+        _place.seats[name] = (person_id, context.session_id if context else "")
+    return name
+
+
+def _left_by(person_id: int) -> str | None:
+    """A seat of this person whose tab is gone."""
+    if not runtime.exists():
+        return None
+    held = runtime.get_instance()
+    gone = (name for name, (person, tab) in _place.seats.items() if person == person_id and not held.is_active_session(tab))
+    return next(gone, None)
 
 
 @lru_cache(maxsize=48)

@@ -87,6 +87,7 @@ def test_choosing_among_all_labels_and_words_for_a_lead_need_no_mouse(desk: Star
     page.keyboard.type("Insp")
     page.keyboard.press("Enter")
     page.wait_for_function("before => document.querySelector('.so-title bdi')?.textContent !== before", arg=before)
+    page.wait_for_selector(MAIN)
     before = page.inner_text(TITLE)
     page.keyboard.press("e")
     page.wait_for_function("() => document.activeElement?.tagName === 'INPUT'")
@@ -96,6 +97,15 @@ def test_choosing_among_all_labels_and_words_for_a_lead_need_no_mouse(desk: Star
     first, second = decisions(held)
     assert first.label == "inspect"
     assert (second.verdict, second.comment) == ("escalate", "axes and dyes")
+
+
+def test_a_tab_that_is_reloaded_goes_on_with_its_case(desk: Start, page: Any) -> None:
+    held = desk(lambda workspace: filling.table(workspace, 6, False, automate={"at_least": "off"}))
+    open_review(page, held)
+    case = page.inner_text(TITLE)
+    page.reload()
+    page.wait_for_selector(TITLE)
+    assert page.inner_text(TITLE) == case
 
 
 def test_before_the_first_answer_nothing_of_the_prediction_reaches_the_page(desk: Start, page: Any, seen: Seen) -> None:
@@ -155,7 +165,7 @@ def test_keys_faster_than_the_page_decide_each_case_once(desk: Start, page: Any)
 
 
 def test_no_other_host_is_asked_and_scripts_in_a_case_stay_text(desk: Start, page: Any, seen: Seen) -> None:
-    held = desk(lambda workspace: filling.fill(workspace, claims=6, messages=4, digits=3, automate={"at_least": "off"}))
+    held = desk(lambda workspace: filling.fill(workspace, claims=12, messages=4, digits=3, automate={"at_least": "off"}))
     for path in ("?project=claims", "?project=messages", "?project=digits", "queue?project=claims", "insights?project=claims"):
         page.goto(f"{held.url}/{path}")
         page.wait_for_selector(".so-title")
@@ -170,7 +180,7 @@ def test_no_other_host_is_asked_and_scripts_in_a_case_stay_text(desk: Start, pag
 
 
 def test_a_narrow_screen_scrolls_down_only_and_keeps_the_keys_in_sight(desk: Start, chromium: Any) -> None:
-    held = desk(lambda workspace: filling.fill(workspace, claims=6, messages=4, digits=3, automate={"at_least": "off"}))
+    held = desk(lambda workspace: filling.fill(workspace, claims=12, messages=4, digits=3, automate={"at_least": "off"}))
     context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = context.new_page()
     for project in ("claims", "messages", "digits"):

@@ -168,6 +168,19 @@ def test_taking_a_dataset_out_is_for_leads_and_is_noted(workspace: Workspace) ->
     assert verbs.count("dataset.download") == 1
 
 
+def test_the_api_stands_beside_the_desk(workspace: Workspace) -> None:
+    app = web.build(workspace, api=True, desk=False)
+
+    async def work() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost") as http:
+            assert (await http.get("/healthz")).json() == {"status": "ok"}
+            answer = await http.get("/api/v1/projects/none/stats")
+            assert answer.status_code in (401, 403)
+            assert answer.headers["x-content-type-options"] == "nosniff"
+
+    run(work)
+
+
 def test_tries_are_counted_by_name_and_address() -> None:
     tries = Tries()
     for _ in range(5):

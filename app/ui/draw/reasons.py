@@ -35,7 +35,8 @@ def _print(reason: Reason, title_of: Any) -> str:
     quality = reason.body.get("quality", {})
     if (fit := quality.get("local_r2")) is not None:
         said.append(f"fits the model here: R² {fit:.2f}" + (" – read with care" if fit < 0.5 else ""))
-    said += [f"{text(name.replace('_', ' '))} {value:.2g}" for name, value in quality.items() if name != "local_r2"]
+    rest = {name: value for name, value in quality.items() if name != "local_r2" and abs(value) > 1e-6}
+    said += [f"{text(name.replace('_', ' '))} {value:.2g}" for name, value in rest.items()]
     return " · ".join(said)
 
 

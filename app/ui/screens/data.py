@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.ui import formats, resources, widgets
 from app.ui.formats import text
+from app.ui.screens import idle
 from app.ui.widgets import Place
 from review_queue import jobs
 
@@ -29,6 +30,7 @@ def draw() -> None:
         widgets.empty("No dataset version yet", "One holds every decided case with its weight, its basis and who agreed.")
     for each in found:
         _version(place, each)
+    idle.known_answers(place)
 
 
 def _ask(place: Place) -> None:

@@ -1,7 +1,6 @@
 """Review: the case, why the model thinks so, and the keys that decide."""
 
 import time
-import uuid
 
 import streamlit as st
 
@@ -20,7 +19,7 @@ IDLE_LEASES = 3
 def draw() -> None:
     """The screen."""
     place = widgets.place()
-    seat = Seat(place.setting, place.actor, st.session_state.setdefault("review.seat", str(uuid.uuid4())))
+    seat = Seat(place.setting, place.actor, resources.seat(place.actor.id))
     held = _held(place, seat)
     case = held.case
     if case is None:
