@@ -1,5 +1,6 @@
 """One item's input held against the project: every value checked, every error naming the place, the value and the mend."""
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -22,11 +23,11 @@ class InputError(ValueError):
         super().__init__(f"{place}: {message}")
 
 
-def check_external_id(value: Any) -> str:
-    """The producer's id as text. Raises InputError."""
+def check_external_id(value: Any, place: str = "external_id") -> str:
+    """The producer's id, of an item or of its subject, as text. Raises InputError."""
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-        raise InputError("external_id", f"{value!r} is no id; send a text or a whole number")
-    return _text("external_id", str(value), MAX_ID)
+        raise InputError(place, f"{_short(value)} is no id; send a text or a whole number")
+    return _text(place, str(value), MAX_ID)
 
 
 def check_input(project: Project, raw: Any) -> dict[str, Any]:
@@ -66,6 +67,15 @@ def check_groups(project: Project, raw: Any) -> dict[str, str | None]:
         if name not in project.input.groups:
             raise InputError(f"groups.{name}", "the project has no such group" + nearest(str(name), project.input.groups))
     return {name: None if raw[name] is None else _category(f"groups.{name}", raw[name]) for name in raw}
+
+
+def read_input(project: Project, text: str | None) -> dict[str, Any]:
+    """A stored input; a renamed feature is there under both its names, so that every model finds its own."""
+    held: dict[str, Any] = json.loads(text or "{}")
+    for name, feature in project.input.features.items():
+        if feature.was is not None and (name in held) != (feature.was in held):
+            held[name] = held[feature.was] = held.get(name, held.get(feature.was))
+    return held
 
 
 def from_text(kind: str, cell: str | None) -> Any:

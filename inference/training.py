@@ -26,7 +26,7 @@ TRAINERS: Mapping[str, tuple[Kind, ...]] = {
     "text": ("torch-text",),
     "image": ("torch-cnn",),
 }
-BACKGROUND = 100
+BACKGROUND = 500
 """Training rows that are kept with a model of tables or texts, for explaining."""
 
 

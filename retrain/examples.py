@@ -1,6 +1,5 @@
 """Labelled examples for training and judging: the rows that came with the project, and those that people answered."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from contract.inputs import read_input
+from contract.project import Project
 from contract.records import Row
 from db import blobs
 from db.tables import Item
@@ -44,7 +45,7 @@ def decided(session: Session, setting: Setting, watermark: int, split: str) -> E
     table = rows.gather(session, setting, watermark)
     kept = [(i, row) for i, row in zip(table.item_ids, table.rows, strict=True) if row["split"] == split]
     kept = [(item_id, row) for item_id, row in kept if row["label"] in setting.project.labels]
-    inputs = dict(_inputs(session, [item_id for item_id, _ in kept]))
+    inputs = dict(_inputs(session, setting.project, [item_id for item_id, _ in kept]))
     given = [inputs[item_id] for item_id, _ in kept]
     return _examples(session, given, [row["label"] for _, row in kept], [row["weight"] for _, row in kept])
 
@@ -68,8 +69,8 @@ def _examples(session: Session, given: Sequence[Any], labels: Sequence[str], wei
     return Examples(tuple(blobs.fill(session, given)), tuple(labels), tuple(weights))
 
 
-def _inputs(session: Session, item_ids: Sequence[int]) -> Iterator[tuple[int, Any]]:
+def _inputs(session: Session, project: Project, item_ids: Sequence[int]) -> Iterator[tuple[int, Any]]:
     for begin in range(0, len(item_ids), rows.CHUNK):
         query = select(Item.id, Item.input).where(Item.id.in_(item_ids[begin : begin + rows.CHUNK]))
         for item_id, text in session.execute(query):
-            yield item_id, json.loads(text or "{}")
+            yield item_id, read_input(project, text)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from contract.canonical import digest
+from contract.inputs import read_input
 from contract.project import Project
 from db.tables import (
     Blob,
@@ -225,7 +226,7 @@ def _routings(session: Session, ids: Sequence[int]) -> dict[tuple[int, int], dic
 
 
 def _inputs(project: Project, item: Item, media: Mapping[str, str]) -> dict[str, Any]:
-    held = json.loads(item.input or "{}")
+    held = read_input(project, item.input)
     return {column(name): _cell(held.get(name), media) for name in project.input.features}
 
 

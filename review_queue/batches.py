@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from contract.inputs import read_input
 from contract.records import Prediction, Route, Scored, Unshowable
 from db.tables import Draw, ItemKey, Outbox, Outcome, Routing, Task, Work
 from db.tables import Item as ItemRow
@@ -75,7 +76,10 @@ def lease(session: Session, project_id: int, kind: str, worker: str, *, limit: i
     attempts = dict(taken.tuples().all())
     query = select(ItemRow.id, ItemKey.external_id, ItemRow.input, ItemRow.groups).join(ItemKey, ItemKey.item_id == ItemRow.id)
     rows = [row for chunk in _chunks(sorted(attempts)) for row in session.execute(query.where(ItemRow.id.in_(chunk)))]
-    return [Leased(r.id, r.external_id, json.loads(r.input), json.loads(r.groups or "{}"), attempts[r.id]) for r in rows]
+    project = by_id(session, project_id).project
+    return [
+        Leased(r.id, r.external_id, read_input(project, r.input), json.loads(r.groups or "{}"), attempts[r.id]) for r in rows
+    ]
 
 
 def give_back(

@@ -9,13 +9,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from contract.canonical import digest
+from contract.inputs import read_input
 from db.tables import Decision, Item, ItemKey, Model, Routing, Task
 from db.tables import Prediction as PredictionRow
 from review_queue import claims, decisions, explanations
 from review_queue.activity import Actor
 from review_queue.claims import Held
 from review_queue.explanations import Reason
-from review_queue.projects import Setting
+from review_queue.projects import Setting, by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def _case(session: Session, held: Held) -> Case:
         token=held.token,
         expires_at=held.expires_at,
         external_id=session.get_one(ItemKey, task.item_id).external_id,
-        input=json.loads(item.input or "{}"),
+        input=read_input(by_id(session, task.project_id).project, item.input),
         show=json.loads(item.show or "{}"),
         blind=task.blind,
         first_label=first.label if first else None,

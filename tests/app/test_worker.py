@@ -287,3 +287,23 @@ def test_predictions_are_those_of_the_model_alone(workspace: Workspace, held: Se
     for kept, fresh in zip(stored.values(), alone, strict=True):
         assert isinstance(fresh, Prediction)
         assert kept == pytest.approx(fresh.probabilities, abs=1e-6)
+
+
+def test_a_renamed_feature_reaches_the_old_model_and_the_old_items_the_project(workspace: Workspace, held: Setting) -> None:
+    database = workspace.database
+    old = real_models.names()[0]
+    real_models.arrive(database, held, 5)
+    body = held.project.model_dump(mode="json")
+    features = {
+        ("radius" if n == old else n): {**f, "was": old if n == old else None} for n, f in body["input"]["features"].items()
+    }
+    renamed = type(held.project).model_validate({**body, "input": {**body["input"], "features": features}})
+    setting = database.write(projects.apply, renamed, held.policy, "", workspace.keys.draw_key_id, by=None).setting
+    given = [
+        (f"new-{i}", {("radius" if n == old else n): v for n, v in row.items()}) for i, row, _ in real_models.items()[100:105]
+    ]
+    factories.submit(database, setting, [{"external_id": i, "input": row} for i, row in given])
+    assert scoring(workspace).turn() == 10
+    rows = database.read(lambda s: list(s.scalars(select(Routing).order_by(Routing.item_id))))
+    assert [row.confidence for row in rows[:5]] == [row.confidence for row in rows[5:]]
+    assert None not in [row.confidence for row in rows]

@@ -73,7 +73,7 @@ def test_folder_holds_no_pickle_and_says_what_it_is(folder: Path, kind: str) -> 
 def test_background_is_training_rows(trained: Trained, kind: str) -> None:
     _, (rows, _) = rows_of(kind)
     background = trained.predictor.background
-    assert len(background) == (0 if kind == "torch-cnn" else min(100, trained.figures["n_train"]))
+    assert len(background) == (0 if kind == "torch-cnn" else min(500, trained.figures["n_train"]))
     assert all(row in rows[:150] for row in background)
 
 
