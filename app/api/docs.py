@@ -38,7 +38,7 @@ def page(schema: Mapping[str, Any], prefix: str = "") -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><h1>{title}</h1>'
-        f"<p>{escape(schema['info'].get('description', ''))}</p>"
+        f"<p>{_code(schema['info'].get('description', ''))}</p>"
         f'<p>For tools: <a href="openapi.json">openapi.json</a>.</p>{calls}<h2>Shapes</h2>{shapes}</body></html>'
     )
 

@@ -61,7 +61,7 @@ BAD_ITEMS: list[tuple[Any, list[str]]] = [
     ({"external_id": "x", "input": {"amount": 1, "region": "a\x00"}}, ["input.region", "NUL"]),
     ({"external_id": "x", "input": {"\ud800": 1, "amount": 1, "region": "n"}}, ["no such feature"]),
     ({"external_id": "x", "input": {"amount": 1, "region": "n"}, "groups": {"age": 3}}, ["groups.age", "no such group"]),
-    ({"external_id": "x", "input": {"amount": 1, "region": "n"}, "subject": "\ud800"}, ["surrogates"]),
+    ({"external_id": "x", "input": {"amount": 1, "region": "n"}, "subject": "\ud800"}, ["surrogate"]),
     ({"external_id": "x", "input": [1]}, ["input: must be an object"]),
     ({"external_id": "x"}, ["input: must be an object"]),
     ({"external_id": "x", "inputs": {}}, ["inputs: is no part of an item"]),
