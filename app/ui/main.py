@@ -33,25 +33,30 @@ def _above() -> Here:
     """The project, and, while it lasts, that automation is frozen."""
     here: Here = resources.arrive()
     st.session_state["here"] = here
-    if here.actor is None:
+    setting = here.setting
+    if here.actor is None or setting is None:
         return here
-    names, setting = resources.project_names(), here.setting
-    if len(names) > 1 and setting is not None:
+    _choice(resources.project_names(), setting.name)
+    if setting.frozen_at is not None:
+        since = formats.moment(setting.frozen_at, setting.project.zone)
+        said = f"<b>Automation is frozen</b> since {since}: every new case goes to people."
+        st.html(f'<p class="so-frozen" role="status">{said}</p>')
+    return here
+
+
+def _choice(names: dict[str, str], chosen: str) -> None:
+    """Which project, where there are several."""
+    if len(names) > 1:
         with st.container(key="project"):
             st.selectbox(
                 "Project",
                 list(names),
-                index=list(names).index(setting.name),
+                index=list(names).index(chosen),
                 format_func=lambda name: names[name],
                 key="project-choice",
                 on_change=_switch,
                 label_visibility="collapsed",
             )
-    if setting is not None and setting.frozen_at is not None:
-        since = formats.moment(setting.frozen_at, setting.project.zone)
-        st.html(
-            f'<p class="so-frozen" role="status"><b>Automation is frozen</b> since {since}: every new case goes to people.</p>'
-        )
 
 
 def _switch() -> None:
