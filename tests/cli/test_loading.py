@@ -1,5 +1,6 @@
 """`signoff item load`: every kind of file, and everything that can be wrong with one."""
 
+import hashlib
 import io
 import json
 import os
@@ -192,7 +193,7 @@ def test_rows_without_ids_are_named_by_file_and_number(signoff: Signoff, files: 
     file = written(files, "amount,region\n1,north\n1,north\n")
     assert signoff.json("item", "load", file)["added"] == 2
     assert signoff.json("item", "load", file)["known"] == 2
-    sha = loading.hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    sha = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     assert signoff.json("item", "show", f"{sha}-2")["external_id"] == f"{sha}-2"
     named = written(files, "external_id,amount,region\nmine,1,north\n", "named.csv")
     signoff("item", "load", named)

@@ -70,9 +70,9 @@ def test_from_the_first_labels_to_the_second_model(
     assert claims.json("model", "train", "--device", "cpu")["version"] == 1
     assert "acts from the next batch on" in claims("model", "promote", "1").stdout
     file = tmp_path / "claims.csv"
-    lines = [f"{r['id']},{r['amount']},{r['region']}" for r in rows(24, 2)]
+    lines = [f"{r['id']},{r['amount']},{r['region']}" for r in rows(6, 2)]
     file.write_text("\n".join(("claim_id,amount,region", *lines)))
-    assert claims.json("item", "load", file)["added"] == 24
+    assert claims.json("item", "load", file)["added"] == 6
     subprocess.run(
         [sys.executable, "-m", "app.cli.main", "worker", "run", "--drain", "--device", "cpu"],
         check=True,
@@ -82,7 +82,7 @@ def test_from_the_first_labels_to_the_second_model(
     (stats,) = claims.json("queue", "stats")
     assert stats["unscored"] == 0
     assert stats["waiting"] > 0
-    answer(workspace, setting, {row["id"]: row["label"] for row in rows(24, 2)})
+    answer(workspace, setting, {row["id"]: row["label"] for row in rows(6, 2)})
     monkeypatch.chdir(tmp_path)
     exported = claims.json("dataset", "export", "--format", "jsonl")
     assert exported["folder"] == f"claims-dataset-{exported['id']}"
