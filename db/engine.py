@@ -42,6 +42,8 @@ class Database:
     def read(self, verb: Verb[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Call `verb(session, ...)` on one consistent view; nothing it does is kept."""
         with self._sessions() as session:
+            if self._writing is None:  # SQLite's deferred transaction is one view already
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             return verb(session, *args, **kwargs)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from db.tables import Claim, Decision, ItemKey, Person, Task
 from review_queue import activity, clock, outcomes
 from review_queue.activity import Actor
 from review_queue.errors import AlreadyDecided, ClaimExpired, Forbidden, NotFound
+from review_queue.projects import by_id
 
 MOST = 10
 """Cases that one session may hold at once."""
@@ -130,7 +131,8 @@ def expire(session: Session, limit: int = 500) -> int:
 def require(session: Session, actor: Actor, task_id: int, token: str) -> tuple[Claim, Task]:
     """The claim and task behind a token, locked, for a decision of this person.
 
-    A lease that ran out is taken up again while nobody else has the task. Raises ClaimExpired, AlreadyDecided.
+    A lease that ran out is taken up again while nobody else has the task and this person no other seat of the item;
+    what was handed back or taken away is not. Raises ClaimExpired, AlreadyDecided.
     """
     claim_query = select(Claim).where(Claim.token == token, Claim.task_id == task_id, Claim.person_id == actor.id)
     row = session.scalar(claim_query.with_for_update().execution_options(populate_existing=True))
@@ -141,11 +143,20 @@ def require(session: Session, actor: Actor, task_id: int, token: str) -> tuple[C
     if row.state in ("answered", "skipped"):
         raise AlreadyDecided("this was decided already, under another key")
     if row.state != "held":
-        if task.state != "pending":
-            raise ClaimExpired("the lease ran out and somebody else has the case by now; what you typed was not stored")
-        row.state, row.closed_at, task.state = "held", None, "in_progress"
-        session.flush()
+        _take_up(session, row, task)
     return row, task
+
+
+def _take_up(session: Session, row: Claim, task: Task) -> None:
+    said = select(Decision.id).where(Decision.claim_id == row.id, Decision.stage == "final").limit(1)
+    if row.state == "released" and session.scalar(said):  # escalated
+        raise AlreadyDecided("this was decided already, under another key")
+    others = exists().where(Claim.item_id == row.item_id, Claim.person_id == row.person_id, Claim.state.in_(TAKEN))
+    if row.state != "expired" or task.state != "pending" or session.scalar(select(others)):
+        raise ClaimExpired("the case is no longer yours and somebody else may have it by now; what you typed was not stored")
+    lease = by_id(session, task.project_id).policy.review.lease
+    row.state, row.closed_at, row.expires_at, task.state = "held", None, clock.now() + lease, "in_progress"
+    session.flush()
 
 
 def close(session: Session, claim_row: Claim, state: str) -> None:

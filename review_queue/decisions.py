@@ -54,6 +54,7 @@ def answer(
 ) -> Stored:
     """The first answer of a blind task: a label, or None to reject. Stored once; it is what counts as evidence."""
     said = Said(key, "reject" if label is None else "correct", label, seconds=seconds)
+    _check_sizes(said)
     if known := _known(session, said, task_id, "first"):
         return known
     held, task = claims.require(session, actor, task_id, token)
@@ -74,6 +75,7 @@ def decide(session: Session, actor: Actor, task_id: int, token: str, said: Said)
 
     Raises Invalid, AnswerFirst, ClaimExpired, AlreadyDecided, KeyReused.
     """
+    _check_sizes(said)
     if known := _known(session, said, task_id, "final"):
         return known
     held, task = claims.require(session, actor, task_id, token)
@@ -156,6 +158,7 @@ def _checked(session: Session, setting: Setting, held: Claim, task: Task, said: 
     if said.verdict == "accept":
         if predicted is None:
             raise Invalid("there is no prediction to accept; give the label with the verdict correct")
+        _check_label(setting, predicted)
         return Said(**{**asdict(said), "label": predicted})
     if said.verdict == "reject":
         return Said(**{**asdict(said), "label": None})
@@ -170,17 +173,27 @@ def _checked(session: Session, setting: Setting, held: Claim, task: Task, said: 
 def _check_form(setting: Setting, said: Said) -> None:
     if said.verdict not in VERDICTS:
         raise Invalid(f"{said.verdict!r} is no verdict{nearest(said.verdict, VERDICTS)}")
-    if not 0 < len(said.key) <= MAX_KEY:
-        raise Invalid(f"the key must have 1 to {MAX_KEY} characters; a UUID serves")
-    if said.comment is not None and (len(said.comment) > MAX_COMMENT or "\x00" in said.comment):
-        raise Invalid(f"the comment has {len(said.comment):,} characters or a NUL in it; at most {MAX_COMMENT:,} are taken")
-    if said.seconds is not None and not 0 <= said.seconds < 1e7:
-        raise Invalid(f"seconds {said.seconds} is no time spent on a case")
     reasons = setting.project.reasons_for(said.verdict)
     if said.reason is not None and said.reason not in reasons:
         raise Invalid(f"{said.reason!r} is no reason to {said.verdict} in this project{nearest(said.reason, reasons)}")
     if said.verdict == "reject" and said.reason is None and reasons:
         raise Invalid(f"a rejection needs a reason: {', '.join(reasons)}")
+
+
+def _check_sizes(said: Said) -> None:
+    """What must hold before anything is looked up or hashed."""
+    if not 0 < len(said.key) <= MAX_KEY or not said.key.isprintable():
+        raise Invalid(f"the key must have 1 to {MAX_KEY} characters that can be printed; a UUID serves")
+    if said.comment is not None and (len(said.comment) > MAX_COMMENT or "\x00" in said.comment):
+        raise Invalid(f"the comment has {len(said.comment):,} characters or a NUL in it; at most {MAX_COMMENT:,} are taken")
+    if said.seconds is not None and not 0 <= said.seconds < 1e7:
+        raise Invalid(f"seconds {said.seconds} is no time spent on a case")
+    if any(_holds_surrogate(text) for text in (said.label, said.reason, said.comment)):
+        raise Invalid("there is a lone surrogate in the text; send valid Unicode")
+
+
+def _holds_surrogate(text: str | None) -> bool:
+    return text is not None and any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _check_label(setting: Setting, label: str | None) -> None:

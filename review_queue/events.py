@@ -31,11 +31,12 @@ def announce(
     session.execute(insert(Outbox).values(row))
 
 
-def withdraw(session: Session, item_id: int, decision_id: int) -> bool:
-    """Take back what a decision announced and has not left yet. False where it has."""
-    waiting = session.scalars(select(Outbox).where(Outbox.item_id == item_id)).all()
-    ids = [row.id for row in waiting if row.body.get("decision") == str(decision_id)]
-    return session.execute(delete(Outbox).where(Outbox.id.in_(ids)).returning(Outbox.id)).first() is not None
+def withdraw(session: Session, item_id: int, decision_ids: Sequence[int]) -> set[int]:
+    """Take back what these decisions announced and has not left yet; the decisions of which something was taken back."""
+    waiting = session.execute(select(Outbox.id, Outbox.body).where(Outbox.item_id == item_id)).all()
+    theirs = {row.id: int(row.body["decision"]) for row in waiting if row.body.get("decision") in set(map(str, decision_ids))}
+    gone = session.scalars(delete(Outbox).where(Outbox.id.in_(theirs)).returning(Outbox.id)).all()
+    return {theirs[each] for each in gone}
 
 
 def sequence(session: Session) -> int:

@@ -124,7 +124,7 @@ def search(session: Session, project_id: int, text: str, limit: int = 20) -> lis
 
 def _would_unblind(session: Session, item_id: int, by: Actor) -> bool:
     """Whether an open blind task of the item is this person's to answer and they have given no first answer."""
-    mine = exists().where(Claim.item_id == item_id, Claim.person_id == by.id, Claim.state.in_(("answered", "skipped")))
+    mine = exists().where(Claim.item_id == item_id, Claim.person_id == by.id, Claim.state == "answered")  # a skip can be undone
     answered = exists().where(Decision.item_id == item_id, Decision.person_id == by.id, Decision.stage == "first")
     open_ = select(Task.id).where(Task.item_id == item_id, Task.blind, Task.state.in_(("pending", "in_progress")))
     return session.scalar(open_.where(~mine, ~answered).limit(1)) is not None

@@ -46,19 +46,22 @@ class Receipt:
 
 def check(project: Project, raw: Mapping[str, Any]) -> Submission:
     """One raw item as a Submission. Raises InputError naming the place and the mend."""
+    if not isinstance(raw, Mapping):
+        raise InputError("item", "must be an object with external_id and input")
     unknown = set(raw) - {"external_id", "input", "show", "groups", "subject"}
     if unknown:
         raise InputError(sorted(unknown)[0], "is no part of an item; send external_id, input, show, groups, subject")
     external_id = check_external_id(raw.get("external_id"))
-    given = canonical(check_input(project, raw.get("input")))
+    given = check_input(project, raw.get("input"))
     shown = check_shown(project, raw.get("show"))
     groups = check_groups(project, raw.get("groups"))
     subject = raw.get("subject")
     show_text = canonical(shown) if shown else None
     group_text = canonical(groups) if groups else None
-    subject_hash = digest(f"{project.project}\n{subject}") if subject is not None else None
-    content = digest(canonical([given, show_text, group_text, subject_hash]))
-    return Submission(external_id, given, show_text, group_text, subject_hash, content)
+    subject_hash = digest(f"{project.project}\n{check_external_id(subject, 'subject')}") if subject is not None else None
+    known = {name: value for name, value in given.items() if value is not None}  # an optional feature added later adds null
+    content = digest(canonical([known, show_text, group_text, subject_hash]))
+    return Submission(external_id, canonical(given), show_text, group_text, subject_hash, content)
 
 
 def accept(session: Session, setting: Setting, submissions: Sequence[Submission]) -> list[Receipt]:

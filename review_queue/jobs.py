@@ -96,10 +96,12 @@ def finish(session: Session, job_id: int, worker: str, *, result: dict[str, Any]
 
 def cancel(session: Session, job_id: int, *, by: Actor) -> None:
     """A waiting job will not run; a running one stops at its next step. Raises NotFound, Invalid."""
+    open_ = (JobRow.id == job_id, JobRow.state.in_(("waiting", "running")))
+    ended = session.execute(update(JobRow).where(*open_).values(state="cancelled", ended_at=clock.now()).returning(JobRow.id))
+    held = ended.first() is not None
     job = get(session, job_id)
-    if job.state not in ("waiting", "running"):
+    if not held:
         raise Invalid(f"job {job_id} is {job.state} already")
-    session.execute(update(JobRow).where(JobRow.id == job_id).values(state="cancelled", ended_at=clock.now()))
     activity.record(session, by, "job.cancel", f"job:{job_id}", project_id=job.project_id)
 
 

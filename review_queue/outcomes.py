@@ -1,14 +1,15 @@
 """From decisions to the answer that stands, and from blind first answers to the loss that counts as evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, Decision, Draw, ItemKey, Outcome, Routing, Task
-from review_queue import clock, events
+from review_queue import activity, clock, events
 from review_queue.projects import Setting, by_id
 
 ANSWERS = ("accept", "correct", "reject")
@@ -30,19 +31,30 @@ def settle(session: Session, task: Task) -> None:
     tasks = _tasks(session, task)
     answers = _answers(session, tasks)
     by_kind = {kind: [t for t in tasks if t.kind == kind] for kind in ("review", "audit", "second", "adjudication")}
-    said = {kind: [answers[t.id] for t in held if t.id in answers] for kind, held in by_kind.items()}
+    said = {kind: _in_time(answers[t.id] for t in held if t.id in answers) for kind, held in by_kind.items()}
+    corrects = setting.policy.audit.corrects or not by_kind["audit"]
     if said["adjudication"]:
-        _stand(session, setting, task, said["adjudication"][-1], "adjudicated")
+        if task.kind == "adjudication":
+            _stand(session, setting, task, said["adjudication"][-1], "adjudicated", corrects=corrects)
+    elif task.kind == "audit":
+        _stand(session, setting, task, said["audit"][-1], "human", corrects=corrects)
+    elif by_kind["review"] and len(said["review"]) == len(by_kind["review"]):
+        _agree(session, setting, task, said["review"], said["second"])
+
+
+def _agree(session: Session, setting: Setting, task: Task, reviews: Sequence[Answer], seconds: Sequence[Answer]) -> None:
+    """All required seats have answered: their answer stands, or a conflict opens an adjudication."""
+    if len({answer.label for answer in reviews}) > 1:
+        adjudicate(session, task)
         return
-    if by_kind["review"] and len(said["review"]) == len(by_kind["review"]):
-        if len({a.label for a in said["review"]}) > 1:
-            adjudicate(session, task)
-            return
-        _stand(session, setting, task, said["review"][-1], "human")
-        if any(second.label != said["review"][-1].label for second in said["second"]):
-            adjudicate(session, task)
-    if said["audit"]:
-        _stand(session, setting, task, said["audit"][-1], "human", corrects=setting.policy.audit.corrects)
+    if task.kind == "review":
+        _stand(session, setting, task, reviews[-1], "human")
+    if any(second.label != reviews[-1].label for second in seconds):
+        adjudicate(session, task)
+
+
+def _in_time(answers: Iterable[Answer]) -> list[Answer]:
+    return sorted(answers, key=lambda answer: answer.decision_id)
 
 
 def lock(session: Session, item_id: int) -> None:
@@ -59,8 +71,8 @@ def first_answer(session: Session, task: Task, label: str | None) -> None:
     if task.kind == "adjudication":
         _resolve(session, task, "evidence", "adjudicated", int(label != routed.label))
         return
-    if not _is_open(session, task):
-        return
+    if not _is_open(session, task) or _adjudication(session, task) is not None:
+        return  # the first blind answer counts: once it disputes the prediction, only the adjudicator settles it
     if label is not None and label == routed.label:
         _resolve(session, task, "evidence", "blind", 0)
     else:
@@ -70,10 +82,15 @@ def first_answer(session: Session, task: Task, label: str | None) -> None:
 def adjudicate(session: Session, task: Task) -> None:
     """Open the one adjudication of this routing, for a person who gave none of the answers."""
     parts = {"item_id": task.item_id, "routing_n": task.routing_n, "kind": "adjudication", "seat": 1}
-    if session.scalar(select(Task.id).filter_by(**parts)) is None:
+    if _adjudication(session, task) is None:
         shared = {"project_id": task.project_id, "rank": task.rank, "weight": task.weight, "due_at": task.due_at}
         fresh = {"blind": True, "state": "pending", "audience": "reviewers", "skips": 0, "made_at": clock.now()}
         session.execute(insert(Task).values(**parts, **shared, **fresh))
+
+
+def _adjudication(session: Session, task: Task) -> int | None:
+    query = select(Task.id).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n)
+    return session.scalar(query.where(Task.kind == "adjudication"))
 
 
 def resolve_overdue(session: Session, limit: int = 500) -> int:
@@ -99,7 +116,11 @@ def finish_with_first(session: Session, first: Decision) -> None:
         return
     kept = ("project_id", "task_id", "item_id", "claim_id", "person_id", "recorded_by", "verdict", "label", "reason", "comment")
     row = {name: getattr(first, name) for name in (*kept, "seconds", "blind", "basis", "via", "request_hash")}
-    session.execute(insert(Decision).values(**row, key=f"{first.key}/kept", stage="final", decided_at=clock.now()))
+    earlier = select(func.max(Decision.id)).where(Decision.claim_id == first.claim_id, Decision.stage == "final")
+    made = {"key": f"kept/{uuid4()}", "stage": "final", "supersedes_id": session.scalar(earlier), "decided_at": clock.now()}
+    session.execute(insert(Decision).values(**row, **made))
+    seen = {"decision": str(first.id), "verdict": first.verdict, "label": first.label, "blind": first.blind}
+    activity.record(session, None, "decision.kept", f"item:{first.item_id}", project_id=first.project_id, after=seen)
     session.execute(update(Claim).where(Claim.id == first.claim_id).values(state="answered"))
     settle(session, session.get_one(Task, first.task_id, populate_existing=True))
 
@@ -110,14 +131,18 @@ def standing(session: Session, item_id: int) -> Outcome | None:
 
 
 def retract(session: Session, decision: Decision) -> bool:
-    """Withdraw the outcome of a decision if it has not left the house. False where it has: it stands until revised."""
-    if not events.withdraw(session, decision.item_id, decision.id):
-        return False
-    query = select(Outcome).where(Outcome.item_id == decision.item_id, Outcome.decision_id == decision.id)
-    if row := session.scalar(query):
+    """Withdraw the outcome that rests on a decision, or on it and the other seats', if it has not left the house.
+
+    False where it has: it stands until revised.
+    """
+    task = session.get_one(Task, decision.task_id)
+    seats = select(Task.id).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n, Task.kind == task.kind)
+    beside = session.scalars(select(Decision.id).where(Decision.task_id.in_(seats))).all()
+    gone = events.withdraw(session, decision.item_id, beside)
+    for row in session.scalars(select(Outcome).where(Outcome.item_id == decision.item_id, Outcome.decision_id.in_(gone))):
         session.delete(row)
-        session.flush()
-    return True
+    session.flush()
+    return bool(gone)
 
 
 def _stand(session: Session, setting: Setting, task: Task, answer: Answer, source: str, *, corrects: bool = True) -> None:

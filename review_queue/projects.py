@@ -54,6 +54,7 @@ def apply(session: Session, project: Project, policy: Policy, guidelines: str, d
         raise NotYet(f"model.uri {project.model.uri!r} is not served yet; write registry:{project.project}@champion")
     row = session.scalar(select(ProjectRow).where(ProjectRow.name == project.project))
     if row is not None:
+        rules.lock(session, row.id)
         _refuse_loss(session, _setting(session, row), project)
     project_id = row.id if row is not None else _insert(session, project.project)
     body = {"project": project.model_dump(mode="json"), "guidelines": guidelines}
@@ -90,6 +91,7 @@ def freeze(session: Session, name: str, draw_key_id: int, *, by: Actor, frozen: 
     setting = get(session, name)
     if not rules.freeze(session, setting.id, by=by, frozen=frozen):
         return False
+    setting = by_id(session, setting.id)  # as it stands now that the rule is held
     cause = "freeze" if frozen else "unfreeze"
     rules.renew(session, setting.id, setting.policy, list(setting.project.labels), draw_key_id, cause)
     return True
@@ -127,8 +129,11 @@ def _insert(session: Session, name: str) -> int:
 def _keep(
     session: Session, table: type[ProjectVersion] | type[PolicyVersion], project_id: int, body: dict[str, Any], by: Actor | None
 ) -> tuple[int, bool]:
-    """The id of the version with this content, and whether it is another than the one in force."""
-    digest = content_hash(body)
+    """The id of the version with this content, and whether it is another than the one in force.
+
+    The order of labels and features is content too: keys and columns follow it.
+    """
+    digest = content_hash(json.dumps(body))
     known = session.scalar(select(table.id).where(table.project_id == project_id, table.content_hash == digest))
     if known is None:
         row = {"project_id": project_id, "content_hash": digest, "body": body, "applied_at": clock.now()}
@@ -154,7 +159,8 @@ def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
         raise Refused(f"label {sorted(gone)[0]!r} cannot go while {waiting} tasks are open; decide or cancel them first")
     items = session.scalar(select(func.count()).select_from(Item).where(Item.project_id == standing.id)) or 0
     for name, feature in wanted.input.features.items():
-        old = standing.project.input.features.get(feature.was or name)
+        before = standing.project.input.features
+        old = before.get(name) or before.get(feature.was or name)
         if items and old is not None and old.type != feature.type:
             raise Refused(f"feature {name!r} cannot turn from {old.type} to {feature.type}: {items} items hold it; add a new one")
         if items and old is None and not feature.optional:

@@ -51,7 +51,7 @@ def route(rule: Rule, scored: Scored, values: Mapping[str, Any], drawn: Callable
     scored item that reaches the lowest threshold of the grid, whatever its route.
     """
     if isinstance(scored, Unshowable):
-        return Route("failed", scored.reason)
+        return Route("failed", scored.reason, pi=0.0)
     if isinstance(scored, Unscored):
         return Route("review", f"not scored: {scored.reason}")
     sure = float(confidence(scored.probabilities, rule.score))

@@ -49,7 +49,7 @@ def rule(session: Session, rule_id: int, policy: Policy) -> Rule:
 
 def renew(session: Session, project_id: int, policy: Policy, labels: Sequence[str], draw_key_id: int, cause: str) -> int | None:
     """Make the rule that follows from champion, policy and freeze, and put it in force. None without a champion."""
-    control = _lock(session, project_id)
+    control = lock(session, project_id)
     model = session.execute(
         select(ModelRow).join(AliasRow, AliasRow.model_id == ModelRow.id)
         .where(AliasRow.project_id == project_id, AliasRow.alias == "champion")
@@ -81,7 +81,7 @@ def renew(session: Session, project_id: int, policy: Policy, labels: Sequence[st
 
 def freeze(session: Session, project_id: int, *, by: Actor, frozen: bool) -> bool:
     """Send every new item to people, or stop doing so; the caller renews the rule. False where it was so already."""
-    control = _lock(session, project_id)
+    control = lock(session, project_id)
     if (control.frozen_at is not None) == frozen:
         return False
     if not frozen and not by.at_least("owner"):
@@ -93,7 +93,8 @@ def freeze(session: Session, project_id: int, *, by: Actor, frozen: bool) -> boo
     return True
 
 
-def _lock(session: Session, project_id: int) -> ProjectControl:
+def lock(session: Session, project_id: int) -> ProjectControl:
+    """Whoever changes what is in force goes alone: first this, then reading what to change."""
     query = select(ProjectControl).where(ProjectControl.project_id == project_id).with_for_update()
     return session.execute(query.execution_options(populate_existing=True)).scalar_one()
 

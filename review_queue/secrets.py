@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import insert, select
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from db.tables import SecretKey
@@ -48,7 +49,9 @@ def open_keys(session: Session, secrets: Sequence[str], *, adopt: bool = False) 
         )
     newest = fingerprint(derive(secrets[0], "draw"))
     if newest not in known.values():
-        session.execute(insert(SecretKey).values(purpose="draw", fingerprint=newest, active_from=clock.now()))
+        make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        row = {"purpose": "draw", "fingerprint": newest, "active_from": clock.now()}
+        session.execute(make(SecretKey).values(row).on_conflict_do_nothing())  # several processes may start at once
         known = _known(session)
     usable = {row: derived[print_] for row, print_ in known.items() if print_ in derived}
     current = next(row for row, print_ in known.items() if print_ == newest)

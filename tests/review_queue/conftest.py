@@ -1,0 +1,38 @@
+"""What the tests of the queue share: a project with a champion, people, and a clock that can be moved."""
+
+from datetime import timedelta
+
+import pytest
+
+from db.engine import Database
+from review_queue import clock
+from review_queue.activity import Actor
+from review_queue.projects import Setting
+from tests import factories
+from tests.review_queue.acting import Move
+
+
+@pytest.fixture
+def held(database: Database) -> Setting:
+    return factories.setting(database)
+
+
+@pytest.fixture
+def ann(database: Database) -> Actor:
+    return factories.person(database, "ann")
+
+
+@pytest.fixture
+def bob(database: Database) -> Actor:
+    return factories.person(database, "bob")
+
+
+@pytest.fixture
+def move(monkeypatch: pytest.MonkeyPatch) -> Move:
+    """Move the clock on."""
+
+    def by(span: timedelta) -> None:
+        present = clock.now
+        monkeypatch.setattr(clock, "now", lambda: present() + span)
+
+    return by
