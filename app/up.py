@@ -7,6 +7,7 @@ import threading
 
 import structlog
 
+from app import logs
 from app.settings import Settings
 from app.workspace import open_workspace
 
@@ -19,6 +20,7 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int = 8501, device
     """Until Ctrl-C or SIGTERM. A worker that dies is started again."""
     from app import web
 
+    logs.configure()
     workspace = open_workspace(settings)
     worker = Worker(settings, device)
     worker.start()

@@ -81,10 +81,10 @@ def export_at(session: Session, setting: Setting, watermark: int, *, format: str
     contents = files.write(setting.project, table, format)
     listed = {name: {"sha256": blobs.put(session, data, files.media_type(name)), "size": len(data)} for name, data in contents}
     listed |= {name: {"sha256": sha, "size": size} for name, (sha, size) in rows.images(session, setting.project, table).items()}
-    manifest = files.manifest(setting, table, watermark, format, listed)
-    for name, text in (("dataset.json", canonical(manifest)), ("README.md", files.card(setting, manifest))):
-        data = text.encode()
-        listed[name] = {"sha256": blobs.put(session, data, files.media_type(name)), "size": len(data)}
+    described = files.describe(setting, table, watermark, format)
+    listed["README.md"] = _put(session, "README.md", files.card(described))
+    manifest = {**described, "files": dict(sorted(listed.items()))}
+    listed["dataset.json"] = _put(session, "dataset.json", canonical(manifest))
     spec = {"format": format, "rows": len(table.rows)}
     info = _keep(session, setting, "export", watermark, spec, listed, manifest, by)
     _remember_items(session, info, table)
@@ -107,6 +107,8 @@ def verify(folder: Path) -> list[str]:
     except (OSError, ValueError) as error:
         return [f"dataset.json cannot be read: {error}"]
     problems = []
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        return ["dataset.json names no files: it is not the one of an exported dataset"]
     for name, details in manifest["files"].items():
         path = folder / name
         if not path.is_file():
@@ -121,6 +123,11 @@ def file(session: Session, info: DatasetInfo, name: str) -> bytes:
     if name not in info.files:
         raise NotFound(f"dataset {info.id} has no file {name!r}; it has {', '.join(sorted(info.files)[:5])}")
     return _bytes(session, info, name)
+
+
+def _put(session: Session, name: str, text: str) -> dict[str, Any]:
+    data = text.encode()
+    return {"sha256": blobs.put(session, data, files.media_type(name)), "size": len(data)}
 
 
 def _bytes(session: Session, info: DatasetInfo, name: str) -> bytes:

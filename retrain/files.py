@@ -42,10 +42,8 @@ def columns(project: Project) -> dict[str, str]:
     return {"external_id": "text", **inputs, **meta, **groups}
 
 
-def manifest(
-    setting: Setting, table: Labelled, watermark: int, format: str, listed: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """dataset.json: what the rows are, where they end, and the hash of every file."""
+def describe(setting: Setting, table: Labelled, watermark: int, format: str) -> dict[str, Any]:
+    """What dataset.json says beside the hash of every file: what the rows are and where they end."""
     project = setting.project
     return {
         "project": setting.name,
@@ -61,11 +59,10 @@ def manifest(
         "reviewers": rows.counts(table, "reviewers"),
         "watermark": watermark,
         "complete_through": _iso(table.complete_through),
-        "files": {name: dict(details) for name, details in sorted(listed.items())},
     }
 
 
-def card(setting: Setting, manifest: Mapping[str, Any]) -> str:
+def card(manifest: Mapping[str, Any]) -> str:
     """README.md of the folder: what a reader must know before using the rows."""
     counts = manifest["counts"]
     closed, opened = counts["window"].get("closed", 0), counts["window"].get("open", 0)

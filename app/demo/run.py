@@ -1,5 +1,6 @@
 """Set the demo up where it is not there yet, then open the desk."""
 
+import logging
 import os
 import shutil
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from app import logs
 from app.demo.data import Known, Source, sources
 from app.settings import Settings
 from app.workspace import Workspace, open_workspace
@@ -28,9 +30,10 @@ FIRST_REASONS = 20
 
 def run(settings: Settings, *, port: int = 8501, ui: bool = True, decide: int | None = None) -> None:
     """From nothing to cases on a desk; where the demo is there already, on from where it was."""
+    logs.configure(logging.WARNING)
     workspace = open_workspace(settings)
     by = workspace.local_actor("cli")
-    with tqdm(total=100, bar_format="{desc:<46} {percentage:3.0f}% |{bar:24}|", leave=False) as bar:
+    with tqdm(total=100, bar_format="{desc:<46} {percentage:3.0f}% |{bar:24}|", leave=False, disable=None) as bar:
         for number, source in enumerate(sources()):
             _prepare(workspace, source, by, _Steps(bar, 40 * number, 40))
         _score(workspace, _Steps(bar, 80, 20))
@@ -138,7 +141,7 @@ def _decide(workspace: Workspace, count: int, by: Actor) -> None:
     first = workspace.database.read(projects.everything)[0]
     job = workspace.database.write(jobs.ask, first.id, "known-answers", {"count": count}, by=by)
     runner = threading.Thread(target=Jobs(workspace, workspace.settings.device, threading.Event()).turn)
-    with tqdm(total=100, bar_format="{desc:<62} {percentage:3.0f}% |{bar:16}|", leave=False) as bar:
+    with tqdm(total=100, bar_format="{desc:<62} {percentage:3.0f}% |{bar:16}|", leave=False, disable=None) as bar:
         runner.start()
         while runner.is_alive():
             runner.join(0.3)

@@ -7,6 +7,7 @@ from threading import Event, current_thread, main_thread
 
 import structlog
 
+from app import logs
 from app.worker.explaining import Explaining
 from app.worker.models import Models
 from app.worker.scoring import Scoring
@@ -20,6 +21,7 @@ IDLE_SECONDS = 0.2
 
 def run(workspace: Workspace, *, drain: bool = False, device: str = "auto", stop: Event | None = None) -> None:
     """Work until SIGTERM or SIGINT; with `drain` until nothing is left to score, explain or run."""
+    logs.configure()
     stop = stop or Event()
     _stop_on_signals(stop)
     models = Models(workspace.database, workspace.settings, device)

@@ -188,10 +188,15 @@ def test_images_come_along_and_a_changed_byte_is_noticed(
     assert path.read_bytes() == b"\x89PNG not really"
     path.write_bytes(b"\x89PNG not Really")
     assert datasets.verify(tmp_path) == [f"images/{sha}.png was changed: its SHA-256 is not the one in dataset.json"]
+    (tmp_path / "README.md").write_text("other words")
+    assert any("README.md was changed" in problem for problem in datasets.verify(tmp_path))
+    database.read(datasets.write_folder, info, tmp_path)
     path.unlink()
     assert datasets.verify(tmp_path) == [f"images/{sha}.png is missing"]
     (tmp_path / "dataset.json").write_text("{")
     assert "cannot be read" in datasets.verify(tmp_path)[0]
+    (tmp_path / "dataset.json").write_text("{}")
+    assert "names no files" in datasets.verify(tmp_path)[0]
 
 
 def test_what_cannot_be_exported_is_refused_in_words(database: Database, held: Setting, ann: Actor) -> None:
