@@ -39,6 +39,7 @@ OPTIONS: dict[str, Any] = {
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
     "client.toolbarMode": "minimal",
+    "runner.postScriptGC": False,
     "server.enableAgentApi": False,
     "server.fileWatcherType": "none",
     "server.headless": True,

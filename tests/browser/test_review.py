@@ -21,6 +21,12 @@ def open_review(page: Any, desk: Desk, project: str = "claims") -> None:
     page.goto(f"{desk.url}/?project={project}")
     page.wait_for_selector(TITLE)
     page.wait_for_selector('[class*="st-key-undo-"] button')
+    settled(page)
+
+
+def settled(page: Any) -> None:
+    """Until the page has drawn all it was sent."""
+    page.wait_for_function("() => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
 
 
 def press(page: Any, key: str) -> None:
@@ -28,7 +34,7 @@ def press(page: Any, key: str) -> None:
     before = page.inner_text(TITLE)
     page.keyboard.press(key)
     page.wait_for_function("before => document.querySelector('.so-title bdi')?.textContent !== before", arg=before)
-    page.wait_for_selector('[class*="st-key-undo-"] button')
+    settled(page)
 
 
 def decisions(desk: Desk) -> list[Decision]:
@@ -59,6 +65,7 @@ def test_a_blind_case_is_answered_then_revealed_then_kept(desk: Start, page: Any
     assert not page.query_selector(MAIN)
     page.keyboard.press("3")
     page.wait_for_selector(MAIN)
+    settled(page)
     assert "Keep: 3" in page.inner_text(MAIN)
     assert "You said 3" in page.inner_text("body")
     press(page, "a")
@@ -70,10 +77,13 @@ def test_a_rejection_asks_its_reason_and_escape_goes_back(desk: Start, page: Any
     open_review(page, held)
     page.keyboard.press("x")
     page.wait_for_selector('[class*="st-key-reason-1-"] button')
+    settled(page)
     page.keyboard.press("Escape")
     page.wait_for_selector(MAIN)
+    settled(page)
     page.keyboard.press("x")
     page.wait_for_selector('[class*="st-key-reason-2-"] button')
+    settled(page)
     press(page, "2")
     assert [(row.verdict, row.reason) for row in decisions(held)] == [("reject", "unusable input")]
 
@@ -88,6 +98,7 @@ def test_choosing_among_all_labels_and_words_for_a_lead_need_no_mouse(desk: Star
     page.keyboard.press("Enter")
     page.wait_for_function("before => document.querySelector('.so-title bdi')?.textContent !== before", arg=before)
     page.wait_for_selector(MAIN)
+    settled(page)
     before = page.inner_text(TITLE)
     page.keyboard.press("e")
     page.wait_for_function("() => document.activeElement?.tagName === 'INPUT'")
@@ -121,7 +132,7 @@ def test_before_the_first_answer_nothing_of_the_prediction_reaches_the_page(desk
     held = desk(fill)
     page.goto(f"{held.url}/?project=claims")
     page.wait_for_selector('[class*="st-key-label-deny"] button')
-    page.wait_for_timeout(500)
+    settled(page)
     told = b"".join(seen.frames) + page.content().encode()
     for secret in (
         b"73 %",
@@ -138,6 +149,7 @@ def test_before_the_first_answer_nothing_of_the_prediction_reaches_the_page(desk
         assert secret not in told, secret
     page.keyboard.press("d")
     page.wait_for_selector(MAIN)
+    settled(page)
     assert "73 %" in page.inner_text("body")
 
 
