@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.ui import answers, sitting
 from app.ui.answers import Answer
-from app.ui.formats import plain
+from app.ui.formats import plain, text
 from app.ui.sitting import Held, Seat, Turn
 from app.ui.widgets import Place, sentence
 from review_queue.cases import Case
@@ -28,17 +28,12 @@ def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
     _main(place, seat, case, turn)
     _labels(place, seat, case, turn)
     with st.container(horizontal=True, key="others"):
-        _button(f"Reject: {_rejects(place, case)}", "reject", turn, "x", choose, (place, seat, turn, "reject", None))
+        _button("Reject: no label fits", "reject", turn, "x", choose, (place, seat, turn, "reject", None))
         if not case.first_given:
             _button("Skip", "skip", turn, "s", choose, (place, seat, turn, "skip", None), kind="tertiary")
             _button("Escalate", "escalate", turn, "e", choose, (place, seat, turn, "escalate", None), kind="tertiary")
         _button("Undo", "undo", turn, "u", undo, (place, seat), kind="tertiary")
         _button("Keys ?", "help", turn, None, _toggle_help, (), kind="tertiary")
-
-
-def _rejects(place: Place, case: Case) -> str:
-    """What rejecting means here."""
-    return "no label fits"
 
 
 def _main(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
@@ -110,8 +105,6 @@ def _ask_reason(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: s
 
 
 def _title(place: Place, label: str | None) -> str:
-    from app.ui.formats import text
-
     return text(place.setting.project.title_of(label or ""))
 
 
@@ -189,7 +182,8 @@ def decide(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | 
     """Store a verdict and take the next case."""
     comment = st.session_state.get(_comment(turn)) or st.session_state.get(f"focus-{_comment(turn)}")
     said = sitting.said_of(turn, verdict, label, reason, comment)
-    _act(place, lambda: place.database.write(sitting.decide, seat, turn, said), back="u takes it back")
+    back = "a lead decides" if verdict == "escalate" else "u takes it back"
+    _act(place, lambda: place.database.write(sitting.decide, seat, turn, said), back=back)
 
 
 def first_answer(place: Place, seat: Seat, turn: Turn, label: str | None) -> None:

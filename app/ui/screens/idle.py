@@ -5,6 +5,7 @@ import streamlit as st
 from app.ui import counts, formats, sitting, widgets
 from app.ui.counts import Counts
 from app.ui.draw import desk
+from app.ui.screens import deciding
 from app.ui.sitting import Seat
 from app.ui.widgets import Place
 from review_queue import claims, insights, jobs, people, rules
@@ -50,12 +51,8 @@ def _why(place: Place, seat: Seat) -> tuple[str, str]:
         return "All that waits is in other hands", f"{backlog.held} held by others at this moment; the page Queue shows by whom."
     return (
         "Nothing waits",
-        f"All {text_of(noun)} are decided. New ones come with <code>signoff item load FILE</code> or over HTTP.",
+        f"All {formats.text(noun)} are decided. New ones come with <code>signoff item load FILE</code> or over HTTP.",
     )
-
-
-def text_of(noun: str) -> str:
-    return formats.text(noun)
 
 
 def known_answers(place: Place) -> None:
@@ -85,6 +82,4 @@ def _gather(place: Place, seat: Seat) -> None:
 
 
 def _undo(place: Place, seat: Seat) -> None:
-    from app.ui.screens.deciding import undo
-
-    undo(place, seat)
+    deciding.undo(place, seat)
