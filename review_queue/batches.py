@@ -77,9 +77,7 @@ def lease(session: Session, project_id: int, kind: str, worker: str, *, limit: i
     query = select(ItemRow.id, ItemKey.external_id, ItemRow.input, ItemRow.groups).join(ItemKey, ItemKey.item_id == ItemRow.id)
     rows = [row for chunk in _chunks(sorted(attempts)) for row in session.execute(query.where(ItemRow.id.in_(chunk)))]
     project = by_id(session, project_id).project
-    return [
-        Leased(r.id, r.external_id, read_input(project, r.input), json.loads(r.groups or "{}"), attempts[r.id]) for r in rows
-    ]
+    return [Leased(r.id, r.external_id, read_input(project, r.input), json.loads(r.groups or "{}"), attempts[r.id]) for r in rows]
 
 
 def give_back(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, insert, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,9 @@ from review_queue.projects import by_id
 
 MOST = 10
 """Cases that one session may hold at once."""
-TAKEN = ("held", "answered", "skipped")
+TAKEN: BindParameter[Sequence[str]] = bindparam("taken", ("held", "answered", "skipped"), expanding=True, literal_execute=True)
+"""States in which a claim keeps its person from the item's other seats. Written out in the statement: SQLite matches a
+partial index to words, not to parameters, and would scan every claim there ever was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,8 @@ def _mark(session: Session, pick: object, actor: Actor, session_name: str, expir
 
 def _reopen(session: Session, ended: Sequence[tuple[int, int]]) -> int:
     """Put tasks back for all, but finish those whose blind first answer is stored: that answer stands."""
+    if not ended:
+        return 0
     claims = [claim_id for claim_id, _ in ended]
     answered = session.scalars(select(Decision).where(Decision.claim_id.in_(claims), Decision.stage == "first")).all()
     finished = {first.task_id for first in answered}
