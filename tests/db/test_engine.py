@@ -1,0 +1,151 @@
+"""The one way to write: whole or not at all, again where it was busy; and reads of one view."""
+
+import sqlite3
+import threading
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from db import engine
+from db.engine import Database
+from db.tables import EventHead, Person
+from db.types import EPOCH
+
+
+def add(session: Session, name: str) -> None:
+    session.execute(insert(Person).values(name=name, role="reviewer", made_at=EPOCH))
+
+
+def names(database: Database) -> list[str]:
+    return database.read(lambda s: list(s.scalars(select(Person.name).order_by(Person.id))))
+
+
+def test_a_write_is_whole_or_nothing(database: Database) -> None:
+    def fail(session: Session) -> None:
+        add(session, "ann")
+        raise KeyError("no")
+
+    with pytest.raises(KeyError):
+        database.write(fail)
+    with pytest.raises(IntegrityError):
+        database.write(lambda s: [add(s, "bob"), add(s, "bob")])
+    assert names(database) == []
+    database.write(add, "cat")
+    assert names(database) == ["cat"]
+
+
+def test_a_read_keeps_nothing(database: Database) -> None:
+    database.read(add, "ann")
+    assert names(database) == []
+
+
+def test_a_read_sees_one_moment(database: Database) -> None:
+    def twice(session: Session) -> tuple[int, int]:
+        first = len(session.scalars(select(Person.name)).all())
+        thread = threading.Thread(target=database.write, args=(add, "ann"))
+        thread.start()
+        thread.join()
+        return first, len(session.scalars(select(Person.name)).all())
+
+    assert database.read(twice) == (0, 0)
+    assert names(database) == ["ann"]
+
+
+def test_writes_from_many_threads_lose_nothing(database: Database) -> None:
+    def count(session: Session) -> None:
+        row = session.scalars(select(EventHead).with_for_update()).one()
+        row.seq += 1
+
+    threads = [threading.Thread(target=lambda: [database.write(count) for _ in range(10)]) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert database.read(lambda s: s.scalar(select(EventHead.seq))) == 80
+
+
+def test_two_processes_on_one_file_wait_for_one_another(sqlite: Database) -> None:
+    other = Database(sqlite.url)
+    begun = threading.Event()
+
+    def slowly(session: Session) -> None:
+        add(session, "slow")
+        begun.set()
+        time.sleep(0.3)
+
+    thread = threading.Thread(target=sqlite.write, args=(slowly,))
+    thread.start()
+    assert begun.wait(10)
+    other.write(add, "quick")
+    thread.join()
+    assert names(other) == ["slow", "quick"]
+    other.close()
+
+
+def _busy() -> OperationalError:
+    return OperationalError("x", {}, sqlite3.OperationalError("database is locked"))
+
+
+def test_what_was_busy_is_done_again(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    tried: list[int] = []
+
+    def third_time(session: Session) -> str:
+        tried.append(1)
+        add(session, f"try {len(tried)}")
+        if len(tried) < 3:
+            raise _busy()
+        return "done"
+
+    assert sqlite.write(third_time) == "done"
+    assert names(sqlite) == ["try 3"]
+
+
+def test_what_stays_busy_is_told_and_what_is_wrong_is_not_repeated(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    tried: list[int] = []
+
+    def always(error: Exception) -> Any:
+        def verb(_: Session) -> None:
+            tried.append(1)
+            raise error
+
+        return verb
+
+    with pytest.raises(OperationalError):
+        sqlite.write(always(_busy()))
+    assert len(tried) == engine.ATTEMPTS
+    with pytest.raises(OperationalError):
+        sqlite.write(always(OperationalError("x", {}, sqlite3.OperationalError("disk is full"))))
+    assert len(tried) == engine.ATTEMPTS + 1
+
+
+def test_a_deadlock_is_done_again(database: Database) -> None:
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has one writer, who waits for nobody")
+    for name in ("a", "b"):
+        database.write(add, name)
+    meet = threading.Barrier(2)
+    tried: list[str] = []
+
+    def cross(session: Session, first: str, second: str) -> None:
+        tried.append(first)
+        session.scalars(select(Person).where(Person.name == first).with_for_update()).one()
+        if len(tried) <= 2:
+            meet.wait(20)
+        session.scalars(select(Person).where(Person.name == second).with_for_update()).one().role = "lead"
+
+    threads = [threading.Thread(target=database.write, args=(cross, *pair)) for pair in (("a", "b"), ("b", "a"))]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(tried) == 3
+    assert database.read(lambda s: list(s.scalars(select(Person.role)))) == ["lead", "lead"]
+
+
+def test_sqlite_is_set_up_to_lose_nothing(sqlite: Database) -> None:
+    found = sqlite.read(
+        lambda s: [s.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")]
+    )
+    assert found == ["wal", 2, 1, engine.SQLITE_BUSY_MS]
