@@ -119,7 +119,8 @@ def write(
         raise Moved("another model acts by now; score the batch again")
     ours = _close_work(session, worker, [item.item_id for item, _ in scored])
     batch = [(item, answer) for item, answer in scored if item.item_id in ours]
-    routed = [_Routed.of(setting, rule, keys.draw[rule.draw_key_id], item, answer) for item, answer in batch]
+    key = keys.draw_key(rule.draw_key_id)
+    routed = [_Routed.of(setting, rule, key, item, answer) for item, answer in batch]
     _Writer(session, setting, rule, routed).write()
     counts = [r.route.route for r in routed]
     return Written(counts.count("auto"), counts.count("review"), counts.count("failed"))

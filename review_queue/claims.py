@@ -45,7 +45,12 @@ class Holder:
 
 
 def claim(session: Session, project_id: int, actor: Actor, session_name: str, count: int, lease: timedelta) -> list[Held]:
-    """What this person holds in this session, topped up to `count` (at most 10); every lease is renewed."""
+    """What this person holds in this session, topped up to `count` (at most 10); every lease is renewed.
+
+    Raises Forbidden for viewers.
+    """
+    if not actor.at_least("reviewer"):
+        raise Forbidden("a viewer looks on; deciding cases is for reviewers and up")
     expire(session)
     now = clock.now()
     query = (

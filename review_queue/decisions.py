@@ -55,7 +55,7 @@ def answer(
     """The first answer of a blind task: a label, or None to reject. Stored once; it is what counts as evidence."""
     said = Said(key, "reject" if label is None else "correct", label, seconds=seconds)
     _check_sizes(said)
-    if known := _known(session, said, task_id, "first"):
+    if known := _known(session, actor, said, task_id, "first"):
         return known
     held, task = claims.require(session, actor, task_id, token)
     if not task.blind:
@@ -76,7 +76,7 @@ def decide(session: Session, actor: Actor, task_id: int, token: str, said: Said)
     Raises Invalid, AnswerFirst, ClaimExpired, AlreadyDecided, KeyReused.
     """
     _check_sizes(said)
-    if known := _known(session, said, task_id, "final"):
+    if known := _known(session, actor, said, task_id, "final"):
         return known
     held, task = claims.require(session, actor, task_id, token)
     final = _checked(session, by_id(session, task.project_id), held, task, said)
@@ -201,18 +201,19 @@ def _check_label(setting: Setting, label: str | None) -> None:
         raise Invalid(f"the project has no label {label!r}{nearest(label, setting.project.labels)}")
 
 
-def _known(session: Session, said: Said, task_id: int, stage: str) -> Stored | None:
+def _known(session: Session, actor: Actor, said: Said, task_id: int, stage: str) -> Stored | None:
     row = session.scalar(select(Decision).where(Decision.key == said.key))
     if row is None:
         return None
-    if row.request_hash != _request_hash(said, task_id, stage):
+    if row.person_id != actor.id or row.request_hash != _request_hash(said, task_id, stage):
         raise KeyReused("this key came with other content before; make a new key for a new decision")
     return _stored(row, repeated=True)
 
 
 def _request_hash(said: Said, task_id: int, stage: str) -> str:
-    parts = {**asdict(said), "task": str(task_id), "stage": stage, "reasons_shown": list(said.reasons_shown or ())}
-    return content_hash(parts)
+    """What a retry must repeat: what was decided, not how long it took or what stood on the screen."""
+    decided = {"verdict": said.verdict, "label": said.label, "reason": said.reason, "comment": said.comment}
+    return content_hash({**decided, "task": str(task_id), "stage": stage})
 
 
 def _store(session: Session, actor: Actor, held: Claim, task: Task, final: Said, request: Said, stage: str) -> Stored:

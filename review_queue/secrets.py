@@ -24,6 +24,12 @@ class Keys:
     draw_key_id: int
     link: bytes
 
+    def draw_key(self, key_id: int) -> bytes:
+        """The key that a rule names. Raises StrangeKey where this process does not hold it."""
+        if key_id not in self.draw:
+            raise StrangeKey("the draw key was rotated since this process started; start it again with the new secret")
+        return self.draw[key_id]
+
 
 def derive(secret: str, purpose: str) -> bytes:
     """32 bytes for one purpose (HKDF, RFC 5869)."""

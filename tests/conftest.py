@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, make_url, text
 from db.engine import Database
 from db.migrate import upgrade
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: test processes share the cores
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 

@@ -17,10 +17,12 @@ def run(
 ) -> None:
     """Work for all projects, until Ctrl-C."""
     from app.cli.console import opened, settings_of
+
+    settings = settings_of(directory, device=device)
+    settings.bound_threads()
     from app.worker import loop
     from inference.devices import resolve
 
-    settings = settings_of(directory, device=device)
     resolve(settings.device)
     with opened(directory, make=True) as workspace:
         loop.run(workspace, drain=drain, device=settings.device)

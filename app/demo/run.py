@@ -164,7 +164,7 @@ def _say(workspace: Workspace, port: int, ui: bool) -> None:
         totals = workspace.database.read(insights.totals, setting.id)
         waiting = workspace.database.read(insights.backlog, setting.id).waiting
         alone = totals.get("outcomes_auto", 0)
-        print(f"{setting.project.heading}: {totals['items']} arrived, {alone} acted alone, {waiting} wait for you.")
+        print(f"{setting.project.heading}: {totals['items']:,} arrived, {alone:,} acted alone, {waiting:,} wait for you.")
     where = f"http://127.0.0.1:{port}"
     if ui:
         print(f"""

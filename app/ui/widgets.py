@@ -112,9 +112,9 @@ def follow(place: Place, kinds: tuple[str, ...], empty_line: str = "") -> list[J
 def _progress(place: Place, kinds: tuple[str, ...]) -> None:
     latest = place.database.read(jobs.recent, place.setting.id, kinds=kinds, limit=5)
     under_way = [job for job in latest if job.state not in ENDED]
-    _draw_jobs(place, under_way or latest[:1])
     if not under_way:
-        st.button("Show the result", key=f"result-{'-'.join(kinds)}", on_click=lambda: None)
+        st.rerun()  # the whole page: what the job made belongs to it
+    _draw_jobs(place, under_way)
 
 
 def _draw_jobs(place: Place, shown: Sequence[Job]) -> None:

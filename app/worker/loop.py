@@ -3,9 +3,11 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, current_thread, main_thread
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from app import logs
 from app.worker.explaining import Explaining
@@ -17,39 +19,66 @@ from review_queue import claims, events, outcomes
 
 log = structlog.get_logger()
 IDLE_SECONDS = 0.2
+PATIENCE_SECONDS = 2.0
+"""Between two tries while the database is away."""
 
 
 def run(workspace: Workspace, *, drain: bool = False, device: str = "auto", stop: Event | None = None) -> None:
-    """Work until SIGTERM or SIGINT; with `drain` until nothing is left to score, explain or run."""
+    """Work until SIGTERM or SIGINT; with `drain` until nothing is left to score, explain or run.
+
+    The work is done in a thread of its own: a signal handler runs in the main thread, and must not find it inside the
+    lock of the event that it sets.
+    """
     logs.configure()
     stop = stop or Event()
     _stop_on_signals(stop)
+    with ThreadPoolExecutor(1, "worker") as pool:
+        pool.submit(_work, workspace, drain, device, stop).result()
+
+
+def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
     models = Models(workspace.database, workspace.settings, device)
     scoring, explaining = Scoring(workspace, models, stop), Explaining(workspace, models, stop)
     jobs = Jobs(workspace, device, stop)
     if not drain:
         jobs.start()
-    kept = 0.0
-    while not stop.is_set():
-        if time.monotonic() - kept > 1.0:
-            if os.environ.get("SIGNOFF_PARENT", str(os.getppid())) != str(os.getppid()):
-                break  # the process that started this one is gone
-            keep_house(workspace)
-            kept = time.monotonic()
-        busy = scoring.turn() or explaining.turn() or (drain and jobs.turn())
+    house = House(workspace)
+    while not stop.is_set() and not _orphaned():
+        try:
+            house.keep()
+            busy = scoring.turn() or explaining.turn() or (drain and jobs.turn())
+        except OperationalError as error:
+            log.error("the database does not answer; trying again", error=str(error.orig))
+            stop.wait(PATIENCE_SECONDS)
+            continue
         if not busy and drain:
             break
         if not busy:
             stop.wait(IDLE_SECONDS)
-    keep_house(workspace)
+    stop.set()
+    house.keep(at_once=True)
     if jobs.is_alive():
         jobs.join(timeout=10)
 
 
-def keep_house(workspace: Workspace) -> None:
-    """What any process may do at any time: order events, hand on run-out leases, close overdue draws."""
-    for verb in (events.sequence, claims.expire, outcomes.resolve_overdue):
-        workspace.database.write(verb)
+def _orphaned() -> bool:
+    """Whether the process that started this one, and said so, is gone."""
+    parent = os.environ.get("SIGNOFF_PARENT")
+    return parent is not None and parent != str(os.getppid())
+
+
+class House:
+    """What any process may do at any time, done once a second: order events, hand on run-out leases, close overdue draws."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._database, self._kept = workspace.database, 0.0
+
+    def keep(self, *, at_once: bool = False) -> None:
+        if not at_once and time.monotonic() - self._kept < 1.0:
+            return
+        for verb in (events.sequence, claims.expire, outcomes.resolve_overdue):
+            self._database.write(verb)
+        self._kept = time.monotonic()
 
 
 def _stop_on_signals(stop: Event) -> None:

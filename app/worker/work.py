@@ -7,6 +7,7 @@ from threading import Event, Thread
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from app import known_answers
 from app.workspace import Workspace
@@ -33,7 +34,12 @@ class Jobs(Thread):
 
     def run(self) -> None:
         while not self._stop_event.is_set():
-            if not self.turn():
+            try:
+                busy = self.turn()
+            except OperationalError as error:
+                log.error("the database does not answer; trying again", error=str(error.orig))
+                busy = False
+            if not busy:
                 self._stop_event.wait(0.5)
 
     def turn(self) -> bool:

@@ -20,6 +20,11 @@ def environment(folder: Path, url: str, **more: str) -> dict[str, str]:
     return {**os.environ, **own, "SIGNOFF_DEVICE": "cpu", **more}
 
 
+def plain() -> dict[str, str]:
+    """The environment of somebody who has set nothing."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SIGNOFF_")}
+
+
 def start(arguments: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "app.cli.main", *arguments]
     return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -48,10 +53,14 @@ def wait_until_up(port: int, seconds: float = 60) -> None:
 
 
 @contextmanager
-def running(arguments: list[str], env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(arguments: list[str], env: dict[str, str], *, gently: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for a while; gently ended it may end its own children."""
     process = start(arguments, env)
     try:
         yield process
     finally:
+        if process.poll() is None and gently:
+            process.terminate()
+            process.wait(90)
         if process.poll() is None:
             kill(process)

@@ -53,7 +53,7 @@ def test_versions_are_kept_and_going_back_takes_the_old_one(database: Database) 
 def test_guidelines_and_the_order_of_labels_are_content(sqlite: Database) -> None:
     apply(sqlite)
     assert apply(sqlite, guidelines="Read it twice.").project_changed
-    turned = apply(sqlite, factories.project(labels=["pay", "deny"]), guidelines="Read it twice.")
+    turned = apply(sqlite, factories.project(labels={"pay": {"key": "y"}, "deny": {"key": "d"}}), guidelines="Read it twice.")
     assert turned.project_changed
     assert list(sqlite.read(projects.get, "claims").project.labels) == ["pay", "deny"]
 

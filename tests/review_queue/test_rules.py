@@ -119,9 +119,14 @@ class TestFreeze:
     ) -> None:
         key = factories.keys(database).draw_key_id
         holding, finish, frozen = threading.Event(), threading.Event(), threading.Event()
+        factories.submit(database, held, [factories.raw("1")])
+        scored = [
+            (i, factories.says("pay", 0.99)) for i in database.write(batches.lease, held.id, "score", "w", limit=1, seconds=60)
+        ]
+        model_id, keys = in_force(database, held).model_id, factories.keys(database)
 
         def route(session: Any) -> None:
-            rules.hold(session, held.id)
+            assert batches.write(session, held.id, "w", scored, model_id=model_id, keys=keys).auto == 1
             holding.set()
             assert finish.wait(20)
 

@@ -1,0 +1,118 @@
+"""What an operator does on the first day: open the demo, decide by keyboard, take one back, export."""
+
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+from app.settings import Settings
+from app.workspace import Workspace, open_workspace
+from db.tables import Decision, ItemKey
+from tests.browser.test_review import MAIN, TITLE, settled
+from tests.end_to_end import processes
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo set up by its command."""
+    path = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-m", "app.cli.main", "demo", "--no-ui", "--dir", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=processes.plain())
+    assert done.returncode == 0, done.stderr
+    assert "1,600 arrived" in done.stdout
+    return path
+
+
+@pytest.fixture
+def address(folder: Path) -> Iterator[str]:
+    """Web process and worker, as `signoff up` runs them."""
+    port = processes.free_port()
+    arguments = ["up", "--dir", str(folder), "--port", str(port), "--device", "cpu"]
+    with processes.running(arguments, processes.plain(), gently=True):
+        processes.wait_until_up(port)
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_ten_cases_one_taken_back_and_the_export_holds_exactly_those(folder: Path, address: str, page: Any) -> None:
+    workspace = open_workspace(Settings(dir=folder))
+    page.goto(f"{address}/?project=digits")
+    page.wait_for_selector(TITLE)
+    settled(page)
+    said: dict[str, str] = {}
+    blind = 0
+    while len(said) < 10 or not blind:
+        external_id, answer, was_blind = decide(page)
+        said[external_id] = answer
+        blind += was_blind
+        assert len(said) < 150, "a blind case must come"
+        assert page.inner_text('[data-count="today"]') == str(len(said))
+    page.keyboard.press("u")
+    page.wait_for_function(f"() => document.querySelector('[data-count=today]')?.textContent === '{len(said) - 1}'")
+    settled(page)
+    external_id, answer, _ = decide(page)
+    said[external_id] = answer
+    assert page.inner_text('[data-count="today"]') == str(len(said))
+    assert stored(workspace) == said
+    time.sleep(17)  # until nothing can be taken back
+    got = exported(page, address)
+    assert dict(zip(got["external_id"], got["label"], strict=True)) == said
+    assert got["first_label"].notna().sum() == blind
+    assert set(got["label_basis"]) <= {"routed", "drawn"}
+
+
+def decide(page: Any) -> tuple[str, str, bool]:
+    """Answer the case on the page: its id, the answer given, and whether it was blind."""
+    external_id = page.inner_text(TITLE)
+    blind = page.query_selector(MAIN) is None
+    if blind:
+        page.keyboard.press("3")
+        page.wait_for_selector(MAIN)
+        settled(page)
+    main = page.inner_text(MAIN).split("\n")[0]
+    page.keyboard.press("a")
+    page.wait_for_function("before => document.querySelector('.so-title bdi')?.textContent !== before", arg=external_id)
+    settled(page)
+    return external_id, main.partition(": ")[2].split()[0], blind
+
+
+def stored(workspace: Workspace) -> dict[str, str]:
+    """The standing final answer of each decided item."""
+    query = select(ItemKey.external_id, Decision.label).join(Decision, Decision.item_id == ItemKey.item_id)
+    rows = workspace.database.read(
+        lambda s: s.execute(query.where(Decision.stage == "final").order_by(Decision.id)).tuples().all()
+    )
+    return {external_id: label or "" for external_id, label in rows}
+
+
+def exported(page: Any, address: str) -> pd.DataFrame:
+    """Ask for a dataset version on the page, wait for it, and download it as the page offers it."""
+    page.goto(f"{address}/data?project=digits")
+    page.get_by_role("button", name="Make a dataset version").click()
+    page.wait_for_function("() => document.body.innerText.includes('decided here')", timeout=60_000)
+    settled(page)
+    page.get_by_text("decided here").first.click()
+    link = page.wait_for_selector('a[href$="/data.parquet"]')
+    cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
+    answer = httpx.get(address + link.get_attribute("href"), cookies=cookies)
+    assert answer.status_code == 200
+    return pd.read_parquet(io.BytesIO(answer.content))
+
+
+def test_the_demo_goes_on_from_where_it_was(folder: Path) -> None:
+    before = stored(open_workspace(Settings(dir=folder)))
+    command = [sys.executable, "-m", "app.cli.main", "demo", "--no-ui", "--dir", str(folder)]
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=processes.plain())
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 120
+    assert stored(open_workspace(Settings(dir=folder))) == before
