@@ -13,13 +13,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 RUN python -m venv /srv/signoff
 ENV PATH=/srv/signoff/bin:$PATH
 WORKDIR /src
-COPY pyproject.toml constraints.txt ./
-# What only a worker imports; the other processes compute nothing.
-ARG WORKER_ONLY="lime safetensors scikit-learn shap skops torch"
-RUN python -c 'import re, sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*(n for n in [*p["dependencies"], *p["optional-dependencies"]["postgres"]] if re.split(r"[^\w-]", n)[0] not in sys.argv[1:]), sep="\n")' $WORKER_ONLY > ui.txt \
- && pip install -c constraints.txt -r ui.txt
 COPY . .
-RUN pip install --no-deps .
+RUN pip install -c constraints.txt ".[postgres]"
 
 FROM build AS build-worker
 ARG TORCH=cuda
@@ -29,7 +24,7 @@ RUN case "$TORCH" in \
       cpu) pip install -c constraints.txt --extra-index-url "${TORCH_INDEX:?TORCH=cpu needs TORCH_INDEX, the index of the CPU builds}" torch ;; \
       *) echo "TORCH is cpu or cuda, not $TORCH" >&2; exit 2 ;; \
     esac
-RUN pip install -c constraints.txt .
+RUN pip install -c constraints.txt ".[postgres,worker]"
 
 FROM python:3.12-slim AS base
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin signoff \
