@@ -16,6 +16,7 @@ from pyarrow import parquet
 from sqlalchemy import func, select
 
 from app import loading
+from app.loading import loader
 from app.workspace import Workspace
 from db import blobs
 from db.tables import Activity, Blob, Item
@@ -328,14 +329,14 @@ def test_an_empty_folder_is_told(digits: Signoff, tmp_path: Path) -> None:
 def test_a_load_that_broke_off_is_finished_by_repeating_it(
     claims: Signoff, workspace: Workspace, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "BATCH", 10)
+    monkeypatch.setattr(loader, "BATCH", 10)
     file = written(files, "claim_id,amount,region\n" + "".join(f"c{n},1,north\n" for n in range(35)))
     setting = workspace.database.read(projects.get, "claims")
 
     class Cut(Exception):
         pass
 
-    monkeypatch.setattr(loading._Loader, "flush", _after(2, loading._Loader.flush, Cut))
+    monkeypatch.setattr(loader.Loader, "flush", _after(2, loader.Loader.flush, Cut))
     with pytest.raises(Cut):
         loading.load(workspace, setting, file)
     assert count(workspace) == 20

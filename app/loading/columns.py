@@ -1,0 +1,57 @@
+"""Which column of a file goes where, and what its header lacks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.loading.errors import LoadError
+from contract.files import nearest
+from contract.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which column goes where: column -> type."""
+
+    id: str | None
+    subject: str | None
+    inputs: Mapping[str, str]
+    show: Mapping[str, str]
+    groups: tuple[str, ...]
+    left_out: frozenset[str]
+
+    @classmethod
+    def of(cls, project: Project, columns: Iterable[str]) -> "Plan":
+        there, wanted = set(columns), project.input
+        inputs = {name: f.type for name, f in wanted.features.items() if name in there}
+        inputs |= {f.was: f.type for name, f in wanted.features.items() if f.was in there and name not in there and f.was}
+        if wanted.time in there and wanted.time:
+            inputs.setdefault(wanted.time, "date")
+        name_of = wanted.id or ("external_id" if "external_id" in there - set(wanted.features) - set(wanted.show) else None)
+        show = {name: shown.type for name, shown in wanted.show.items() if name in there}
+        groups = tuple(name for name in wanted.groups if name in there)
+        used = {*inputs, *show, *groups, name_of, wanted.subject}
+        return cls(name_of, wanted.subject, inputs, show, groups, frozenset(there - used))
+
+
+def known(project: Project) -> set[str]:
+    """Every column that the project has a use for."""
+    wanted = project.input
+    renamed = {f.was for f in wanted.features.values() if f.was}
+    single = {name for name in (wanted.id, wanted.time, wanted.subject, "external_id") if name}
+    return {*wanted.features, *wanted.show, *wanted.groups, *renamed, *single}
+
+
+def check_header(path: Path, project: Project, names: Sequence[str]) -> None:
+    """Raises LoadError where a column stands twice, or one is lacking that the project needs."""
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise LoadError(f"{path} has two columns called {twice[0]!r}; rename or drop one")
+    there, wanted = set(names), project.input
+    required = [name for name, f in wanted.features.items() if not f.optional and name not in there and f.was not in there]
+    if wanted.id and wanted.id not in there:
+        required.insert(0, wanted.id)
+    if required:
+        lacking = required[0]
+        more = f" (and {', '.join(required[1:6])})" if required[1:] else ""
+        raise LoadError(f"{path} has no column {lacking!r}{more}, which {project.project} needs{nearest(lacking, names)}")

@@ -1,0 +1,91 @@
+"""Rows as raw items of a project."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from app.loading.columns import Plan, known
+from app.loading.media import Media
+from app.loading.sources import Found, Source
+from contract.inputs import InputError, from_text
+from contract.project import Project
+
+PLANS = 1_000
+"""Sets of columns that are remembered."""
+_ITEM = {"external_id", "input", "show", "groups", "subject"}
+
+
+@dataclass
+class Rows:
+    """Rows as raw items of the project."""
+
+    source: Source
+    project: Project
+    plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
+
+    def plan(self, values: Mapping[str, Any]) -> Plan:
+        columns = tuple(values)
+        if columns not in self.plans:
+            if len(self.plans) > PLANS:
+                self.plans.clear()
+            self.plans[columns] = Plan.of(self.project, columns)
+        return self.plans[columns]
+
+    def item(self, found: Found, media: Media) -> tuple[dict[str, Any], frozenset[str]]:
+        """The item, and the columns that went nowhere. Raises InputError."""
+        values = found.values
+        if isinstance(values.get("input"), Mapping) and "input" not in known(self.project):
+            return {name: values[name] for name in _ITEM & set(values)}, frozenset(set(values) - _ITEM)
+        plan = self.plan(values)
+        item: dict[str, Any] = {
+            "external_id": self._cell("category", values.get(plan.id)) if plan.id else self.source.name_of(found),
+            "input": {n: self._value(f"input.{n}", kind, values[n], media) for n, kind in plan.inputs.items()},
+            "groups": {name: self._cell("category", values[name]) for name in plan.groups},
+            "show": self._show(plan, values, media),
+        }
+        subject = self._cell("category", values.get(plan.subject)) if plan.subject else None
+        return {**item, "subject": subject} if subject is not None else item, plan.left_out
+
+    def _show(self, plan: Plan, values: Mapping[str, Any], media: Media) -> dict[str, Any]:
+        shown = {}
+        for name, kind in plan.show.items():
+            many, cell = self.project.input.show[name].many, values[name]
+            if many:
+                each = _many(cell) if self.source.text else cell
+                shown[name] = [self._value(f"show.{name}", kind, one, media) for one in each or []]
+            else:
+                shown[name] = self._value(f"show.{name}", kind, cell, media)
+        return shown
+
+    def _value(self, place: str, kind: str, value: Any, media: Media) -> Any:
+        held = self._cell(kind, value)
+        if isinstance(held, float) and held != held:
+            how = "leave the cell empty" if self.source.text else "write null"
+            raise InputError(place, f"holds NaN, which is no number; {how} where the value is missing")
+        return media.keep(place, kind, held) if kind in ("image", "file") else held
+
+    def _cell(self, kind: str, value: Any) -> Any:
+        return from_text(kind, value) if self.source.text else _plain(kind, value)
+
+
+def _many(cell: str | None) -> Any:
+    """A cell that holds several values: a JSON list, or one value alone."""
+    text = (cell or "").strip()
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return [text]
+    return [text] if text else []
+
+
+def _plain(kind: str, value: Any) -> Any:
+    """A Parquet value as JSON has it."""
+    if isinstance(value, Decimal):
+        return float(value) if kind == "number" else str(value)
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    return value

@@ -1,0 +1,123 @@
+"""Rows of a file or folder as items, a batch a transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.loading.errors import LoadError
+from app.loading.items import Rows
+from app.loading.media import BATCH_BYTES, Media
+from app.loading.rejected import Rejected
+from app.loading.sources import Found, Source, source_of
+from app.workspace import Workspace
+from db import blobs
+from review_queue import activity, intake
+from review_queue.activity import Actor
+from review_queue.intake import Receipt, Submission
+from review_queue.projects import Setting
+
+BATCH = 1_000
+"""Rows of one transaction."""
+NAMED = 50
+"""Unknown columns that are named."""
+
+Progress = Callable[[float, str], None]
+"""Told the share that is done, 0 to 1, and a word about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did. `left_out`: columns that the project names nowhere; `rejected_file`: where rejected rows are."""
+
+    added: int
+    known: int
+    rejected: int
+    rejected_file: Path | None
+    left_out: tuple[str, ...] = ()
+
+
+def load(
+    workspace: Workspace, setting: Setting, path: Path, *, progress: Progress | None = None, by: Actor | None = None
+) -> Loaded:
+    """Take every sound row of a file or folder as an item. Raises LoadError where nothing of it can be read."""
+    source = source_of(path, setting.project)
+    with Rejected(path, workspace.settings.dir) as rejected:
+        loader = Loader(workspace, setting, source, rejected, by)
+        for found in source.rows():
+            loader.take(found)
+            if progress is not None and found.number % 100 == 0:
+                progress(found.share, f"{found.number:,} rows")
+        loader.flush()
+        if not source.count:
+            raise LoadError(source.empty)
+        if progress is not None:
+            progress(1.0, f"{source.count:,} rows")
+        left_out = tuple(sorted(loader.left_out))[:NAMED]
+        return Loaded(loader.added, loader.known, rejected.count, rejected.file, left_out)
+
+
+class Loader:
+    """Rows into items, a batch a transaction."""
+
+    def __init__(self, workspace: Workspace, setting: Setting, source: Source, rejected: Rejected, by: Actor | None) -> None:
+        self._workspace, self._setting, self._rejected, self._by = workspace, setting, rejected, by
+        self._file = source.path.name
+        self._rows = Rows(source, setting.project)
+        self._media = Media(source.folder)
+        self._batch: list[tuple[Found, Submission]] = []
+        self.added = self.known = 0
+        self.left_out: set[str] = set()
+
+    def take(self, found: Found) -> None:
+        if found.problem is not None:
+            self._rejected.add(found, found.problem)
+            return
+        try:
+            item, left_out = self._rows.item(found, self._media)
+            submission = intake.check(self._setting.project, item)
+        except ValueError as error:
+            self._rejected.add(found, str(error))
+            return
+        if len(self.left_out) < NAMED:
+            self.left_out |= left_out
+        self._batch.append((found, submission))
+        if len(self._batch) >= BATCH or self._media.size >= BATCH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._batch:
+            return
+        note = None if self.added else {"file": self._file}
+        submissions = [submission for _, submission in self._batch]
+        receipts = self._workspace.database.write(
+            _take, self._setting, submissions, list(self._media.held.values()), by=self._by, note=note
+        )
+        taken = [receipt for receipt in receipts if receipt.state not in ("invalid", "conflict")]
+        added = len({receipt.external_id for receipt in taken if receipt.new})
+        self.added, self.known = self.added + added, self.known + len(taken) - added
+        for (found, _), receipt in zip(self._batch, receipts, strict=True):
+            if receipt.state in ("invalid", "conflict"):
+                self._rejected.add(found, receipt.problem or receipt.state)
+        self._batch.clear()
+        self._media.clear()
+
+
+def _take(
+    session: Session,
+    setting: Setting,
+    submissions: Sequence[Submission],
+    files: Sequence[tuple[bytes, str]],
+    *,
+    by: Actor | None,
+    note: dict[str, Any] | None,
+) -> list[Receipt]:
+    """One batch with its bytes; the first that adds something leaves a note of who loaded what."""
+    for data, media_type in files:
+        blobs.put(session, data, media_type)
+    receipts = intake.accept(session, setting, submissions)
+    if note is not None and any(receipt.new for receipt in receipts):
+        activity.record(session, by, "item.load", f"project:{setting.name}", project_id=setting.id, after=note)
+    return receipts

@@ -1,0 +1,213 @@
+"""Files and folders that give rows: CSV, JSON lines, Parquet, and folders of images."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from app.loading import columns, lines
+from app.loading.errors import LoadError
+from app.loading.lines import LONGEST
+from contract.project import Project
+
+BATCH = 1_000
+"""Rows of a Parquet file that are read at once."""
+TYPES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+TYPES |= {".parquet": "parquet", ".pq": "parquet"}
+KINDS = "CSV (.csv, .tsv), JSON lines (.jsonl), Parquet (.parquet), or a folder of images"
+DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One row: where it stands, its number from 1, its values or what is wrong, and the share of the file it ends at."""
+
+    place: int | str
+    number: int
+    values: Mapping[str, Any]
+    share: float
+    problem: str | None = None
+
+
+class Source:
+    """A file or folder. `text`: values are cells of text, to be read by the type of their column."""
+
+    text = False
+    empty = ""
+
+    def __init__(self, path: Path, project: Project) -> None:
+        self.path, self.project = path, project
+        self.count = 0
+        self.empty = f"{path} holds no rows"
+
+    @property
+    def folder(self) -> Path:
+        """What paths of images and files in a row are relative to."""
+        return self.path.parent
+
+    def name_of(self, found: Found) -> str:
+        """The id of a row that brings none: the file's SHA-256 and the row number."""
+        raise NotImplementedError
+
+    def rows(self) -> Iterator[Found]:
+        for found in self._rows():
+            self.count += 1
+            yield found
+
+    def _rows(self) -> Iterator[Found]:
+        raise NotImplementedError
+
+
+def source_of(path: Path, project: Project) -> Source:
+    """What gives the rows of a path. Raises LoadError where it is of no kind that can be loaded."""
+    if not path.exists():
+        raise LoadError(f"there is no file {path}")
+    if path.is_dir():
+        return Folder(path, project)
+    kind = TYPES.get(path.suffix.lower())
+    if kind is None:
+        raise LoadError(f"{path} is none of the kinds that can be loaded: {KINDS}; save it as one of them")
+    if path.stat().st_size == 0:
+        raise LoadError(f"{path} is empty: there is not even a header in it")
+    return {"csv": Csv, "jsonl": Jsonl, "parquet": Parquet}[kind](path, project)
+
+
+class File(Source):
+    """One file, whose content names rows without an id."""
+
+    def __init__(self, path: Path, project: Project) -> None:
+        super().__init__(path, project)
+        self.size = path.stat().st_size
+        self.encoding, self.sha = self._scan()
+
+    def name_of(self, found: Found) -> str:
+        return f"{self.sha[:12]}-{found.number}"
+
+    def _scan(self) -> tuple[str, str]:
+        """Encoding and SHA-256, by one pass over the file before anything is taken."""
+        digest = hashlib.sha256()
+        with self.path.open("rb") as handle:
+            for chunk in lines.chunks(handle):
+                digest.update(chunk)
+        return "", digest.hexdigest()
+
+
+class TextFile(File):
+    def _scan(self) -> tuple[str, str]:
+        with self.path.open("rb") as handle:
+            encoding = lines.encoding(handle.read(4096), self.path)
+            handle.seek(0)
+            return encoding, lines.decoded(handle, encoding, self.path)
+
+    def _open(self, binary: BinaryIO) -> TextIO:
+        return io.TextIOWrapper(binary, encoding=self.encoding, newline="")
+
+    def _share(self, binary: BinaryIO) -> float:
+        return min(binary.tell() / self.size, 1.0)
+
+
+class Csv(TextFile):
+    text = True
+
+    def _rows(self) -> Iterator[Found]:
+        csv.field_size_limit(LONGEST)
+        with self.path.open("rb") as binary, self._open(binary) as handle:
+            header, delimiter = self._header(handle)
+            reader = csv.reader(lines.read(handle), delimiter=delimiter, strict=True)
+            for number, (line, cells) in enumerate(lines.guarded(reader), 1):
+                yield self._found(header, cells, line, number, self._share(binary))
+
+    def _header(self, handle: TextIO) -> tuple[list[str], str]:
+        """The names of the columns and what separates them: that which yields the most names the project knows."""
+        line = handle.readline(LONGEST)
+        known = columns.known(self.project)
+        best = max(DELIMITERS, key=lambda mark: len(known & set(lines.names(line, mark))))
+        names = lines.names(line, best)
+        columns.check_header(self.path, self.project, names)
+        self.empty = f"{self.path} has a header and no rows below it"
+        return names, best
+
+    def _found(self, header: Sequence[str], cells: list[str] | str, line: int, number: int, share: float) -> Found:
+        if isinstance(cells, str):
+            return Found(line, number, {}, share, f"cannot be read: {cells}")
+        values = dict(zip(header, cells, strict=False))
+        if len(cells) != len(header):
+            return Found(line, number, values, share, f"has {len(cells)} cells where the header has {len(header)}")
+        return Found(line, number, values, share)
+
+
+class Jsonl(TextFile):
+    def _rows(self) -> Iterator[Found]:
+        with self.path.open("rb") as binary, self._open(binary) as handle:
+            number = 0
+            for line, text in enumerate(lines.read(handle), 1):
+                if not text.strip():
+                    continue
+                number += 1
+                if number == 1 and text.lstrip().startswith("["):
+                    raise LoadError(f"{self.path} is one JSON array; write one object a line, e.g. with `jq -c '.[]'`")
+                yield self._found(text, line, number, self._share(binary))
+
+    def _found(self, text: str, line: int, number: int, share: float) -> Found:
+        cut = {"text": text.strip()[:1000]}
+        if len(text) >= LONGEST:
+            return Found(line, number, cut, share, f"is longer than {LONGEST:,} characters")
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            return Found(line, number, cut, share, f"is not JSON: {error}")
+        except RecursionError:
+            return Found(line, number, cut, share, "is nested too deep")
+        if not isinstance(values, dict):
+            return Found(line, number, cut, share, "is not a JSON object with a name for each value")
+        return Found(line, number, values, share)
+
+
+class Parquet(File):
+    def _rows(self) -> Iterator[Found]:
+        import pyarrow
+        from pyarrow import parquet
+
+        try:
+            with parquet.ParquetFile(self.path) as file:
+                columns.check_header(self.path, self.project, list(file.schema_arrow.names))
+                number, total = 0, max(file.metadata.num_rows, 1)
+                for batch in file.iter_batches(batch_size=BATCH):
+                    for row in batch.to_pylist():
+                        number += 1
+                        yield Found(number, number, row, number / total)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise LoadError(f"{self.path} is not a Parquet file that can be read: {str(error).splitlines()[0]}") from error
+
+
+class Folder(Source):
+    """Every file below is one item: an image, named by its path."""
+
+    def __init__(self, path: Path, project: Project) -> None:
+        super().__init__(path, project)
+        if project.input.type != "image":
+            raise LoadError(f"{path} is a folder of images, but {project.project} takes {project.input.type}; give a file")
+
+    @property
+    def folder(self) -> Path:
+        return self.path
+
+    def name_of(self, found: Found) -> str:
+        return str(found.place)
+
+    def _rows(self) -> Iterator[Found]:
+        feature = next(iter(self.project.input.features))
+        total = sum(1 for _ in self._files())
+        for number, file in enumerate(self._files(), 1):
+            place = file.relative_to(self.path).as_posix()
+            yield Found(place, number, {feature: place}, number / total)
+
+    def _files(self) -> Iterator[Path]:
+        for folder, inner, names in os.walk(self.path):
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
