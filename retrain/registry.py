@@ -164,6 +164,7 @@ def proposals(session: Session, project_id: int, limit: int = 20) -> list[Propos
 
 def _apply(session: Session, row: Proposal, by: Actor, draw_key_id: int) -> None:
     """The new champion acts from the next batch on, under a new evidence period and rule."""
+    rules.lock(session, row.project_id)
     standing = session.get(ModelAlias, (row.project_id, "champion"), with_for_update=True)
     if (standing.model_id if standing else None) != row.against_id:
         raise Refused("another model acts by now; withdraw this proposal and compare with that one")

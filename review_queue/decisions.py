@@ -217,9 +217,9 @@ def _request_hash(said: Said, task_id: int, stage: str) -> str:
 
 
 def _store(session: Session, actor: Actor, held: Claim, task: Task, final: Said, request: Said, stage: str) -> Stored:
-    earlier = session.scalar(
-        select(func.max(Decision.id)).where(Decision.task_id == task.id, Decision.claim_id == held.id, Decision.stage == stage)
-    )
+    same = (Decision.claim_id == held.id) | Decision.verdict.in_(outcomes.ANSWERS)
+    query = select(func.max(Decision.id)).where(Decision.task_id == task.id, Decision.stage == stage, same)
+    earlier = session.scalar(query)
     routed = session.get_one(Routing, (task.item_id, task.routing_n))
     row = session.scalars(
         insert(Decision).returning(Decision),

@@ -78,12 +78,17 @@ def disable(session: Session, name: str, *, by: Actor | None = None) -> None:
 
 
 def local_actor(session: Session, name: str, via: Via) -> Actor:
-    """The person at this machine, made on first sight as admin: whoever can read the database needs no password."""
+    """The person at this machine, made on first sight as admin: whoever can read the database needs no password.
+
+    Raises Forbidden where that person was disabled.
+    """
     row = _find(session, name)
     if row is None:
         add_person(session, name, role="admin")
         row = _find(session, name)
     assert row is not None
+    if row.disabled_at is not None:
+        raise Forbidden(f"{name!r} is disabled here; sign in as somebody else")
     return Actor(row.id, row.name, row.role, via, known_answers=row.name == KNOWN_ANSWERS)
 
 

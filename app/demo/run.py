@@ -24,7 +24,7 @@ from review_queue.activity import Actor
 from review_queue.projects import Setting
 
 HERE = Path(__file__).parent
-FIRST_REASONS = 20
+FIRST_REASONS = 10
 """Cases per project whose reasons are ready before the desk opens; the worker goes on from there."""
 
 
@@ -127,10 +127,18 @@ def _score(workspace: Workspace, step: _Steps) -> None:
     step(0.0, "scoring and routing")
     Scoring(workspace, models, stop).turn()
     explaining = Explaining(workspace, models, stop, ahead=FIRST_REASONS)
-    done = 0
-    while explaining.turn():
-        done += 1
-        step(0.3 + 0.7 * min(done / (2 * FIRST_REASONS), 1.0), "explaining the first cases")
+    most = _unexplained(workspace)
+    while (left := _unexplained(workspace)) and explaining.turn():
+        step(0.3 + 0.7 * (1 - left / most), f"explaining the first cases ({left} to go)")
+
+
+def _unexplained(workspace: Workspace) -> int:
+    """How many of the first cases lack their reasons."""
+    shares = [
+        workspace.database.read(insights.explained_ahead, setting.id, FIRST_REASONS)
+        for setting in workspace.database.read(projects.everything)
+    ]
+    return round(sum(share.of - share.part for share in shares))
 
 
 def _decide(workspace: Workspace, count: int, by: Actor) -> None:

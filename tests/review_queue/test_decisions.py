@@ -360,3 +360,19 @@ def test_a_second_opinion_does_not_delay_the_outcome(database: Database, ann: Ac
     database.write(decisions.answer, cat, last.task_id, last.token, "g", "deny")
     database.write(decisions.decide, cat, last.task_id, last.token, Said("c", "correct", "deny"))
     assert outcome(database) == [("pay", "human", 1), ("deny", "adjudicated", 2)]
+
+
+def test_who_decides_after_an_undo_and_a_release_supersedes_what_was_undone(
+    database: Database, held: Setting, ann: Actor
+) -> None:
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    case = take(database, held, ann)[0]
+    first = database.write(decisions.decide, ann, case.task_id, case.token, Said("k1", "accept"))
+    database.write(decisions.undo, ann, first.id)
+    database.write(claims.release, ann, [case.token])
+    bob = factories.person(database, "bob")
+    again = take(database, held, bob)[0]
+    database.write(decisions.decide, bob, again.task_id, again.token, Said("k2", "correct", "deny"))
+    last = database.read(lambda s: s.scalars(select(Decision).order_by(Decision.id.desc())).first())
+    assert last is not None
+    assert (last.person_id, last.supersedes_id) == (bob.id, first.id)
