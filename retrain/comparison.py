@@ -56,11 +56,12 @@ def compare(
     _, watermark = database.write(examples.sources, setting)
     decided = database.read(examples.decided, setting, watermark, "test")
     base = database.read(examples.base, setting, "test")
-    if not len(decided) + len(base):
+    known = database.read(examples.known, setting, watermark)
+    if not len(decided) + len(base) + len(known):
         raise Refused("there is no held-out label yet: decide more cases")
     report(0.2, "scoring with both models")
     models = [loading.load(database, info, device=device) for info in (acting, wanted)]
-    views = [asdict(view) for view in _views(models, decided, base)]
+    views = [asdict(view) for view in _views(models, decided, base, known)]
     report(1.0, "compared")
     return {
         "champion": acting.version,
@@ -81,8 +82,11 @@ def verdict(view: dict[str, Any]) -> str:
     return f"not told apart: {points} on {view['n']} held-out labels"
 
 
-def _views(models: Sequence[Predictor], decided: Examples, base: Examples) -> list[View]:
+def _views(models: Sequence[Predictor], decided: Examples, base: Examples, known: Examples) -> list[View]:
     views = []
+    if len(known):
+        note = "arrived items whose answers are known and that no model learned from; only a demo has such"
+        views.append(_paired("known answers", [_hits(model, known) for model in models], note))
     if len(decided):
         hits = [_hits(model, decided) for model in models]
         note = "held-out cases that people answered; unsure ones are over-represented, so this is not all traffic"

@@ -11,7 +11,7 @@ from contract.inputs import read_input
 from contract.project import Project
 from contract.records import Row
 from db import blobs
-from db.tables import Item
+from db.tables import Item, ItemKey
 from retrain import datasets, rows
 from retrain.records import DatasetInfo
 from review_queue import events
@@ -48,6 +48,20 @@ def decided(session: Session, setting: Setting, watermark: int, split: str) -> E
     inputs = dict(_inputs(session, setting.project, [item_id for item_id, _ in kept]))
     given = [inputs[item_id] for item_id, _ in kept]
     return _examples(session, given, [row["label"] for _, row in kept], [row["weight"] for _, row in kept])
+
+
+def known(session: Session, setting: Setting, watermark: int) -> Examples:
+    """Items whose answers are known (a demo, a benchmark) and that no training run has learned from."""
+    info = datasets.known_answers(session, setting.id)
+    if info is None:
+        return Examples((), (), ())
+    learned = {row["external_id"] for row in rows.gather(session, setting, watermark).rows if row["split"] == "train"}
+    answers = {row["external_id"]: row["label"] for row in datasets.lines(session, info)}
+    query = select(ItemKey.external_id, ItemKey.item_id).where(ItemKey.project_id == setting.id).order_by(ItemKey.item_id)
+    kept = [(i, answers[e]) for e, i in session.execute(query) if e in answers and e not in learned]
+    inputs = dict(_inputs(session, setting.project, [item_id for item_id, _ in kept]))
+    given = [inputs[item_id] for item_id, _ in kept]
+    return _examples(session, given, [label for _, label in kept], [None] * len(kept))
 
 
 def sources(session: Session, setting: Setting) -> tuple[list[DatasetInfo], int]:

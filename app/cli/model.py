@@ -1,5 +1,6 @@
 """`signoff model`: training, comparing, and which one acts."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,8 +10,11 @@ from app.cli.options import AsJson, Device, Dir, ProjectName, noun
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from app.loading import Labelled
+    from app.workspace import Workspace
     from retrain.records import ProposalInfo
     from review_queue.activity import Actor
+    from review_queue.projects import Setting
 
 app = noun("Models: trained on what people decided; one of them acts, the champion.")
 
@@ -20,6 +24,19 @@ Version = Annotated[int, typer.Argument(metavar="VERSION", help="The version, as
 @app.command()
 def train(
     project: ProjectName = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            "--rows",
+            envvar="SIGNOFF_ROWS",
+            metavar="FILE",
+            help="Labelled rows to keep and learn from: CSV, JSONL or Parquet, or a folder with a folder of images per label.",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", envvar="SIGNOFF_LABEL", metavar="COLUMN", help="The column of FILE that holds the labels."),
+    ] = None,
     trainer: Annotated[
         str | None,
         typer.Option("--trainer", envvar="SIGNOFF_TRAINER", metavar="NAME", help="Another trainer than the project names."),
@@ -28,18 +45,21 @@ def train(
     directory: Dir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the next version. It plays no role until it is promoted."""
-    from app.cli.console import bar, chosen, opened, say, settings_of
+    """Train the next version, on labelled rows and on what people decided. It plays no role until it is promoted."""
+    from app.cli.console import bar, chosen, opened, plain, say, settings_of
     from retrain import training
 
+    if label is not None and rows is None:
+        raise typer.BadParameter("--label names a column of the file that --rows gives; name both")
     with opened(directory) as workspace:
         setting, where = chosen(workspace, project), settings_of(directory, device=device).device
         by = workspace.local_actor("cli")
+        kept = _keep(workspace, setting, rows, label) if rows is not None else None
         with bar("training") as progress:
             info = training.train(workspace.database, setting.name, by=by, device=where, trainer=trainer, progress=progress)
     figures = _judged(info.figures)
     text = f"model {info.version} ({info.trainer}){': ' if figures else ''}{figures}; `signoff model promote {info.version}`"
-    say(as_json, info, f"{text} lets it act")
+    say(as_json, {**plain(info), "labelled": plain(kept)} if kept is not None else info, f"{text} lets it act")
 
 
 @app.command("list")
@@ -93,6 +113,24 @@ def rollback(project: ProjectName = None, directory: Dir = None, as_json: AsJson
         setting, by = chosen(workspace, project), workspace.local_actor("cli")
         proposal = workspace.database.write(registry.rollback, setting.id, by=by, draw_key_id=workspace.keys.draw_key_id)
     say(as_json, proposal, _state(proposal))
+
+
+def _keep(workspace: "Workspace", setting: "Setting", rows: Path, label: str | None) -> "Labelled":
+    """Labelled rows kept, and what became of them told beside the answer."""
+    from app.cli.console import bar, note
+    from app.loading import keep_labelled
+
+    with bar(f"reading {rows.name}") as progress:
+        kept = keep_labelled(workspace, setting, rows, label, progress=progress, by=workspace.local_actor("cli"))
+    counts = ", ".join(f"{name} {count:,}" for name, count in kept.labels.items())
+    note(f"{setting.name}: {kept.rows:,} labelled rows, {'now' if kept.new else 'already'} dataset {kept.dataset_id}: {counts}")
+    if lacking := [name for name in setting.project.labels if name not in kept.labels]:
+        note(f"no row is labelled {', '.join(lacking)}")
+    if kept.left_out:
+        note(f"left out, since the project names them nowhere: {', '.join(kept.left_out)}")
+    if kept.rejected:
+        note(f"{kept.rejected:,} rows could not be taken; each stands with its reason in {kept.rejected_file}")
+    return kept
 
 
 def _sign(session: "Session", project_id: int, version: int, *, by: "Actor", draw_key_id: int) -> "ProposalInfo":

@@ -180,7 +180,7 @@ The desk is at {where}   (stop it with Ctrl-C; `signoff demo` goes on from here)
 
 Three things to try:
   1. Decide ten digits with the keyboard: the digit itself, `a` to accept, `u` to take one back.
-  2. On Review, let the known answers decide 200; then look at Models: a better one waits for your signature.
+  2. On Data, under Practice, let the known answers decide 200; then Models compares the new model with the old.
   3. On Data, make a dataset version and download it.
 """)
     else:

@@ -5,6 +5,7 @@ loading the same file again adds nothing and an interrupted load is finished by 
 """
 
 from app.loading.errors import LoadError
+from app.loading.labelled import Labelled, keep_labelled
 from app.loading.loader import Loaded, load
 
-__all__ = ["LoadError", "Loaded", "load"]
+__all__ = ["Labelled", "LoadError", "Loaded", "keep_labelled", "load"]

@@ -42,8 +42,8 @@ def known(project: Project) -> set[str]:
     return {*wanted.features, *wanted.show, *wanted.groups, *renamed, *single}
 
 
-def check_header(path: Path, project: Project, names: Sequence[str]) -> None:
-    """Raises LoadError where a column stands twice, or one is lacking that the project needs."""
+def check_header(path: Path, project: Project, names: Sequence[str], label: str | None = None) -> None:
+    """Raises LoadError where a column stands twice, or one is lacking: of the project, or that of the labels."""
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise LoadError(f"{path} has two columns called {twice[0]!r}; rename or drop one")
@@ -55,3 +55,22 @@ def check_header(path: Path, project: Project, names: Sequence[str]) -> None:
         lacking = required[0]
         more = f" (and {', '.join(required[1:6])})" if required[1:] else ""
         raise LoadError(f"{path} has no column {lacking!r}{more}, which {project.project} needs{nearest(lacking, names)}")
+    if label is not None and label not in there:
+        raise no_label_column(path, label, names)
+
+
+def check_label(project: Project, label: str) -> None:
+    """Raises LoadError where a column cannot hold labels, because the model sees it or an item is named by it."""
+    seen = {*project.input.features, *(f.was for f in project.input.features.values())}
+    if label in seen:
+        raise LoadError(
+            f"{label!r} is a feature of {project.project}: the model would be shown the answer; take it out of "
+            f"input.features, or name another column with --label"
+        )
+    if label == project.input.id:
+        raise LoadError(f"{label!r} is the id of {project.project}; name another column with --label")
+
+
+def no_label_column(path: Path, label: str, names: Iterable[str]) -> LoadError:
+    """The error of a file without the column that should hold the labels."""
+    return LoadError(f"{path} has no column {label!r} to take labels from{nearest(label, names)}")

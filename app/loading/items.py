@@ -37,17 +37,35 @@ class Rows:
     def item(self, found: Found, media: Media) -> tuple[dict[str, Any], frozenset[str]]:
         """The item, and the columns that went nowhere. Raises InputError."""
         values = found.values
-        if isinstance(values.get("input"), Mapping) and "input" not in known(self.project):
+        if self._is_item(values):
             return {name: values[name] for name in _ITEM & set(values)}, frozenset(set(values) - _ITEM)
         plan = self.plan(values)
         item: dict[str, Any] = {
-            "external_id": self._cell("category", values.get(plan.id)) if plan.id else self.source.name_of(found),
-            "input": {n: self._value(f"input.{n}", kind, values[n], media) for n, kind in plan.inputs.items()},
+            **self._scored(plan, found, media),
             "groups": {name: self._cell("category", values[name]) for name in plan.groups},
             "show": self._show(plan, values, media),
         }
         subject = self._cell("category", values.get(plan.subject)) if plan.subject else None
         return {**item, "subject": subject} if subject is not None else item, plan.left_out
+
+    def scored(self, found: Found, media: Media) -> tuple[dict[str, Any], frozenset[str]]:
+        """Of the item, its id and what the model sees, and the columns that went nowhere. Raises InputError."""
+        values = found.values
+        if self._is_item(values):
+            return {name: values.get(name) for name in ("external_id", "input")}, frozenset(set(values) - _ITEM)
+        plan = self.plan(values)
+        return self._scored(plan, found, media), plan.left_out
+
+    def _is_item(self, values: Mapping[str, Any]) -> bool:
+        """Whether a row is an item already, as one is posted."""
+        return isinstance(values.get("input"), Mapping) and "input" not in known(self.project)
+
+    def _scored(self, plan: Plan, found: Found, media: Media) -> dict[str, Any]:
+        values = found.values
+        return {
+            "external_id": self._cell("category", values.get(plan.id)) if plan.id else self.source.name_of(found),
+            "input": {n: self._value(f"input.{n}", kind, values[n], media) for n, kind in plan.inputs.items()},
+        }
 
     def _show(self, plan: Plan, values: Mapping[str, Any], media: Media) -> dict[str, Any]:
         shown = {}

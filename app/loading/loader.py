@@ -1,17 +1,16 @@
 """Rows of a file or folder as items, a batch a transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.loading.errors import LoadError
 from app.loading.items import Rows
 from app.loading.media import BATCH_BYTES, Media
 from app.loading.rejected import Rejected
-from app.loading.sources import Found, Source, source_of
+from app.loading.sources import Found, Progress, Source, source_of
 from app.workspace import Workspace
 from db import blobs
 from review_queue import activity, intake
@@ -23,9 +22,6 @@ BATCH = 1_000
 """Rows of one transaction."""
 NAMED = 50
 """Unknown columns that are named."""
-
-Progress = Callable[[float, str], None]
-"""Told the share that is done, 0 to 1, and a word about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +42,9 @@ def load(
     source = source_of(path, setting.project)
     with Rejected(path, workspace.settings.dir) as rejected:
         loader = Loader(workspace, setting, source, rejected, by)
-        for found in source.rows():
+        for found in source.rows(progress):
             loader.take(found)
-            if progress is not None and found.number % 100 == 0:
-                progress(found.share, f"{found.number:,} rows")
         loader.flush()
-        if not source.count:
-            raise LoadError(source.empty)
-        if progress is not None:
-            progress(1.0, f"{source.count:,} rows")
         left_out = tuple(sorted(loader.left_out))[:NAMED]
         return Loaded(loader.added, loader.known, rejected.count, rejected.file, left_out)
 
@@ -92,9 +82,7 @@ class Loader:
             return
         note = None if self.added else {"file": self._file}
         submissions = [submission for _, submission in self._batch]
-        receipts = self._workspace.database.write(
-            _take, self._setting, submissions, list(self._media.held.values()), by=self._by, note=note
-        )
+        receipts = self._workspace.database.write(_take, self._setting, submissions, self._media.files, by=self._by, note=note)
         taken = [receipt for receipt in receipts if receipt.state not in ("invalid", "conflict")]
         added = len({receipt.external_id for receipt in taken if receipt.new})
         self.added, self.known = self.added + added, self.known + len(taken) - added

@@ -37,6 +37,11 @@ class Media:
             self.size += len(data)
         return {"blob": f"sha256:{sha}"}
 
+    @property
+    def files(self) -> list[tuple[bytes, str]]:
+        """Bytes and media type of each."""
+        return list(self.held.values())
+
     def clear(self) -> None:
         self.held.clear()
         self.size = 0

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -22,6 +22,9 @@ TYPES |= {".parquet": "parquet", ".pq": "parquet"}
 KINDS = "CSV (.csv, .tsv), JSON lines (.jsonl), Parquet (.parquet), or a folder of images"
 DELIMITERS = (",", ";", "\t", "|")
 
+Progress = Callable[[float, str], None]
+"""Told the share that is done, 0 to 1, and a word about it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -35,13 +38,16 @@ class Found:
 
 
 class Source:
-    """A file or folder. `text`: values are cells of text, to be read by the type of their column."""
+    """A file or folder. `text`: values are cells of text, to be read by the type of their column.
+
+    `label` is the column that holds the label, where one is wanted.
+    """
 
     text = False
     empty = ""
 
-    def __init__(self, path: Path, project: Project) -> None:
-        self.path, self.project = path, project
+    def __init__(self, path: Path, project: Project, label: str | None) -> None:
+        self.path, self.project, self.label = path, project, label
         self.count = 0
         self.empty = f"{path} holds no rows"
 
@@ -54,34 +60,45 @@ class Source:
         """The id of a row that brings none: the file's SHA-256 and the row number."""
         raise NotImplementedError
 
-    def rows(self) -> Iterator[Found]:
+    def label_of(self, found: Found) -> Any:
+        """What stands where the label of a row should, None where nothing does."""
+        return found.values.get(self.label) if self.label is not None else None
+
+    def rows(self, progress: Progress | None = None) -> Iterator[Found]:
+        """Every row. Raises LoadError where there is none."""
         for found in self._rows():
             self.count += 1
             yield found
+            if progress is not None and found.number % 100 == 0:
+                progress(found.share, f"{found.number:,} rows")
+        if not self.count:
+            raise LoadError(self.empty)
+        if progress is not None:
+            progress(1.0, f"{self.count:,} rows")
 
     def _rows(self) -> Iterator[Found]:
         raise NotImplementedError
 
 
-def source_of(path: Path, project: Project) -> Source:
+def source_of(path: Path, project: Project, label: str | None = None) -> Source:
     """What gives the rows of a path. Raises LoadError where it is of no kind that can be loaded."""
     if not path.exists():
         raise LoadError(f"there is no file {path}")
     if path.is_dir():
-        return Folder(path, project)
+        return Folder(path, project, label)
     kind = TYPES.get(path.suffix.lower())
     if kind is None:
         raise LoadError(f"{path} is none of the kinds that can be loaded: {KINDS}; save it as one of them")
     if path.stat().st_size == 0:
         raise LoadError(f"{path} is empty: there is not even a header in it")
-    return {"csv": Csv, "jsonl": Jsonl, "parquet": Parquet}[kind](path, project)
+    return {"csv": Csv, "jsonl": Jsonl, "parquet": Parquet}[kind](path, project, label)
 
 
 class File(Source):
     """One file, whose content names rows without an id."""
 
-    def __init__(self, path: Path, project: Project) -> None:
-        super().__init__(path, project)
+    def __init__(self, path: Path, project: Project, label: str | None) -> None:
+        super().__init__(path, project, label)
         self.size = path.stat().st_size
         self.encoding, self.sha = self._scan()
 
@@ -128,7 +145,7 @@ class Csv(TextFile):
         known = columns.known(self.project)
         best = max(DELIMITERS, key=lambda mark: len(known & set(lines.names(line, mark))))
         names = lines.names(line, best)
-        columns.check_header(self.path, self.project, names)
+        columns.check_header(self.path, self.project, names, self.label)
         self.empty = f"{self.path} has a header and no rows below it"
         return names, best
 
@@ -175,7 +192,7 @@ class Parquet(File):
 
         try:
             with parquet.ParquetFile(self.path) as file:
-                columns.check_header(self.path, self.project, list(file.schema_arrow.names))
+                columns.check_header(self.path, self.project, list(file.schema_arrow.names), self.label)
                 number, total = 0, max(file.metadata.num_rows, 1)
                 for batch in file.iter_batches(batch_size=BATCH):
                     for row in batch.to_pylist():
@@ -186,10 +203,10 @@ class Parquet(File):
 
 
 class Folder(Source):
-    """Every file below is one item: an image, named by its path."""
+    """Every file below is one item: an image, named by its path. A label is the first folder of that path."""
 
-    def __init__(self, path: Path, project: Project) -> None:
-        super().__init__(path, project)
+    def __init__(self, path: Path, project: Project, label: str | None) -> None:
+        super().__init__(path, project, label)
         if project.input.type != "image":
             raise LoadError(f"{path} is a folder of images, but {project.project} takes {project.input.type}; give a file")
 
@@ -199,6 +216,10 @@ class Folder(Source):
 
     def name_of(self, found: Found) -> str:
         return str(found.place)
+
+    def label_of(self, found: Found) -> Any:
+        first, _, rest = str(found.place).partition("/")
+        return first if rest else None
 
     def _rows(self) -> Iterator[Found]:
         feature = next(iter(self.project.input.features))

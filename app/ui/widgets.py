@@ -126,7 +126,7 @@ def job_line(job: Job, setting: Setting) -> str:
     what = {"export": "Dataset version", "train": "Training", "compare": "Comparison", "known-answers": "Known answers"}[job.kind]
     asked = formats.moment(job.asked_at, setting.project.zone)
     state = {"waiting": "waits for a worker", "running": "running", "done": "done", "failed": "failed"}.get(job.state, job.state)
-    detail = text(job.error or job.step or "")
+    detail = text(job.error or "" if job.state in ENDED else job.step or "")
     bar = ""
     if job.state == "running":
         bar = f'<span class="so-track so-job"><i style="width:{job.progress * 100:.0f}%"></i></span>'

@@ -93,7 +93,14 @@ def points(difference: float) -> str:
     return f"{'+' if difference >= 0 else '−'}{abs(difference) * 100:.1f}"
 
 
-def facts(figures: Mapping[str, Any], most: int = 4) -> str:
-    """The plain numbers of a model version, in one line."""
-    shown = [(name, value) for name, value in figures.items() if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    return " · ".join(f"{text(name.replace('_', ' '))} {value:.4g}" for name, value in shown[:most]) or "–"
+def facts(figures: Mapping[str, Any]) -> str:
+    """How a model version did on its own validation rows, and what it learned from, in one line."""
+    said = []
+    if (accuracy := figures.get("accuracy")) is not None:
+        said.append(f"{percent(accuracy, 1)} right on {formats.count(int(figures.get('n_validation', 0)), 'validation row')}")
+    if (loss := figures.get("log_loss")) is not None:
+        said.append(f"log loss {loss:.3g}")
+    rows = figures.get("rows", {})
+    if rows:
+        said.append(f"learned from {formats.number(rows['base'])} given and {formats.number(rows['decided'])} decided rows")
+    return " · ".join(map(text, said)) or "–"

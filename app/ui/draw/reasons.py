@@ -30,7 +30,9 @@ def _print(reason: Reason, title_of: Any) -> str:
     if problem:
         return text(problem)
     base = reason.body.get("base")
-    start = "" if base is None else f", starting from {formats.number(round(base, 3))}"
+    start = ""
+    if base is not None and reason.method.startswith("shap"):  # a surrogate's intercept says nothing to a person
+        start = f", starting from {formats.number(round(base, 3))}"
     said = [f"{text(reason.body.get('unit', ''))} of {text(title_of(reason.label))}{start}"]
     quality = reason.body.get("quality", {})
     if (fit := quality.get("local_r2")) is not None:

@@ -65,7 +65,7 @@ def _compare(place: Place, known: "list[ModelInfo]") -> None:
     if not others:
         return
     wanted = others[0]
-    done = place.database.read(jobs.recent, place.setting.id, kinds=("compare",), limit=5)
+    done = place.database.read(jobs.recent, place.setting.id, kinds=("compare", "known-answers"), limit=5)
     if place.actor.at_least("lead"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             wanted = st.selectbox("Version", others, key="models-version", width=160)
@@ -89,10 +89,10 @@ def _offer(place: Place, known: "list[ModelInfo]", version: int, done: list[Job]
 
 
 def _result(done: list[Job], version: int) -> dict[str, Any] | None:
-    """The latest comparison of a version."""
-    return next(
-        (job.result for job in done if job.state == "done" and job.result and job.result.get("challenger") == version), None
-    )
+    """The latest comparison of a version; the known answers end with one."""
+    results = [job.result for job in done if job.state == "done" and job.result]
+    found: list[dict[str, Any]] = [result.get("comparison", result) for result in results]
+    return next((each for each in found if each.get("challenger") == version), None)
 
 
 def _was_champion(known: "list[ModelInfo]", version: int | None) -> bool:
