@@ -70,8 +70,13 @@ def check_groups(project: Project, raw: Any) -> dict[str, str | None]:
 
 
 def read_input(project: Project, text: str | None) -> dict[str, Any]:
-    """A stored input; a renamed feature is there under both its names, so that every model finds its own."""
-    held: dict[str, Any] = json.loads(text or "{}")
+    """A stored input, as `under_both_names` gives it."""
+    return under_both_names(project, json.loads(text or "{}"))
+
+
+def under_both_names(project: Project, given: Mapping[str, Any]) -> dict[str, Any]:
+    """An input in which a renamed feature is there under both its names, so that every model finds its own."""
+    held = dict(given)
     for name, feature in project.input.features.items():
         if feature.was is not None and (name in held) != (feature.was in held):
             held[name] = held[feature.was] = held.get(name, held.get(feature.was))

@@ -113,7 +113,8 @@ def varied(images: Tensor) -> Tensor:
 
 def _plan(rows: int) -> Plan:
     batch = int(np.clip(2 ** round(np.log2(max(rows, 2) / 10)), 8, 64))
-    return Plan(batch=batch, rate=4e-3, decay=0.02, steps=500, epochs=20, patience=12)
+    steps = 1000  # so few rows are soon gone through: let the schedule run to its end, validation keeps the best state
+    return Plan(batch=batch, rate=4e-3, decay=0.02, steps=steps, epochs=20, patience=12 if rows > 10 * steps else 200)
 
 
 def load(settings: dict[str, Any], files: dict[str, bytes], device: torch.device) -> Engine:

@@ -84,9 +84,6 @@ def verdict(view: dict[str, Any]) -> str:
 
 def _views(models: Sequence[Predictor], decided: Examples, base: Examples, known: Examples) -> list[View]:
     views = []
-    if len(known):
-        note = "arrived items whose answers are known and that no model learned from; only a demo has such"
-        views.append(_paired("known answers", [_hits(model, known) for model in models], note))
     if len(decided):
         hits = [_hits(model, decided) for model in models]
         note = "held-out cases that people answered; unsure ones are over-represented, so this is not all traffic"
@@ -99,6 +96,9 @@ def _views(models: Sequence[Predictor], decided: Examples, base: Examples, known
     if len(base):
         note = "labelled rows that came with the project and no model learned from"
         views.append(_paired("rows set aside at the start", [_hits(model, base) for model in models], note))
+    if len(known):
+        note = "arrived items whose answers are known and that no model learned from; only a demo has such"
+        views.append(_paired("all traffic, by known answers", [_hits(model, known) for model in models], note))
     return views
 
 

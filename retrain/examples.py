@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from contract.inputs import read_input
+from contract.inputs import read_input, under_both_names
 from contract.project import Project
 from contract.records import Row
 from db import blobs
@@ -37,7 +37,8 @@ def base(session: Session, setting: Setting, split: str) -> Examples:
     """What came with the project, of one split."""
     newest = next((info for info in datasets.datasets(session, setting.id) if info.kind == "base"), None)
     held = [row for row in datasets.lines(session, newest) if row["split"] == split] if newest else []
-    return _examples(session, [row["input"] for row in held], [row["label"] for row in held], [None] * len(held))
+    given = [under_both_names(setting.project, row["input"]) for row in held]
+    return _examples(session, given, [row["label"] for row in held], [None] * len(held))
 
 
 def decided(session: Session, setting: Setting, watermark: int, split: str) -> Examples:

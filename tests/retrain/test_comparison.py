@@ -65,7 +65,7 @@ def test_from_decisions_to_a_judged_challenger(sqlite: Database, tmp_path: Path,
     assert challenger.figures["rows"]["base"] == real_models.LEARN
     assert 70 < challenger.figures["rows"]["decided"] < 100
     compared = comparison.compare(database, held.name, challenger.version, device="cpu")
-    known, decided, *_, base = compared["views"]
+    decided, *_, base, known = compared["views"]
     assert known["n"] == 300 - challenger.figures["rows"]["decided"]
     assert decided["n"] + challenger.figures["rows"]["decided"] == 120
     assert base["n"] == real_models.ASIDE
