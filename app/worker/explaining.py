@@ -31,10 +31,11 @@ class Explaining:
         """Explain one case; 0 where nothing is to be explained."""
         self._order()
         for project_id in self._database.read(batches.waiting_projects, "explain"):
-            worker = secrets.token_hex(8)
-            leased = self._database.write(batches.lease, project_id, "explain", worker, limit=1, seconds=LEASE_SECONDS)
+            leased = self._database.write(
+                batches.lease, project_id, "explain", secrets.token_hex(8), limit=1, seconds=LEASE_SECONDS
+            )
             for item in leased:
-                self._explain(item, worker)
+                self._explain(item)
             if leased:
                 return len(leased)
         return 0
@@ -47,15 +48,15 @@ class Explaining:
             self._database.write(explanations.order_ahead, setting.id, self._ahead)
         self._ordered_at = time.monotonic()
 
-    def _explain(self, item: Leased, worker: str) -> None:
+    def _explain(self, item: Leased) -> None:
         target = self._database.read(explanations.target, item.item_id)
         if target is None:
             return
         model_id, label = target
         try:
             explainers = self._models.get(model_id).explainers
-        except ModelLoadError as error:
-            self._database.write(batches.give_back, "explain", worker, error=str(error), blame=True)
+        except ModelLoadError as error:  # the lease is kept: it is tried again when that has run out
+            log.error("model does not load; its reasons wait", model_id=model_id, item_id=item.item_id, error=str(error))
             return
         row = self._database.read(blobs.fill, [item.input])[0]
         tired = item.attempts > batches.FAILED_AFTER

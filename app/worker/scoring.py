@@ -109,10 +109,11 @@ class Scoring:
 
     def _score(self, batch: Batch) -> list[Scored]:
         predictor = self._models.get(batch.model_id).predictor
-        self._models.batch_size(batch.model_id, batch.rows)
         if any(item.attempts > batches.FAILED_AFTER for item in batch.items):
             return [Unscored("its worker died while scoring it")] * len(batch.items)
         try:
+            if not batch.suspect:  # measuring repeats the rows up to thousands of times
+                self._models.batch_size(batch.model_id, batch.rows)
             return predictor.predict(batch.rows)
         except Exception as error:
             log.warning("a batch failed; its items are scored one by one", error=repr(error), items=len(batch.items))

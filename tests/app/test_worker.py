@@ -1,6 +1,7 @@
 """The worker: everything that waits is scored, routed and explained, whatever single items and models do."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from app.worker.work import Jobs
 from app.workspace import Workspace
 from contract.records import Prediction
 from db.engine import Database
-from db.tables import Draw, Event, Explanation, Item, Outcome, Routing, RoutingRule, Task, Work
+from db.tables import Blob, Draw, Event, Explanation, Item, Outcome, Routing, RoutingRule, Task, Work
 from inference.predictors import TablePredictor
 from retrain import registry
 from review_queue import events, jobs, projects
@@ -118,6 +119,26 @@ def release_leases(database: Database) -> None:
     from review_queue import clock
 
     database.write(lambda s: [setattr(row, "ready_at", clock.now()) for row in s.scalars(select(Work))])
+
+
+def test_a_row_that_breaks_the_measuring_of_batches_takes_no_other_down(
+    workspace: Workspace, held: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TablePredictor.predict
+
+    def predict(self: TablePredictor, rows: Any) -> Any:
+        if any(row[real_models.names()[0]] == 13.0 for row in rows) or len(rows) > 64:
+            raise RuntimeError("out of memory")
+        return real(self, rows)
+
+    monkeypatch.setattr(TablePredictor, "predict", predict)
+    measuring = replace(workspace, settings=workspace.settings.model_copy(update={"batch_size": None}))
+    given = {name: 13.0 for name in real_models.names()}
+    factories.submit(workspace.database, held, [{"external_id": "odd", "input": given}])
+    real_models.arrive(workspace.database, held, 40)
+    assert scoring(measuring).turn() == 41
+    odd = workspace.database.read(lambda s: s.scalars(select(Routing).where(Routing.label.is_(None))).one())
+    assert "out of memory" in odd.reason
 
 
 def test_a_freeze_and_a_policy_hold_from_the_next_batch(workspace: Workspace, held: Setting) -> None:
@@ -253,6 +274,28 @@ def test_a_model_that_does_not_load_leaves_its_items_waiting(workspace: Workspac
     assert count(database, Work, Work.attempts == 0) == 5
     database.write(registry.rollback, held.id, by=by, draw_key_id=key)
     assert scoring(workspace).turn() == 5
+
+
+def test_a_model_whose_bytes_are_gone_stops_no_worker(workspace: Workspace, held: Setting) -> None:
+    database = workspace.database
+    real_models.arrive(database, held, 5)
+    database.write(lambda s: [setattr(row, "bytes", None) for row in s.scalars(select(Blob))])
+    assert scoring(workspace).turn() == 0
+    assert count(database, Work, Work.attempts == 0) == 5
+
+
+def test_reasons_of_a_model_that_does_not_load_are_tried_once_a_lease(workspace: Workspace, held: Setting) -> None:
+    database = workspace.database
+    real_models.arrive(database, held, 60)
+    scoring(workspace).turn()
+    waiting = count(database, Task)
+    database.write(lambda s: [setattr(row, "bytes", b"no archive") for row in s.scalars(select(Blob))])
+    explaining = Explaining(workspace, Models(database, workspace.settings, "cpu"), threading.Event())
+    turns = 0
+    while explaining.turn():
+        turns += 1
+        assert turns <= waiting
+    assert turns == waiting == count(database, Work, Work.kind == "explain")
 
 
 def test_jobs_report_and_failures_are_kept(workspace: Workspace, held: Setting) -> None:
