@@ -67,9 +67,7 @@ def export(session: Session, setting: Setting, *, format: str = "parquet", by: A
     """
     if format not in FORMATS:
         raise Invalid(f"{format!r} is no format; choose one of {', '.join(FORMATS)}")
-    while events.sequence(session) == events.BATCH:
-        pass
-    return export_at(session, setting, events.head(session), format=format, by=by)
+    return export_at(session, setting, rows.latest(session, setting.id), format=format, by=by)
 
 
 def export_at(session: Session, setting: Setting, watermark: int, *, format: str, by: Actor | None) -> DatasetInfo:

@@ -14,7 +14,6 @@ from db import blobs
 from db.tables import Item, ItemKey
 from retrain import datasets, rows
 from retrain.records import DatasetInfo
-from review_queue import events
 from review_queue.projects import Setting
 
 
@@ -70,9 +69,7 @@ def sources(session: Session, setting: Setting) -> tuple[list[DatasetInfo], int]
 
     Labels that are in no export yet are exported first, so that every model names what it learned from.
     """
-    while events.sequence(session) == events.BATCH:
-        pass
-    watermark = events.head(session)
+    watermark = rows.latest(session, setting.id)
     held = datasets.datasets(session, setting.id)
     used = [info for info in held if info.kind == "base"][:1]
     if rows.gather(session, setting, watermark).rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from contract.canonical import digest
@@ -27,6 +27,7 @@ from db.tables import (
     RoutingRule,
     Task,
 )
+from review_queue import events
 from review_queue.intake import blobs_in
 from review_queue.outcomes import ANSWERS
 from review_queue.projects import Setting
@@ -91,6 +92,14 @@ def gather(session: Session, setting: Setting, watermark: int) -> Labelled:
     closed = [row["_routed_at"] for row in built if first_open is None or row["_routed_at"] < first_open]
     through = max(closed, default=None)
     return Labelled(tuple(_finish(row, through) for row in built), tuple(each.item_id for each in ordered), through)
+
+
+def latest(session: Session, project_id: int) -> int:
+    """The position of a project's last answer that has left the house; 0 before the first."""
+    while events.sequence(session) == events.BATCH:
+        pass
+    query = select(func.max(Event.seq)).where(Event.project_id == project_id, Event.kind.in_(KINDS))
+    return session.scalar(query) or 0
 
 
 def images(session: Session, project: Project, table: Labelled) -> dict[str, tuple[str, int]]:

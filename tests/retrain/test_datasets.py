@@ -243,3 +243,14 @@ def test_base_rows_come_back_as_given(database: Database, held: Setting, monkeyp
     back = database.read(lambda s: list(datasets.lines(s, info)))
     assert back == given
     assert database.write(datasets.add_base, held, given, by=None).id == info.id
+
+
+def test_nothing_new_decided_is_no_new_version(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.routed(database, held, {k: factories.says("pay", 0.6) for k in "ab"})
+    decide(database, held, ann, {"a": Said("1", "accept")})
+    later(monkeypatch)
+    first = database.write(datasets.export, held, format="csv", by=ann)
+    factories.routed(database, held, {"c": factories.says("pay", 0.99)})
+    assert database.write(datasets.export, held, format="csv", by=ann).id == first.id
