@@ -123,6 +123,20 @@ def file(session: Session, info: DatasetInfo, name: str) -> bytes:
     return _bytes(session, info, name)
 
 
+def take_out(session: Session, dataset_id: int, name: str, *, by: Actor) -> bytes:
+    """One file of a dataset version, with a note of who took it. Raises NotFound.
+
+    Known answers stay in: they would unblind whoever reads them.
+    """
+    info = dataset(session, dataset_id)
+    if info.kind == "answers":
+        raise NotFound(f"dataset {dataset_id} holds known answers, which nobody takes out")
+    data = file(session, info, name)
+    project_id = session.scalar(select(Dataset.project_id).where(Dataset.id == dataset_id))
+    activity.record(session, by, "dataset.download", f"dataset:{dataset_id}", project_id=project_id, after={"file": name})
+    return data
+
+
 def _put(session: Session, name: str, text: str) -> dict[str, Any]:
     data = text.encode()
     return {"sha256": blobs.put(session, data, files.media_type(name)), "size": len(data)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from contract.canonical import digest
@@ -98,8 +98,9 @@ def latest(session: Session, project_id: int) -> int:
     """The position of a project's last answer that has left the house; 0 before the first."""
     while events.sequence(session) == events.BATCH:
         pass
-    query = select(func.max(Event.seq)).where(Event.project_id == project_id, Event.kind.in_(KINDS))
-    return session.scalar(query) or 0
+    query = select(Event.seq, Event.body).where(Event.project_id == project_id, Event.kind.in_(KINDS))
+    newest = session.execute(query.order_by(Event.seq.desc()).execution_options(yield_per=200))
+    return next((seq for seq, body in newest if body["source"] != "auto"), 0)
 
 
 def images(session: Session, project: Project, table: Labelled) -> dict[str, tuple[str, int]]:
