@@ -13,9 +13,8 @@ from app.api.access import Exporter, Here, Reader, Standing
 from app.api.decisions import BigId
 from app.api.images import UNKNOWN
 from app.api.problems import listed
-from db import blobs
 from db.tables import Dataset as DatasetRow
-from review_queue import activity, projects
+from review_queue import projects
 from review_queue.activity import Actor
 from review_queue.errors import NotFound
 from review_queue.projects import Setting
@@ -81,14 +80,9 @@ def _one(session: Session, dataset_id: int) -> shapes.Dataset:
 
 
 def _take_out(session: Session, actor: Actor, dataset_id: int, name: str) -> bytes:
-    info, project_id = _known(session, dataset_id)
-    held = info.files.get(name)
-    found = blobs.get(session, str(held["sha256"])) if held is not None else None
-    if found is None:
-        raise NotFound(f"dataset {dataset_id} has no file {name!r}; it has {', '.join(sorted(info.files)[:20])}")
-    subject = f"dataset:{dataset_id}"
-    activity.record(session, actor, "dataset.download", subject, project_id=project_id, after={"file": name})
-    return found[0]
+    from retrain import datasets
+
+    return datasets.take_out(session, dataset_id, name, by=actor)
 
 
 def _known(session: Session, dataset_id: int) -> "tuple[DatasetInfo, int]":

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import Activity
+from retrain import datasets
 from review_queue import clock, jobs, projects
 from review_queue.projects import Setting
 from tests import factories
@@ -110,3 +111,10 @@ def test_an_unknown_project_is_named(api: Api, held: Setting, reader: dict[str, 
     assert "known: claims" in problem(api.get("/projects/clams/stats", reader), 404, "not_found")["detail"]
     for name in ("a%00b", "%ED%A0%80", "UPPER", "x" * 500):
         problem(api.get(f"/projects/{name}/stats", reader), 404, "not_found")
+
+
+def test_known_answers_are_not_taken_out(api: Api, database: Database, held: Setting, reader: Key) -> None:
+    info = database.write(datasets.add_answers, held, {"1": "pay"}, by=None)
+    assert [d["kind"] for d in api.get("/projects/claims/datasets", reader).json()["datasets"]] == ["answers"]
+    refused = problem(api.get(f"/datasets/{info.id}/files/{next(iter(info.files))}", reader), 404, "not_found")
+    assert "known answers" in refused["detail"]
