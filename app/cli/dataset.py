@@ -8,8 +8,11 @@ import typer
 from app.cli.options import AsJson, Dir, ProjectName, noun
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from app.workspace import Workspace
     from retrain.records import DatasetInfo
+    from review_queue.activity import Actor
     from review_queue.projects import Setting
 
 app = noun("Datasets: what people decided, as files to train on.")
@@ -44,6 +47,8 @@ def export(
         folder = out or Path(f"{setting.name}-dataset-{info.id}")
         _require_free(folder)
         workspace.database.read(datasets.write_folder, info, folder)
+        if number is not None:  # making a version is noted by itself
+            workspace.database.write(_note, setting, info, workspace.local_actor("cli"))
     say(as_json, {**plain(info), "folder": str(folder)}, f"{folder}: dataset {info.id} with {info.rows:,} rows")
 
 
@@ -93,6 +98,13 @@ def _earlier(workspace: "Workspace", setting: "Setting", number: int) -> "Datase
     if found is None:
         raise Problem(f"{setting.name} has no dataset {number}; `signoff dataset list` shows them")
     return found
+
+
+def _note(session: "Session", setting: "Setting", info: "DatasetInfo", by: "Actor") -> None:
+    """Who took all files of an earlier version out."""
+    from review_queue import activity
+
+    activity.record(session, by, "dataset.download", f"dataset:{info.id}", project_id=setting.id, after={"file": "all"})
 
 
 def _require_free(folder: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app.workspace import Workspace
+from db.tables import Activity
 from review_queue import cases, decisions, people, projects
 from review_queue.activity import Actor
 from review_queue.decisions import Said
@@ -89,6 +91,8 @@ def test_from_the_first_labels_to_the_second_model(
     assert "is there already" in claims.refused("dataset", "export", "--out", exported["folder"])
     assert "dataset" in claims("dataset", "export", "--dataset", exported["id"], "--out", "again").stdout
     assert claims("dataset", "verify", "again").stdout == "again: ok\n"
+    taken = select(Activity.subject).where(Activity.verb == "dataset.download")
+    assert workspace.database.read(lambda s: list(s.scalars(taken))) == [f"dataset:{exported['id']}"]
     assert [row["kind"] for row in claims.json("dataset", "list")] == ["export", "base"]
     assert "export" in claims("dataset", "list").stdout
     (tmp_path / "again" / "data.jsonl").write_text("changed")
