@@ -1,6 +1,7 @@
 """Everything on this machine: this process serves the desk and the API, a child process works."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -24,10 +25,16 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int = 8501, device
     workspace = open_workspace(settings)
     worker = Worker(settings, device)
     worker.start()
+    signal.signal(signal.SIGTERM, _leave)  # the server hands it on once it has shut down
     try:
         web.serve(workspace, host=host, port=port)
     finally:
         worker.end()
+
+
+def _leave(*_: object) -> None:
+    """End as on Ctrl-C, so that the worker is ended too."""
+    raise SystemExit(0)
 
 
 class Worker(threading.Thread):
