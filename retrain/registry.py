@@ -146,12 +146,13 @@ def rollback(session: Session, project_id: int, *, by: Actor, draw_key_id: int) 
 
 
 def withdraw(session: Session, proposal_id: int, *, by: Actor) -> None:
-    """Take an open proposal off the table. Raises NotFound, Refused."""
+    """Take an open proposal off the table. Raises NotFound; Forbidden for who may not sign; Refused where it is over."""
     row = session.scalar(select(Proposal).where(Proposal.id == proposal_id).with_for_update())
     if row is None:
         raise NotFound(f"there is no proposal {proposal_id}")
     if row.state != "open":
         raise Refused(f"proposal {proposal_id} is {row.state} already")
+    _may_sign(session, by)
     row.state = "withdrawn"
     activity.record(session, by, "proposal.withdraw", f"proposal:{proposal_id}", project_id=row.project_id)
 
@@ -167,7 +168,7 @@ def _apply(session: Session, row: Proposal, by: Actor, draw_key_id: int) -> None
     rules.lock(session, row.project_id)
     standing = session.get(ModelAlias, (row.project_id, "champion"), with_for_update=True)
     if (standing.model_id if standing else None) != row.against_id:
-        raise Refused("another model acts by now; withdraw this proposal and compare with that one")
+        raise Refused("another model acts by now; compare with that one and propose this one anew")
     if standing is not None:
         _set_alias(session, row.project_id, "previous", standing.model_id, by)
     _set_alias(session, row.project_id, "champion", row.model_id, by)

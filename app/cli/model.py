@@ -134,13 +134,17 @@ def _keep(workspace: "Workspace", setting: "Setting", rows: Path, label: str | N
 
 
 def _sign(session: "Session", project_id: int, version: int, *, by: "Actor", draw_key_id: int) -> "ProposalInfo":
-    """The open proposal of this version signed, or a new one."""
+    """The open proposal of this version signed, or a new one; one against a former champion is withdrawn."""
     from retrain import registry
 
     registry.model(session, project_id, version)
-    standing = next((p for p in registry.proposals(session, project_id) if p.state == "open" and p.version == version), None)
-    if standing is not None:
-        return registry.sign(session, standing.id, by=by, draw_key_id=draw_key_id)
+    acting = registry.champion(session, project_id)
+    for each in registry.proposals(session, project_id):
+        if each.state != "open" or each.version != version:
+            continue
+        if each.against == (acting.version if acting else None):
+            return registry.sign(session, each.id, by=by, draw_key_id=draw_key_id)
+        registry.withdraw(session, each.id, by=by)
     return registry.propose(session, project_id, version, by=by, draw_key_id=draw_key_id)
 
 

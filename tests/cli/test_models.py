@@ -149,6 +149,21 @@ def test_a_promotion_waits_for_all_its_signatures(claims: Signoff, workspace: Wo
     assert signed["id"] == "1"
 
 
+def test_a_proposal_that_another_promotion_overtook_is_made_anew(
+    claims: Signoff, workspace: Workspace, files: Path, monkeypatch: Any
+) -> None:
+    (files / "policy.yaml").write_text("autonomy: set\nevidence: {signers: 2}\n")
+    claims("policy", "apply", files)
+    setting = workspace.database.read(projects.get, "claims")
+    for version in ("1", "2"):
+        registered(workspace, setting)
+        claims("model", "promote", version)
+    monkeypatch.setattr("app.workspace.local_name", lambda: "second")
+    assert claims.json("model", "promote", "1")["state"] == "applied"
+    anew = claims.json("model", "promote", "2")
+    assert (anew["state"], anew["signed_by"], anew["against"]) == ("open", ["second"], 1)
+
+
 def test_nothing_to_export_or_compare(claims: Signoff, workspace: Workspace, tmp_path: Path) -> None:
     assert "nothing decided" in claims.refused("dataset", "export")
     assert "is no format" in claims.refused("dataset", "export", "--format", "xlsx")

@@ -125,6 +125,8 @@ def test_a_proposal_against_a_champion_that_is_gone_is_refused(database: Databas
     database.write(registry.sign, first.id, by=otto, draw_key_id=key(database))
     with pytest.raises(Refused, match="another model acts"):
         database.write(registry.sign, second.id, by=otto, draw_key_id=key(database))
+    with pytest.raises(Forbidden, match="owners"):
+        database.write(registry.withdraw, second.id, by=factories.person(database, "ann"))
     database.write(registry.withdraw, second.id, by=olga)
     assert [p.state for p in database.read(registry.proposals, held.id)] == ["withdrawn", "applied"]
 
