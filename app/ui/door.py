@@ -52,6 +52,12 @@ class Tries:
         for key in self._keys(name, address):
             self.failed[key].append(time.monotonic())
 
+    def forgive(self, name: str, address: str) -> None:
+        """Take the last count back: the password was right."""
+        for key in self._keys(name, address):
+            if held := self.failed[key]:
+                held.pop()
+
     @staticmethod
     def _keys(name: str, address: str) -> tuple[tuple[str, str], ...]:
         folded = name.casefold()[:200]
@@ -100,11 +106,12 @@ class Door:
         address = request.client.host if request.client else ""
         if self.tries.too_many(name, address):
             return self._form(request, goal, "Too many wrong attempts; please wait ten minutes.", name, 429)
+        self.tries.count(name, address)  # before the password is looked at, or many at once would all get through
         read = self.workspace.database.read
         account = await anyio.to_thread.run_sync(read, people.sign_in, name, given.get("password", ""), limiter=self.hashing)
         if account is None:
-            self.tries.count(name, address)
             return self._form(request, goal, WRONG, name, 401)
+        self.tries.forgive(name, address)
         return self._let_in(request, account.id, goal)
 
     async def ask_out(self, request: Request) -> Response:

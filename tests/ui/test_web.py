@@ -190,6 +190,32 @@ def test_tries_are_counted_by_name_and_address() -> None:
     assert not tries.too_many("bob", "1.2.3.4")
 
 
+def test_many_guesses_at_once_are_counted_like_one_after_the_other(workspace: Workspace) -> None:
+    import asyncio
+
+    workspace.database.write(people.add_person, "ann", role="reviewer", password=PASSWORD)
+
+    async def work() -> list[int]:
+        async with client(workspace) as http:
+            page = await http.get("/signin")
+            token = page.text.split('name="token" value="')[1].split('"')[0]
+            guesses = [{"token": token, "name": "ann", "password": f"guess number {n}"} for n in range(9)]
+            return [reply.status_code for reply in await asyncio.gather(*(http.post("/signin", data=each) for each in guesses))]
+
+    assert run(work).count(401) == 5
+
+
+def test_who_signs_in_is_not_locked_out_by_doing_so(workspace: Workspace) -> None:
+    workspace.database.write(people.add_person, "ann", role="reviewer", password=PASSWORD)
+
+    async def work() -> None:
+        for _ in range(7):
+            async with client(workspace) as http:
+                assert (await come_in(http, "ann", PASSWORD)).status_code == 303
+
+    run(work)
+
+
 def test_the_agent_interface_of_streamlit_stays_off() -> None:
     assert web.OPTIONS["server.enableAgentApi"] is False
     assert web.OPTIONS["browser.gatherUsageStats"] is False
