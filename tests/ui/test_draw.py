@@ -1,10 +1,12 @@
 """What is drawn of a case: everything escaped, signs that read without colour, nothing lost."""
 
+import io
 import random
 import re
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from app.ui import answers, formats
 from app.ui.draw import case as case_html
@@ -25,6 +27,13 @@ NASTY = [
     "🙂\u202e",
     "</div><style>",
 ]
+
+
+def huge() -> bytes:
+    """A PNG of 60 megapixels in a few kilobytes."""
+    file = io.BytesIO()
+    Image.new("1", (10_000, 6_000)).save(file, "PNG")
+    return file.getvalue()
 
 
 def reason(body: dict[str, Any], label: str = "pay") -> Reason:
@@ -149,6 +158,8 @@ def test_an_overlay_covers_the_picture_and_marks_the_strongest() -> None:
 
 def test_what_is_no_picture_is_none_and_a_tiny_one_stays_crisp() -> None:
     assert pictures.prepare(b"<svg onload=alert(1)>") is None
+    assert pictures.prepare(filling.drawing(3)[:60]) is None
+    assert pictures.prepare(huge()) is None
     held = pictures.prepare(filling.drawing(3))
     assert held is not None
     assert held.tiny

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from inference.images import open_image
 
 MOST = 1_400
 """Pixels of the longer side on the page."""
 TINY = 160
 """Images up to this many pixels are enlarged with their pixels kept."""
 POSITIVE, NEGATIVE = (31, 111, 191), (201, 106, 18)
-_TRUSTED = {"PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +31,18 @@ class Picture:
 
 
 def prepare(data: bytes) -> Picture | None:
-    """A scaled copy as a data URI; None for what is no image."""
+    """A scaled, upright copy as a data URI; None for what is no image, is broken or has over 50 megapixels."""
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            if opened.format not in _TRUSTED:
-                return None
-            image = ImageOps.exif_transpose(opened)
-            image.thumbnail((MOST, MOST))
-            return _encoded(image if image.mode in ("RGB", "L", "RGBA") else image.convert("RGBA"))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        image = open_image(data, near=MOST)
+    except ValueError:
         return None
+    image.thumbnail((MOST, MOST))
+    return _encoded(image)
 
 
 def _encoded(image: Image.Image) -> Picture:
     file = io.BytesIO()
-    small = max(image.size) <= 400 or image.mode == "RGBA"
+    small = max(image.size) <= 400
     image.save(file, format="PNG" if small else "JPEG", quality=88)
     return Picture(_uri(file.getvalue(), "png" if small else "jpeg"), *image.size)
 
