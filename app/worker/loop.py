@@ -38,11 +38,17 @@ def run(workspace: Workspace, *, drain: bool = False, device: str = "auto", stop
 
 def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
     models = Models(workspace.database, workspace.settings, device)
-    scoring, explaining = Scoring(workspace, models, stop), Explaining(workspace, models, stop)
+    house = House(workspace)
+
+    def between() -> None:
+        house.keep()
+        if _orphaned():
+            stop.set()
+
+    scoring, explaining = Scoring(workspace, models, stop, between), Explaining(workspace, models, stop)
     jobs = Jobs(workspace, device, stop)
     if not drain:
         jobs.start()
-    house = House(workspace)
     while not stop.is_set() and not _orphaned():
         try:
             house.keep()

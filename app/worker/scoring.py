@@ -1,7 +1,7 @@
 """Scoring: the next batch is read while this one is scored, results are written while the next is scored."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
@@ -44,9 +44,10 @@ class Batch:
 class Scoring:
     """Takes what waits, project by project, until nothing does or it is told to stop."""
 
-    def __init__(self, workspace: Workspace, models: Models, stop: Event) -> None:
+    def __init__(self, workspace: Workspace, models: Models, stop: Event, between: Callable[[], object] = lambda: None) -> None:
+        """`between` is called after each batch: what must not wait until all is scored."""
         self._database, self._keys = workspace.database, workspace.keys
-        self._models, self._stop = models, stop
+        self._models, self._stop, self._between = models, stop, between
         self.scored = 0
 
     def turn(self) -> int:
@@ -71,6 +72,7 @@ class Scoring:
                 if self._stop.is_set():
                     break
                 upcoming = upcoming or reader.submit(self._read, project_id)
+                self._between()
             if writing is not None:
                 writing.result()
             if self._stop.is_set() and upcoming is not None and (left := upcoming.result()) is not None:

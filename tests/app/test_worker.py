@@ -218,6 +218,19 @@ def test_told_to_stop_it_finishes_the_batch_and_gives_the_next_back(workspace: W
     assert all(row.worker is None and row.attempts == 0 for row in left)
 
 
+def test_the_house_is_kept_while_much_is_scored(workspace: Workspace, held: Setting) -> None:
+    database = workspace.database
+    real_models.arrive(database, held, 200)
+    left: list[int] = []
+
+    def look() -> None:
+        left.append(count(database, Work, Work.kind == "score"))
+
+    Scoring(workspace, Models(database, workspace.settings, "cpu"), threading.Event(), look).turn()
+    assert len(left) >= 200 // 32
+    assert left[0] > 0
+
+
 def test_two_workers_share_the_work(workspace: Workspace, held: Setting) -> None:
     real_models.arrive(workspace.database, held, 300)
     workers = [scoring(workspace) for _ in range(2)]
