@@ -42,7 +42,7 @@ def place() -> Place:
         )
         st.stop()
     if here.setting is None:
-        empty("No project yet", "Run <code>signoff demo</code> for real cases, or <code>signoff start FILE</code> on your own.")
+        empty("No project yet", "Run <code>signoff demo</code> for real cases, or <code>signoff project apply</code> for yours.")
         st.stop()
     return Place(resources.workspace(), here.setting, here.actor)
 

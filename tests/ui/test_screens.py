@@ -1,11 +1,13 @@
 """Each screen on a real database, without a browser."""
 
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from typer.testing import CliRunner
 
 from app.ui import resources
 from app.workspace import Workspace
@@ -212,3 +214,13 @@ def test_a_cookie_names_a_person_only_under_our_key() -> None:
     assert resources.person_in(value, b"k" * 32) == 7
     assert resources.person_in(value, b"x" * 32) is None
     assert resources.person_in("7", b"k" * 32) is None
+
+
+def test_commands_that_pages_name_exist() -> None:
+    from app.cli.main import app
+
+    texts = [file.read_text() for file in resources.HERE.rglob("*.py")]
+    named = {found for text in texts for found in re.findall(r"<code>signoff ([a-z]+(?: [a-z]+)?)", text)}
+    assert {"demo", "model train"} <= named
+    for words in named:
+        assert CliRunner().invoke(app, [*words.split(), "--help"]).exit_code == 0, words
