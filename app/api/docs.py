@@ -101,10 +101,6 @@ def _shape(name: str, shape: Mapping[str, Any]) -> str:
     return f"{head}{examples}{_table('', rows, safe=True)}</section>"
 
 
-def _optional(field: str, shape: Mapping[str, Any]) -> str:
-    return "" if field in shape.get("required", []) else " (optional)"
-
-
 def _type(shape: Mapping[str, Any]) -> str:
     if "$ref" in shape:
         name = escape(shape["$ref"].rpartition("/")[2])

@@ -163,7 +163,7 @@ def _left_by(person_id: int) -> str | None:
     if not runtime.exists():
         return None
     held = runtime.get_instance()
-    gone = (name for name, (person, tab) in _place.seats.items() if person == person_id and not held.is_active_session(tab))
+    gone = (name for name, (person, tab) in list(_place.seats.items()) if person == person_id and not held.is_active_session(tab))
     return next(gone, None)
 
 
