@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import Text, insert, select, type_coerce
 from sqlalchemy.orm import Session
 
 from contract.canonical import canonical, content_hash, digest
@@ -114,6 +114,15 @@ def verify(folder: Path) -> list[str]:
         elif digest(path.read_bytes()) != details["sha256"]:
             problems.append(f"{name} was changed: its SHA-256 is not the one in dataset.json")
     return problems
+
+
+def holds(session: Session, sha: str) -> bool:
+    """Whether bytes are a file of a dataset version (its images aside), which is taken out by `take_out` alone."""
+    named = select(Dataset.id).where(type_coerce(Dataset.manifest, Text).contains(sha)).limit(50)
+    found = (dataset(session, dataset_id) for dataset_id in session.scalars(named))
+    return any(
+        details["sha256"] == sha and not name.startswith("images/") for info in found for name, details in info.files.items()
+    )
 
 
 def file(session: Session, info: DatasetInfo, name: str) -> bytes:

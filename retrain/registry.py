@@ -76,6 +76,11 @@ def champion(session: Session, project_id: int) -> ModelInfo | None:
     return next((each for each in models(session, project_id) if "champion" in each.aliases), None)
 
 
+def holds(session: Session, sha: str) -> bool:
+    """Whether bytes are those of a model."""
+    return session.scalar(select(Model.id).where(Model.sha256 == sha).limit(1)) is not None
+
+
 def archive(session: Session, info: ModelInfo) -> bytes:
     """The packed model. Raises NotFound where the store lost it."""
     found = blobs.get(session, info.sha256)

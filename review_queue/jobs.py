@@ -85,6 +85,12 @@ def progress(session: Session, job_id: int, worker: str, share: float, step: str
     return session.execute(update(JobRow).where(*held).values(values).returning(JobRow.id)).first() is not None
 
 
+def keep(session: Session, job_id: int, worker: str) -> None:
+    """Hold on to a job while a long step says nothing."""
+    held = (JobRow.id == job_id, JobRow.worker == worker, JobRow.state == "running")
+    session.execute(update(JobRow).where(*held).values(ready_at=clock.now() + LEASE))
+
+
 def finish(session: Session, job_id: int, worker: str, *, result: dict[str, Any] | None = None, error: str | None = None) -> None:
     """End a job that this worker still holds."""
     state = "failed" if error is not None else "done"

@@ -121,6 +121,9 @@ def add_key(
     if unknown or not scopes:
         raise Invalid(f"{', '.join(unknown) or 'nothing'} is no scope; choose among {', '.join(SCOPES)}")
     owner = account(session, name)
+    telling = sorted({"read", "produce", "admin"} & set(scopes))
+    if owner.kind == "person" and "review" in scopes and telling:
+        raise Invalid(f"a person's key that reviews cannot also {telling[0]}: it would see the predictions of blind cases")
     text = f"signoff_{secrets.token_urlsafe(32)}"
     session.execute(
         insert(ApiKey).values(

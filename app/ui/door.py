@@ -132,7 +132,7 @@ class Door:
         if await self.who(request) is None:
             return PlainTextResponse("Sign in first.", 401)
         sha = request.path_params["sha"]
-        found = await anyio.to_thread.run_sync(self.workspace.database.read, blobs.get, sha)
+        found = await anyio.to_thread.run_sync(self.workspace.database.read, shown_blob, sha)
         return (
             _download(found[0], f"{sha[:12]}.{_ending(found[1])}") if found else PlainTextResponse("There is no such file.", 404)
         )
@@ -184,6 +184,14 @@ class Door:
     def _keep(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
         secure = request.url.scheme == "https"
         response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure, path="/")
+
+
+def shown_blob(session: Session, sha: str) -> tuple[bytes, str] | None:
+    """Bytes that a case may show; not those of models and datasets, which lie in the same store."""
+    from retrain import datasets, registry
+
+    inner = registry.holds(session, sha) or datasets.holds(session, sha)
+    return None if inner else blobs.get(session, sha)
 
 
 def take_file(session: Session, dataset_id: int, name: str, actor: Actor) -> bytes | None:

@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
 
@@ -49,7 +50,8 @@ class Jobs(Thread):
         if job is None:
             return False
         try:
-            result = self._do(job, worker)
+            with self._kept(job, worker):
+                result = self._do(job, worker)
         except Stopped:
             log.info("job stopped", job=job.id)
         except Exception as error:
@@ -58,6 +60,26 @@ class Jobs(Thread):
         else:
             database.write(jobs.finish, job.id, worker, result=result)
         return True
+
+    @contextmanager
+    def _kept(self, job: Job, worker: str) -> Iterator[None]:
+        """Renews the lease beside a step that reports nothing for long."""
+        over = Event()
+
+        def renew() -> None:
+            while not over.wait(jobs.LEASE.total_seconds() / 4):
+                try:
+                    self._workspace.database.write(jobs.keep, job.id, worker)
+                except OperationalError as error:
+                    log.warning("a job's lease was not renewed", job=job.id, error=str(error.orig))
+
+        beside = Thread(target=renew, name="lease", daemon=True)
+        beside.start()
+        try:
+            yield
+        finally:
+            over.set()
+            beside.join()
 
     def _do(self, job: Job, worker: str) -> dict[str, Any]:
         database = self._workspace.database

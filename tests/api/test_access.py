@@ -91,7 +91,7 @@ def test_ended_keys_are_refused(api: Api, database: Database, key: MakeKey) -> N
 
 def test_naming_another_person_needs_the_scope(api: Api, database: Database, held: Setting, key: MakeKey) -> None:
     factories.person(database, "bob")
-    plain, speaker = key("ann", "review", "read"), key("desk", "review", "act_as")
+    plain, speaker = key("ann", "review"), key("desk", "review", "act_as")
     refused = api.get("/projects", {**plain, "Signoff-Act-As": "bob"})
     assert "act_as" in problem(refused, 403, "forbidden")["detail"]
     assert api.get("/projects", {**plain, "Signoff-Act-As": "ann"}).status_code == 200

@@ -184,7 +184,7 @@ def test_the_record_is_shut_to_those_who_may_still_answer_it_blind(api: Api, dat
     held = factories.setting(database, wished=factories.policy(audit={"rate": 1.0}))
     factories.routed(database, held, {"1": factories.says("pay", 0.97)})
     problem(api.get(f"{ITEMS}/1", key("ann", "review")), 403, "scope_lacks")
-    both = problem(api.get(f"{ITEMS}/1", key("bob", "review", "read")), 403, "forbidden")
+    both = problem(api.get(f"{ITEMS}/1", key("bob", "read")), 403, "forbidden")
     assert "blind" in both["detail"]
 
 

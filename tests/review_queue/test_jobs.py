@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import Activity
-from review_queue import jobs
+from review_queue import clock, jobs
 from review_queue.activity import Actor
 from review_queue.errors import Invalid, NotFound
 from review_queue.projects import Setting
@@ -111,3 +111,14 @@ def test_the_latest_come_first(sqlite: Database) -> None:
     first, second = ask(sqlite, held, ann, "export"), ask(sqlite, held, ann, "train")
     assert [job.id for job in sqlite.read(jobs.recent, held.id)] == [second, first]
     assert [job.id for job in sqlite.read(jobs.recent, held.id, kinds=["export"])] == [first]
+
+
+def test_a_job_is_held_beside_a_step_that_says_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = factories.setting(database)
+    job = database.write(jobs.ask, held.id, "train", {}, by=factories.person(database, "olga-of-jobs", "owner"))
+    assert database.write(jobs.lease, "w1") is not None
+    present = clock.now
+    monkeypatch.setattr(clock, "now", lambda: present() + jobs.LEASE * 0.9)
+    database.write(jobs.keep, job.id, "w1")
+    monkeypatch.setattr(clock, "now", lambda: present() + jobs.LEASE * 1.5)
+    assert database.write(jobs.lease, "w2") is None

@@ -141,3 +141,10 @@ def test_every_change_is_written_down_without_secrets(sqlite: Database) -> None:
 def test_roles_include_those_below(role: str, least: str) -> None:
     order = ["viewer", "reviewer", "lead", "owner", "admin"]
     assert activity.Actor(1, "a", role, "cli").at_least(least) == (order.index(role) >= order.index(least))
+
+
+def test_a_key_by_which_a_person_reviews_tells_nothing_of_predictions(database: Database) -> None:
+    database.write(people.add_person, "ann-with-keys", role="reviewer")
+    with pytest.raises(Invalid, match="blind cases"):
+        database.write(people.add_key, "ann-with-keys", scopes=["review", "read"])
+    assert database.write(people.add_key, "ann-with-keys", scopes=["review", "act_as"])

@@ -14,6 +14,7 @@ from app.ui import resources
 from app.ui.door import Door, Tries
 from app.ui.guard import ANY, LOOPBACK, Guard
 from app.workspace import NotReady, Workspace
+from db import blobs
 from db.tables import Activity
 from retrain import datasets
 from review_queue import people
@@ -219,3 +220,18 @@ def test_who_signs_in_is_not_locked_out_by_doing_so(workspace: Workspace) -> Non
 def test_the_agent_interface_of_streamlit_stays_off() -> None:
     assert web.OPTIONS["server.enableAgentApi"] is False
     assert web.OPTIONS["browser.gatherUsageStats"] is False
+
+
+def test_files_of_models_and_datasets_are_no_files_of_cases(workspace: Workspace) -> None:
+    setting = filling.table(workspace, 3, False)
+    database = workspace.database
+    info = database.write(datasets.add_answers, setting, {"M-1": "pay"}, by=None)
+    inner = next(iter(info.files.values()))["sha256"]
+    shown = database.write(blobs.put, b"a letter", "text/plain")
+
+    async def work() -> None:
+        async with client(workspace) as http:
+            assert (await http.get(f"/blob/{shown}")).content == b"a letter"
+            assert (await http.get(f"/blob/{inner}")).status_code == 404
+
+    run(work)
