@@ -17,7 +17,7 @@ from explained_models import cancer, digits, reviews
 
 from contract.canonical import canonical
 from contract.records import Row
-from explain.catalog import explainers_for, warm_up
+from explain.catalog import explainers_for
 from explain.errors import NotExplainable, UnknownLabel
 from explain.explainer import Explainer
 
@@ -191,11 +191,6 @@ def test_an_item_that_cannot_be_read_is_told() -> None:
     assert "cannot read" in table[0].explain({"mean radius": "wide"}, label="benign", seed=0).problem
     picture, *_ = all_of("image")
     assert "image" in picture[0].explain({"image": b"?"}, label="3", seed=0).problem
-
-
-@pytest.mark.parametrize("modality", CASES)
-def test_warm_up(modality: str) -> None:
-    warm_up(modality)
 
 
 def test_importing_is_light() -> None:
