@@ -140,7 +140,7 @@ def test_a_deadlock_is_done_again(database: Database) -> None:
     threads = [threading.Thread(target=database.write, args=(cross, *pair)) for pair in (("a", "b"), ("b", "a"))]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert len(tried) == 3
+    assert len(tried) >= 3  # the one that was ended came again, and may have met the other once more
     assert database.read(lambda s: list(s.scalars(select(Person.role)))) == ["lead", "lead"]
 
 
