@@ -78,6 +78,8 @@ def serve(workspace: Workspace, *, host: str = "127.0.0.1", port: int = 8501, ap
             "make an account first: `signoff user add NAME --role owner`"
         )
     app = build(workspace, api=api, desk=desk, hosts=LOOPBACK if local else (ANY,))
+    what = " and ".join(name for name, wanted in (("the desk", desk), ("the API under /api", api)) if wanted)
+    print(f"http://{host}:{port} serves {what}. Ctrl-C stops it.", flush=True)
     uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", server_header=False)
 
 
