@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from contract.canonical import digest
 from contract.inputs import read_input
-from db.tables import Decision, Item, ItemKey, Model, Routing, Task
+from db.tables import Decision, Draw, Item, ItemKey, Model, Routing, Task
 from db.tables import Prediction as PredictionRow
 from review_queue import claims, decisions, explanations
 from review_queue.activity import Actor
 from review_queue.claims import Held
 from review_queue.explanations import Reason
+from review_queue.outcomes import ANSWERS
 from review_queue.projects import Setting, by_id
 
 
@@ -108,19 +109,17 @@ def _reasons(session: Session, task: Task) -> list[Reason]:
 def _disputed(session: Session, task: Task) -> tuple[str | None, ...]:
     """The answers that an adjudication has to settle, without names, in an order that says nothing; None is a rejection.
 
-    A dispute between one person and the model shows both answers alike.
+    One answer per person: the blind first one where there is one. The model's is among them where the item was drawn as
+    evidence, and where there would be none to settle otherwise.
     """
     if task.kind != "adjudication":
         return ()
     others = select(Task.id).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n, Task.id != task.id)
-    said = set(session.scalars(select(Decision.label).where(Decision.task_id.in_(others), Decision.stage == "first")))
-    said |= set(
-        session.scalars(
-            select(Decision.label).where(
-                Decision.task_id.in_(others), Decision.stage == "final", Decision.verdict.in_(("accept", "correct", "reject"))
-            )
-        )
-    )
-    if len(said) < 2:
+    query = select(Decision).where(Decision.task_id.in_(others), Decision.verdict.in_(ANSWERS)).order_by(Decision.id)
+    rows = session.scalars(query).all()
+    given = {row.task_id: row.label for row in rows if row.stage == "final"}
+    given |= {row.task_id: row.label for row in rows if row.stage == "first"}
+    said = set(given.values())
+    if len(said) < 2 or session.get(Draw, (task.item_id, task.routing_n, "evidence")) is not None:
         said.add(session.get_one(Routing, (task.item_id, task.routing_n)).label)
     return tuple(sorted(said, key=lambda label: digest(f"{task.id} {label}")))

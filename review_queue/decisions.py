@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, func, insert, select
+from sqlalchemy.orm import Session, aliased
 
 from contract.canonical import content_hash
 from contract.files import nearest
@@ -218,7 +218,9 @@ def _request_hash(said: Said, task_id: int, stage: str) -> str:
 
 def _store(session: Session, actor: Actor, held: Claim, task: Task, final: Said, request: Said, stage: str) -> Stored:
     same = (Decision.claim_id == held.id) | Decision.verdict.in_(outcomes.ANSWERS)
-    query = select(func.max(Decision.id)).where(Decision.task_id == task.id, Decision.stage == stage, same)
+    later = aliased(Decision)
+    standing = ~exists().where(later.supersedes_id == Decision.id)
+    query = select(func.max(Decision.id)).where(Decision.task_id == task.id, Decision.stage == stage, same, standing)
     earlier = session.scalar(query)
     routed = session.get_one(Routing, (task.item_id, task.routing_n))
     row = session.scalars(

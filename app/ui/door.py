@@ -81,7 +81,7 @@ class Door:
             Route("/signout", self.ask_out, methods=["GET"]),
             Route("/signout", self.sign_out, methods=["POST"]),
             Route("/blob/{sha}", self.blob),
-            Route("/dataset/{dataset:int}/{name}", self.dataset_file),
+            Route("/dataset/{dataset:int}/{name:path}", self.dataset_file),
         ]
 
     async def page(self, request: Request) -> Response:

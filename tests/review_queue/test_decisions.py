@@ -376,3 +376,25 @@ def test_who_decides_after_an_undo_and_a_release_supersedes_what_was_undone(
     last = database.read(lambda s: s.scalars(select(Decision).order_by(Decision.id.desc())).first())
     assert last is not None
     assert (last.person_id, last.supersedes_id) == (bob.id, first.id)
+
+
+@pytest.mark.parametrize("last", ["skip", "escalate"])
+def test_a_case_handed_on_after_an_undo_is_still_decided(database: Database, held: Setting, ann: Actor, last: str) -> None:
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    case = take(database, held, ann)[0]
+    stored = database.write(decisions.decide, ann, case.task_id, case.token, Said("k1", "accept"))
+    database.write(decisions.undo, ann, stored.id)
+    database.write(decisions.decide, ann, case.task_id, case.token, Said("k2", last))  # type: ignore[arg-type]
+    lea = factories.person(database, "lea", "lead")
+    again = take(database, held, lea)[0]
+    database.write(decisions.decide, lea, again.task_id, again.token, Said("k3", "correct", "deny"))
+    assert outcome(database) == [("deny", "human", 1)]
+
+
+def test_an_adjudicator_sees_the_blind_answer_and_the_models(database: Database, ann: Actor) -> None:
+    held = factories.setting(database, factories.project(labels=["deny", "pay", "wait"]), factories.policy(audit={"rate": 1.0}))
+    factories.routed(database, held, {"1": factories.says("pay", 0.97, ("deny", "pay", "wait"))})
+    case = take(database, held, ann)[0]
+    database.write(decisions.answer, ann, case.task_id, case.token, "f", "deny")
+    database.write(decisions.decide, ann, case.task_id, case.token, Said("k", "correct", "wait"))
+    assert set(take(database, held, factories.person(database, "bob"))[0].answers) == {"deny", "pay"}
