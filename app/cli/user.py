@@ -27,8 +27,11 @@ def add(
     password = _password()
     with opened(directory, make=True) as workspace:
         by = workspace.local_actor("cli")
+        first = not workspace.database.read(people.anybody_can_sign_in)
         account = workspace.database.write(people.add_person, name, role=role, password=password, by=by)
     say(as_json, account, f"{account.name} may sign in as {account.role}")
+    if first:
+        typer.echo("From now on the desk asks everybody to sign in, you too: `signoff user add NAME --role admin`.", err=True)
 
 
 @app.command("list")

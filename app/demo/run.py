@@ -19,7 +19,7 @@ from contract.policy import read_policy
 from contract.project import read_project
 from db import blobs
 from retrain import datasets, registry, training
-from review_queue import insights, intake, projects
+from review_queue import insights, intake, people, projects
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 
@@ -169,10 +169,12 @@ def _decide(workspace: Workspace, count: int, by: Actor) -> None:
 
 def _say(workspace: Workspace, port: int, ui: bool) -> None:
     for setting in workspace.database.read(projects.everything):
-        totals = workspace.database.read(insights.totals, setting.id)
         waiting = workspace.database.read(insights.backlog, setting.id).waiting
-        alone = totals.get("outcomes_auto", 0)
-        print(f"{setting.project.heading}: {totals['items']:,} arrived, {alone:,} acted alone, {waiting:,} wait for you.")
+        found = workspace.database.read(insights.insight, setting.id, people.KNOWN_ANSWERS)
+        print(
+            f"{setting.project.heading}: {found.routed:,} arrived, {found.automation.part:,} acted alone, {waiting:,} wait for "
+            "you (spot checks of what acted alone among them)."
+        )
     where = f"http://127.0.0.1:{port}"
     if ui:
         print(f"""

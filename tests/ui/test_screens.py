@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from app.ui import resources
 from app.workspace import Workspace
 from contract.records import Unscored
-from db.tables import Claim, Decision, Job
+from db.tables import Claim, Decision, Job, Person
 from review_queue import cases, people, projects
 from tests import factories
 from tests.browser import filling
@@ -224,3 +224,12 @@ def test_commands_that_pages_name_exist() -> None:
     assert {"demo", "model train"} <= named
     for words in named:
         assert CliRunner().invoke(app, [*words.split(), "--help"]).exit_code == 0, words
+
+
+def test_a_viewer_is_told_why_there_is_nothing_to_decide(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 2, False, **OFF)
+    workspace.local_actor("desk")
+    workspace.database.write(lambda session: session.query(Person).update({"role": "viewer"}))
+    at = screen("review")
+    assert "A viewer decides no cases" in html(at)
+    assert not at.exception

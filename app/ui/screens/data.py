@@ -8,7 +8,7 @@ from app.ui import formats, resources, widgets
 from app.ui.formats import text
 from app.ui.screens import idle
 from app.ui.widgets import Place
-from review_queue import jobs
+from review_queue import jobs, people
 
 if TYPE_CHECKING:
     from retrain.records import DatasetInfo
@@ -53,8 +53,10 @@ def _datasets(place: Place) -> "list[DatasetInfo]":
 
 
 def _version(place: Place, each: "DatasetInfo") -> None:
+    played = each.manifest.get("reviewers", {}).get(people.KNOWN_ANSWERS, 0)
+    by = f" ({formats.number(played)} by the known answers)" if played else ""
     made = formats.moment(each.made_at, place.setting.project.zone)
-    with st.expander(f"Version {each.id}: {formats.count(each.rows, 'row')}, {KINDS.get(each.kind, each.kind)}, {made}"):
+    with st.expander(f"Version {each.id}: {formats.count(each.rows, 'row')}, {KINDS.get(each.kind, each.kind)}{by}, {made}"):
         st.html(summary(place, each))
         if each.files and each.kind != "answers" and place.actor.at_least("lead") and resources.served():
             st.html(files(each))

@@ -148,7 +148,9 @@ def _propose(place: Place, version: int, kind: Literal["promote", "rollback"], c
             registry.propose, setting.id, version, by=place.actor, draw_key_id=key, kind=kind, comparison=comparison
         )
 
-    widgets.tried(act, f"Version {version} is proposed, with your signature.", at="models")
+    alone = place.setting.policy.evidence.signers == 1
+    said = "signed by you, and acts from the next batch on" if alone else "proposed, with your signature"
+    widgets.tried(act, f"Version {version} is {said}.", at="models")
 
 
 def _sign(place: Place, proposal: int) -> None:

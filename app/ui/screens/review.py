@@ -19,6 +19,9 @@ IDLE_LEASES = 3
 def draw() -> None:
     """The screen."""
     place = widgets.place()
+    if not place.actor.at_least("reviewer"):
+        widgets.empty("Looking on", "A viewer decides no cases: that is for reviewers and up. The other pages are yours to read.")
+        return
     seat = Seat(place.setting, place.actor, resources.seat(place.actor.id))
     held = _held(place, seat)
     case = held.case
