@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import func, insert, select, update
@@ -203,10 +202,3 @@ def _resolve(session: Session, task: Task, purpose: str, how: str, loss: int | N
         )
         .values(resolved_at=clock.now(), resolved_as=how, loss=loss)
     )
-
-
-def loss_of(session: Session, item_id: int) -> tuple[int | None, datetime | None]:
-    """The evidence of an item: its loss and when it was resolved; (None, None) without a resolved draw."""
-    query = select(Draw.loss, Draw.resolved_at).where(Draw.item_id == item_id, Draw.purpose == "evidence")
-    row = session.execute(query.order_by(Draw.n.desc())).first()
-    return (row.loss, row.resolved_at) if row else (None, None)
