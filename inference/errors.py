@@ -13,6 +13,10 @@ class ModelLoadError(InferenceError):
     """A model folder or archive that cannot be loaded, or must not be."""
 
 
+class ModelAddError(InferenceError):
+    """A model that somebody brought cannot be taken as it is; the message says the mend."""
+
+
 class UntrustedType(ModelLoadError):
     """A model file asks for types outside the reviewed list; `types` names them."""
 
