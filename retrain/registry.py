@@ -14,6 +14,8 @@ from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound, Refused
 
 Kind = Literal["promote", "rollback"]
+MOST_BYTES = 512 * 2**20
+"""Bytes of one packed model; both databases keep it as one value."""
 
 
 def register(
@@ -28,8 +30,8 @@ def register(
     datasets: Sequence[int],
     by: Actor | None,
 ) -> ModelInfo:
-    """Keep a packed model as the next version of the project. It plays no role yet."""
-    sha = blobs.put(session, archive, "application/zip")
+    """Keep a packed model as the next version of the project. It plays no role yet. Raises BlobTooLarge."""
+    sha = blobs.put(session, archive, "application/zip", most=MOST_BYTES)
     last = session.scalar(select(func.max(Model.version)).where(Model.project_id == project_id)) or 0
     row = {
         "project_id": project_id,
