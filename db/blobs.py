@@ -19,10 +19,10 @@ class BlobTooLarge(ValueError):
     """More bytes than the store takes."""
 
 
-def put(session: Session, data: bytes, media_type: str, *, most: int = MOST) -> str:
-    """Keep bytes; their SHA-256 in hex. The same bytes are kept once. Raises BlobTooLarge."""
-    if len(data) > most:
-        raise BlobTooLarge(f"{len(data):,} bytes are more than the {most:,} that may be kept as one blob")
+def put(session: Session, data: bytes, media_type: str, *, most: int | None = None) -> str:
+    """Keep bytes, up to MOST unless said; their SHA-256 in hex. The same bytes are kept once. Raises BlobTooLarge."""
+    if len(data) > (limit := most or MOST):
+        raise BlobTooLarge(f"{len(data):,} bytes are more than the {limit:,} that a blob may have")
     sha = hashlib.sha256(data).hexdigest()
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     row = {"sha256": sha, "media_type": media_type, "size": len(data), "bytes": data, "made_at": datetime.now(UTC)}
