@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from contract.predictors import Floats
 from contract.project import Project
@@ -67,6 +67,25 @@ class Engine(Protocol):
 
     def said(self) -> Sequence[str]:
         """What was found out about the model while it was taken, a sentence each, for the person who brings it."""
+        ...
+
+
+@runtime_checkable
+class Sees(Protocol):
+    """An engine of images, which are all brought to one size before it sees them."""
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Height, width and channels (1 or 3)."""
+        ...
+
+
+@runtime_checkable
+class Opens(Protocol):
+    """An engine that opens encoded images itself: items are scored through it, so that no resizing changes an answer."""
+
+    def of_bytes(self, images: Sequence[bytes]) -> Floats:
+        """n encoded images, as they were sent, to (n, k) probabilities."""
         ...
 
 
