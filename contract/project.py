@@ -5,7 +5,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from contract.files import FileError, nearest, read_yaml, validate
 
@@ -18,6 +28,10 @@ Trainer = Literal["auto", "torch-mlp", "sklearn-hgb", "torch-text", "torch-cnn"]
 DESK_KEYS = frozenset("axmseu?fpcr")
 """Keys that the desk (a x m s e u ? f p) or Streamlit (c r) uses itself."""
 NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+EXTERNAL = "external"
+"""The uri, and the trainer, of a model that answers elsewhere."""
+MAX_VERSION = 100
+"""Characters in the name of a model version that answers elsewhere."""
 MODEL_URIS = ("registry:NAME@ALIAS", "external", "PATH", "python:FILE.py:FUNCTION", "mlflow:...", "oip:http(s)://...")
 
 
@@ -94,11 +108,34 @@ class Input(_Part):
         return self
 
 
+def label_text(value: Any) -> str:
+    """A label as its text; a whole number is a label like any other. Raises ValueError for what is none."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) or (isinstance(value, str) and value.strip()):
+        return str(value)
+    raise ValueError(f"{value!r} is no label; write a text, in quotes where YAML would read it as something else")
+
+
+def version_text(value: Any) -> str:
+    """The producer's name of a model version as text. Raises ValueError for what is none."""
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if text and text.isprintable() and len(text) <= MAX_VERSION:
+        return text
+    raise ValueError(f"must be the name of a model version: a text of one line, up to {MAX_VERSION} characters, in quotes")
+
+
 class ModelChoice(_Part):
-    """Where predictions come from, and who trains when asked to."""
+    """Where predictions come from, and who trains when asked to.
+
+    `version` and `probabilities` are for predictions that come from elsewhere: the version of those that name none, and
+    which column of a file holds the probability of which label.
+    """
 
     uri: str
     trainer: Trainer = "auto"
+    version: str | None = None
+    probabilities: dict[str, str] | None = None
 
     @field_validator("uri")
     @classmethod
@@ -109,14 +146,29 @@ class ModelChoice(_Part):
             raise ValueError(f"must be one of {', '.join(MODEL_URIS)}")
         return uri
 
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_as_text(cls, value: Any) -> str | None:
+        return None if value is None else version_text(value)
 
-def label_text(value: Any) -> str:
-    """A label as its text; a whole number is a label like any other. Raises ValueError for what is none."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int) or (isinstance(value, str) and value.strip()):
-        return str(value)
-    raise ValueError(f"{value!r} is no label; write a text, in quotes where YAML would read it as something else")
+    @field_validator("probabilities", mode="before")
+    @classmethod
+    def _column_of_each_label(cls, value: Any) -> Any:
+        if value is not None and not (isinstance(value, Mapping) and value):
+            raise ValueError("must be {LABEL: COLUMN, ...}; a position says of no column whose probability it holds")
+        return None if value is None else {label_text(label): column for label, column in value.items()}
+
+    @field_validator("version", "probabilities")
+    @classmethod
+    def _external_alone(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and info.data.get("uri", EXTERNAL) != EXTERNAL:
+            raise ValueError("is for `uri: external` alone, where predictions come with the items; leave it out")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _what_is_said(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not said, so that a project that says no more than before keeps its hash."""
+        return {name: value for name, value in whole(self).items() if value is not None}
 
 
 def _label_map(value: Any) -> Any:
@@ -172,6 +224,11 @@ class Project(_Part):
         return self.title or self.project
 
     @property
+    def external(self) -> bool:
+        """Whether predictions come with the items."""
+        return self.model.uri == EXTERNAL
+
+    @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
@@ -211,6 +268,19 @@ def _unknown_columns(document: Any, project: Project) -> Any:
     taken = set(project.input.features) | set(project.input.show)
     if project.input.id in taken:
         yield document.problem(("input", "id"), "is also a feature or shown; an id is neither", project.input.id)
+    yield from _wrong_probabilities(document, project, taken)
     for name in project.reasons:
         if len(project.reasons[name]) > 9:
             yield document.problem(("reasons", name), "has more than nine reasons; each needs a key from 1 to 9")
+
+
+def _wrong_probabilities(document: Any, project: Project, taken: set[str]) -> Any:
+    named = project.model.probabilities or {}
+    for label, column in named.items():
+        place = ("model", "probabilities", label)
+        if label not in project.labels:
+            yield document.problem(place, "is no label of the project" + nearest(label, project.labels), column)
+        elif column in taken or column == project.input.id:
+            yield document.problem(place, "is also a feature, shown, or the id; a person would see the prediction in it", column)
+        elif list(named.values()).count(column) > 1:
+            yield document.problem(place, "is named for two labels; each has a column of its own", column)

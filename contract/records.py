@@ -67,7 +67,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a model leans to one label for one item, as the library computed it; JSON-ready.
+    """Why a model leans to one label for one item, as the library computed it, or as the producer sent it; JSON-ready.
+
+    `method` is `producer` for what was sent; `params` then carry the producer's name of the method and of the version, and
+    `unit` is None where none was said.
 
     `contributions` by modality:
     tables  [{"feature": str, "value": JSON, "contribution": float}, ...] in the project's order of features;
@@ -78,7 +81,7 @@ class Explanation:
 
     method: str
     label: str
-    unit: Unit
+    unit: Unit | None
     base: float | None
     contributions: Any
     params: Mapping[str, Any]

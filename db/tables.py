@@ -120,6 +120,7 @@ class Model(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = _key("project.id")
     version: Mapped[int]
+    name: Mapped[str | None]  # what the producer calls it, of a model that answers elsewhere
     trainer: Mapped[str]
     sha256: Mapped[str] = mapped_column(ForeignKey("blob.sha256"))
     labels: Mapped[list[str]] = mapped_column(Json)
@@ -128,7 +129,10 @@ class Model(Table):
     figures: Mapped[dict[str, Any]] = mapped_column(Json)
     made_at: Mapped[datetime]
     made_by: Mapped[int | None] = _key("person.id")
-    __table_args__ = (UniqueConstraint("project_id", "version"),)
+    __table_args__ = (
+        UniqueConstraint("project_id", "version"),
+        _where("model_name", "project_id", "name", where="name IS NOT NULL", unique=True),
+    )
 
 
 class ModelAlias(Table):
@@ -232,7 +236,7 @@ class ItemKey(Table):
 
 
 class Item(Table):
-    """Insert-only. Input, shown fields and groups are canonical JSON text (RFC 8785)."""
+    """Insert-only. Input, shown fields, groups and a prediction that came along are canonical JSON text (RFC 8785)."""
 
     __tablename__ = "item"
     id: Mapped[int] = mapped_column(ForeignKey("item_key.item_id"), primary_key=True, autoincrement=False)
@@ -241,6 +245,7 @@ class Item(Table):
     input: Mapped[str | None]
     show: Mapped[str | None]
     groups: Mapped[str | None]
+    prediction: Mapped[str | None]
     subject_hash: Mapped[str | None]
     received_at: Mapped[datetime]
     __table_args__ = (_where("item_subject", "project_id", "subject_hash", where="subject_hash IS NOT NULL"),)
