@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from db.engine import Database
-from retrain import examples, registry
+from retrain import examples, judging, registry
 from retrain.records import ModelInfo
 from review_queue import projects
 from review_queue.activity import Actor
@@ -25,7 +25,8 @@ def train(
 ) -> ModelInfo:
     """Fit, judge and register a model; it plays no role until it is promoted.
 
-    Rows of the test split stay out, so that models can be compared on them. Raises Refused where nothing is labelled.
+    Rows of the test split stay out, so that models can be compared on them, and say what could act alone: those that came with
+    the project, not those that were decided here, which are the unsure ones. Raises Refused where nothing is labelled.
     """
     from inference import store, training
 
@@ -44,12 +45,14 @@ def train(
         both.labels,
         trainer=trainer,
         device=device,
-        progress=lambda share, step: report(0.05 + 0.9 * share, step),
+        progress=lambda share, step: report(0.05 + 0.85 * share, step),
     )
+    report(0.9, "judging by held-out rows")
+    judged = judging.judge(fit.predictor, database.read(examples.base, setting, "test"), **judging.wished(setting.policy))
     with tempfile.TemporaryDirectory() as folder:
         store.save(fit, Path(folder))
         archive = store.pack(Path(folder))
-    figures = {**fit.figures, "rows": {"base": len(known), "decided": len(said)}, "watermark": watermark}
+    figures = {**fit.figures, **judged, "rows": {"base": len(known), "decided": len(said)}, "watermark": watermark}
     return database.write(
         registry.register,
         setting.id,
