@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from contract.dates import iso
 from contract.files import nearest
 from contract.project import Feature, Project, Shown
 
@@ -13,6 +15,10 @@ MAX_TEXT = 200_000
 """Characters in one text value."""
 MAX_CATEGORY = 1_000
 MAX_ID = 500
+MISSING = frozenset({"-", "--", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "unknown", "missing"})
+"""What files write, in any case, where a number, a boolean or a date is missing; in a category or a text they are values."""
+_DECIMAL_COMMA = re.compile(r"[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?(?:[eE][-+]?\d+)?")
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 class InputError(ValueError):
@@ -83,22 +89,31 @@ def under_both_names(project: Project, given: Mapping[str, Any]) -> dict[str, An
     return held
 
 
-def from_text(kind: str, cell: str | None) -> Any:
-    """One cell of a CSV file as the JSON value of its type; an empty cell is missing.
+def from_text(kind: str, cell: str | None, *, decimal_comma: bool = False) -> Any:
+    """One cell of a file as the JSON value of its type; an empty cell is missing, and so is MISSING where that is no value.
 
+    `decimal_comma`: numbers are written 12,5 and 1.234,56. Dates may be spelled as `contract.dates.iso` reads them.
     What cannot be converted stays text, so that the check names it.
     """
     text = "" if cell is None else cell.strip()
-    if text == "":
+    if text == "" or (kind in ("number", "boolean", "date") and text.lower() in MISSING):
         return None
     if kind == "number":
-        try:
-            return float(text)
-        except ValueError:
-            return cell
+        return _number_in(text, decimal_comma, cell)
     if kind == "boolean":
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), cell)
+        return _BOOLEANS.get(text.lower(), cell)
+    if kind == "date":
+        return iso(text) or text
     return cell if kind == "text" else text
+
+
+def _number_in(text: str, decimal_comma: bool, otherwise: str | None) -> float | str | None:
+    if decimal_comma and _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(".", "").replace(",", ".")
+    try:
+        return otherwise if "_" in text else float(text)
+    except ValueError:
+        return otherwise
 
 
 def _feature(name: str, feature: Feature, raw: Mapping[str, Any]) -> Any:

@@ -32,6 +32,7 @@ def load(
             loaded = loading.load(workspace, setting, file, progress=progress, by=workspace.local_actor("cli"))
     said = f"{loaded.added:,} added, {loaded.known:,} known already, {loaded.rejected:,} rejected"
     say(as_json, loaded, f"{setting.name}: {said}")
+    note(f"{file.name} was read as {loaded.said}")
     if loaded.left_out:
         note(f"left out, since the project names them nowhere: {', '.join(loaded.left_out)}")
     if loaded.rejected:

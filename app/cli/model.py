@@ -122,6 +122,7 @@ def _keep(workspace: "Workspace", setting: "Setting", rows: Path, label: str | N
 
     with bar(f"reading {rows.name}") as progress:
         kept = keep_labelled(workspace, setting, rows, label, progress=progress, by=workspace.local_actor("cli"))
+    note(f"{rows.name} was read as {kept.said}")
     counts = ", ".join(f"{name} {count:,}" for name, count in kept.labels.items())
     note(f"{setting.name}: {kept.rows:,} labelled rows, {'now' if kept.new else 'already'} dataset {kept.dataset_id}: {counts}")
     if lacking := [name for name in setting.project.labels if name not in kept.labels]:

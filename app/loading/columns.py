@@ -42,11 +42,18 @@ def known(project: Project) -> set[str]:
     return {*wanted.features, *wanted.show, *wanted.groups, *renamed, *single}
 
 
-def check_header(path: Path, project: Project, names: Sequence[str], label: str | None = None) -> None:
-    """Raises LoadError where a column stands twice, or one is lacking: of the project, or that of the labels."""
+def check_header(path: Path, project: Project | None, names: Sequence[str], label: str | None = None) -> None:
+    """Raises LoadError where a column stands twice, or one is lacking: of the project, if there is one, or that of the labels."""
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise LoadError(f"{path} has two columns called {twice[0]!r}; rename or drop one")
+    if project is not None:
+        _check_required(path, project, names)
+    if label is not None and label not in names:
+        raise no_label_column(path, label, names)
+
+
+def _check_required(path: Path, project: Project, names: Sequence[str]) -> None:
     there, wanted = set(names), project.input
     required = [name for name, f in wanted.features.items() if not f.optional and name not in there and f.was not in there]
     if wanted.id and wanted.id not in there:
@@ -55,8 +62,6 @@ def check_header(path: Path, project: Project, names: Sequence[str], label: str 
         lacking = required[0]
         more = f" (and {', '.join(required[1:6])})" if required[1:] else ""
         raise LoadError(f"{path} has no column {lacking!r}{more}, which {project.project} needs{nearest(lacking, names)}")
-    if label is not None and label not in there:
-        raise no_label_column(path, label, names)
 
 
 def check_label(project: Project, label: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from app.loading.columns import Plan, known
 from app.loading.media import Media
 from app.loading.sources import Found, Source
-from contract.inputs import InputError, from_text
+from contract.inputs import from_text
 from contract.project import Project
 
 PLANS = 1_000
@@ -80,13 +80,17 @@ class Rows:
 
     def _value(self, place: str, kind: str, value: Any, media: Media) -> Any:
         held = self._cell(kind, value)
-        if isinstance(held, float) and held != held:
-            how = "leave the cell empty" if self.source.text else "write null"
-            raise InputError(place, f"holds NaN, which is no number; {how} where the value is missing")
         return media.keep(place, kind, held) if kind in ("image", "file") else held
 
     def _cell(self, kind: str, value: Any) -> Any:
-        return from_text(kind, value) if self.source.text else _plain(kind, value)
+        return read_cell(kind, value, text=self.source.text, decimal_comma=self.source.decimal_comma)
+
+
+def read_cell(kind: str, value: Any, *, text: bool = False, decimal_comma: bool = False) -> Any:
+    """What a file holds, as the JSON value of its type. `text`: it is a cell of text; else NaN is missing, as null is."""
+    if text or (isinstance(value, str) and kind in ("number", "boolean", "date")):
+        return from_text(kind, value, decimal_comma=decimal_comma)
+    return _plain(kind, value)
 
 
 def _many(cell: str | None) -> Any:
@@ -102,6 +106,10 @@ def _many(cell: str | None) -> Any:
 
 def _plain(kind: str, value: Any) -> Any:
     """A Parquet value as JSON has it."""
+    if isinstance(value, float) and value != value:
+        return None
+    if kind == "date" and isinstance(value, int) and not isinstance(value, bool):
+        return from_text(kind, str(value))
     if isinstance(value, Decimal):
         return float(value) if kind == "number" else str(value)
     if isinstance(value, (date, datetime)):

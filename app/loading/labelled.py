@@ -31,7 +31,8 @@ from review_queue.projects import Setting
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What became of labelled rows. `labels`: rows of each; `new`: False where the same rows were kept before."""
+    """What became of labelled rows. `labels`: rows of each; `new`: False where the same rows were kept before; `said`: how
+    the file is written."""
 
     dataset_id: int
     rows: int
@@ -41,6 +42,7 @@ class Labelled:
     rejected: int
     rejected_file: Path | None
     left_out: tuple[str, ...] = ()
+    said: str = ""
 
 
 def keep_labelled(
@@ -66,7 +68,7 @@ def keep_labelled(
         info, new = workspace.database.write(_keep, setting, reader.rows, reader.media.files, file=path.name, by=by)
         left_out = tuple(sorted(reader.left_out - {label}))[:NAMED]
         counts = reader.labels()
-        return Labelled(info.id, info.rows, counts, new, reader.repeated, rejected.count, rejected.file, left_out)
+        return Labelled(info.id, info.rows, counts, new, reader.repeated, rejected.count, rejected.file, left_out, source.said)
 
 
 def _source(path: Path, project: Project, label: str | None) -> Source:
@@ -88,7 +90,7 @@ class _Reader:
         self._project = setting.project
         self._rows = Rows(source, setting.project)
         self._seen: dict[str, tuple[int | str, str]] = {}
-        self._labels = Labels(source)
+        self._labels = Labels(source, setting.project)
         self.media = Media(source.folder)
         self.rows: list[dict[str, Any]] = []
         self.repeated = 0

@@ -9,6 +9,7 @@ from app.loading.errors import LoadError
 from app.loading.sources import Found, Source
 from contract.files import nearest
 from contract.inputs import InputError
+from contract.project import Project
 
 NAMED = 50
 """Columns and unknown labels that are remembered."""
@@ -21,8 +22,8 @@ LONGEST = 60
 class Labels:
     """The labels of a file or folder, as the project spells them, and what stood there instead."""
 
-    def __init__(self, source: Source) -> None:
-        self._source, self._project = source, source.project
+    def __init__(self, source: Source, project: Project) -> None:
+        self._source, self._project = source, project
         self._columns: dict[str, None] = {}
         self._unknown: dict[str, None] = {}
         self._known = 0
@@ -30,10 +31,10 @@ class Labels:
     def of(self, found: Found) -> str:
         """The label of a row. Raises InputError with the mend."""
         self._remember(self._columns, *found.values)
-        text = _text(self._source.label_of(found))
+        text = label_in(self._source.label_of(found))
         if not text:
             raise self._empty()
-        label = next((each for each in (text, _plain(text)) if each in self._project.labels), None)
+        label = next((each for each in (text, plain_label(text)) if each in self._project.labels), None)
         if label is None:
             self._remember(self._unknown, text)
             problem = f"{_short(text)} is no label of {self._project.project}{self._near(text)}"
@@ -67,14 +68,14 @@ class Labels:
             names.update(dict.fromkeys(more))
 
 
-def _text(value: Any) -> str:
-    """A label as text; nothing where there is none."""
+def label_in(value: Any) -> str:
+    """A label in a file as text; nothing where there is none."""
     if value is None or value != value:
         return ""
-    return _plain(str(value)) if isinstance(value, (bool, float)) else str(value).strip()
+    return plain_label(str(value)) if isinstance(value, (bool, float)) else str(value).strip()
 
 
-def _plain(text: str) -> str:
+def plain_label(text: str) -> str:
     """What tables make of whole numbers, and of true and false, as project.yaml has them."""
     whole = re.fullmatch(r"(-?[0-9]+)\.0", text)
     return whole[1] if whole else {"True": "true", "False": "false"}.get(text, text)

@@ -4,20 +4,18 @@ import codecs
 import csv
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from app.loading import dialects, encodings
 from app.loading.errors import LoadError
 
 LONGEST = 16 * 2**20
 """Characters of one line or one cell."""
-_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+_FIRST = 2**20
+"""Characters of the first lines that are looked at before the rest."""
+_LINE_ENDS = ("\n", "\r")
 
 
 def chunks(handle: BinaryIO) -> Iterator[bytes]:
@@ -26,46 +24,101 @@ def chunks(handle: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def encoding(start: bytes, path: Path) -> str:
-    """By the byte order mark where there is one; else UTF-8. Nothing else is guessed."""
-    for mark, encoding in _MARKS.items():
-        if start.startswith(mark):
-            return encoding
-    if b"\x00" in start:
-        raise LoadError(f"{path} holds NUL bytes: it is UTF-16 without a byte order mark, or not text; save it as UTF-8")
-    return "utf-8"
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What one look at a whole file tells. `guessed`: nothing in the file says its encoding, its letters suggest it."""
+
+    encoding: str
+    sha: str
+    guessed: bool = False
+
+    @property
+    def said(self) -> str:
+        """The encoding, for a person."""
+        name = encodings.NAMES.get(self.encoding, self.encoding)
+        return f"{name} (guessed by its letters; save it as UTF-8 if they look wrong)" if self.guessed else name
 
 
-def decoded(handle: BinaryIO, encoding: str, path: Path) -> str:
-    """SHA-256 of a file that decodes to its end. Raises LoadError."""
+def scan(path: Path) -> Scanned:
+    """SHA-256 and encoding of a file that decodes to its end. Raises LoadError, naming the line where it breaks."""
+    with path.open("rb") as handle:
+        proven = _proven(handle.read(4096), path)
+        handle.seek(0)
+        beyond = encodings.Beyond()
+        sha, broken = _decoded(handle, proven or "utf-8", beyond)
+    if broken is None:
+        return Scanned(proven or "utf-8", sha)
+    if proven is not None or beyond.is_mostly_utf8():
+        name = encodings.NAMES[proven or "utf-8"]
+        raise LoadError(f"{path} is not {name} ({broken} is none of it); mend it, or save the file as UTF-8")
+    return Scanned(next(each for each in beyond.guesses() if _decodes(path, each)), sha, guessed=True)
+
+
+def first(handle: TextIO) -> list[str]:
+    """The first lines, by which a dialect is judged."""
+    held: list[str] = []
+    room = _FIRST
+    while len(held) <= dialects.LINES + 2 and room > 0 and (text := handle.readline(LONGEST)):
+        held.append(text)
+        room -= len(text)
+    return held
+
+
+def _proven(start: bytes, path: Path) -> str | None:
+    encoding = encodings.by_start(start)
+    if encoding is None and b"\x00" in start:
+        raise LoadError(f"{path} holds NUL bytes: it is no text; save it as CSV or JSON lines in UTF-8")
+    return encoding
+
+
+def _decoded(handle: BinaryIO, encoding: str, beyond: encodings.Beyond) -> tuple[str, str | None]:
+    """SHA-256 of a file to its end, and where it breaks; its lines beyond ASCII are gathered on the way."""
     digest, decoder, line = hashlib.sha256(), codecs.getincrementaldecoder(encoding)(), 1
+    broken: str | None = None
+    for chunk in chunks(handle):
+        digest.update(chunk)
+        beyond.add(chunk)
+        if broken is None:
+            try:
+                line += decoder.decode(chunk).count("\n")
+            except UnicodeDecodeError as error:
+                broken = _place(error, line)
     try:
-        for chunk in chunks(handle):
-            digest.update(chunk)
-            line += decoder.decode(chunk).count("\n")
-        decoder.decode(b"", final=True)
+        decoder.decode(b"", final=broken is None)
     except UnicodeDecodeError as error:
-        line += error.object[: error.start].count(b"\n")
-        byte = f"the byte 0x{error.object[error.start]:02x} in or after line {line} is none of it"
-        raise LoadError(
-            f"{path} is not {encoding.upper()} ({byte}); no other encoding is guessed: save it as UTF-8, "
-            f"e.g. with `iconv -f WINDOWS-1252 -t UTF-8`"
-        ) from error
-    return digest.hexdigest()
+        broken = _place(error, line)
+    return digest.hexdigest(), broken
+
+
+def _place(error: UnicodeDecodeError, line: int) -> str:
+    line += error.object[: error.start].count(b"\n")
+    return f"the byte 0x{error.object[error.start]:02x} in or after line {line}"
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with path.open("rb") as handle:
+            for chunk in chunks(handle):
+                decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read(handle: TextIO) -> Iterator[str]:
     """Lines, none longer than LONGEST; the rest of a longer one is passed over."""
     while text := handle.readline(LONGEST):
         yield text
-        while len(text) >= LONGEST and not text.endswith("\n"):
+        while len(text) >= LONGEST and not text.endswith(_LINE_ENDS):
             text = handle.readline(LONGEST)
 
 
-def guarded(reader: Any) -> Iterator[tuple[int, list[str] | str]]:
-    """Rows below the header and the line each begins on, blank ones left out; a text is what is wrong with a row."""
+def guarded(reader: Any, skipped: int) -> Iterator[tuple[int, list[str] | str]]:
+    """Rows and the line each begins on, blank ones left out; a text is what is wrong with a row. `skipped`: lines before."""
     while True:
-        line = reader.line_num + 2
+        line = reader.line_num + skipped + 1
         try:
             cells: list[str] = next(reader)
         except StopIteration:
@@ -75,11 +128,3 @@ def guarded(reader: Any) -> Iterator[tuple[int, list[str] | str]]:
             continue
         if cells:
             yield line, cells
-
-
-def names(line: str, delimiter: str) -> list[str]:
-    """The names in a header; none where the line cannot be read."""
-    try:
-        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-    except csv.Error:
-        return []

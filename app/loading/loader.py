@@ -26,13 +26,15 @@ NAMED = 50
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a load did. `left_out`: columns that the project names nowhere; `rejected_file`: where rejected rows are."""
+    """What a load did. `left_out`: columns that the project names nowhere; `rejected_file`: where rejected rows are;
+    `said`: how the file is written."""
 
     added: int
     known: int
     rejected: int
     rejected_file: Path | None
     left_out: tuple[str, ...] = ()
+    said: str = ""
 
 
 def load(
@@ -46,7 +48,7 @@ def load(
             loader.take(found)
         loader.flush()
         left_out = tuple(sorted(loader.left_out))[:NAMED]
-        return Loaded(loader.added, loader.known, rejected.count, rejected.file, left_out)
+        return Loaded(loader.added, loader.known, rejected.count, rejected.file, left_out, source.said)
 
 
 class Loader:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from app.loading import columns, lines
+from app.loading.dialects import Dialect, detect
 from app.loading.errors import LoadError
 from app.loading.lines import LONGEST
 from contract.project import Project
@@ -20,7 +21,6 @@ BATCH = 1_000
 TYPES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 TYPES |= {".parquet": "parquet", ".pq": "parquet"}
 KINDS = "CSV (.csv, .tsv), JSON lines (.jsonl), Parquet (.parquet), or a folder of images"
-DELIMITERS = (",", ";", "\t", "|")
 
 Progress = Callable[[float, str], None]
 """Told the share that is done, 0 to 1, and a word about it."""
@@ -40,13 +40,16 @@ class Found:
 class Source:
     """A file or folder. `text`: values are cells of text, to be read by the type of their column.
 
-    `label` is the column that holds the label, where one is wanted.
+    `project` is what its columns are held against, None where there is none yet; `label` the column that holds the label,
+    where one is wanted; `said` what was found out about the file, for a person.
     """
 
     text = False
+    decimal_comma = False
+    said = ""
     empty = ""
 
-    def __init__(self, path: Path, project: Project, label: str | None) -> None:
+    def __init__(self, path: Path, project: Project | None, label: str | None) -> None:
         self.path, self.project, self.label = path, project, label
         self.count = 0
         self.empty = f"{path} holds no rows"
@@ -80,7 +83,7 @@ class Source:
         raise NotImplementedError
 
 
-def source_of(path: Path, project: Project, label: str | None = None) -> Source:
+def source_of(path: Path, project: Project | None = None, label: str | None = None) -> Source:
     """What gives the rows of a path. Raises LoadError where it is of no kind that can be loaded."""
     if not path.exists():
         raise LoadError(f"there is no file {path}")
@@ -97,32 +100,23 @@ def source_of(path: Path, project: Project, label: str | None = None) -> Source:
 class File(Source):
     """One file, whose content names rows without an id."""
 
-    def __init__(self, path: Path, project: Project, label: str | None) -> None:
-        super().__init__(path, project, label)
-        self.size = path.stat().st_size
-        self.encoding, self.sha = self._scan()
+    sha = ""
 
     def name_of(self, found: Found) -> str:
         return f"{self.sha[:12]}-{found.number}"
 
-    def _scan(self) -> tuple[str, str]:
-        """Encoding and SHA-256, by one pass over the file before anything is taken."""
-        digest = hashlib.sha256()
-        with self.path.open("rb") as handle:
-            for chunk in lines.chunks(handle):
-                digest.update(chunk)
-        return "", digest.hexdigest()
-
 
 class TextFile(File):
-    def _scan(self) -> tuple[str, str]:
-        with self.path.open("rb") as handle:
-            encoding = lines.encoding(handle.read(4096), self.path)
-            handle.seek(0)
-            return encoding, lines.decoded(handle, encoding, self.path)
+    """Lines of text; one pass over the file finds encoding and SHA-256 before anything is taken."""
+
+    def __init__(self, path: Path, project: Project | None, label: str | None) -> None:
+        super().__init__(path, project, label)
+        self.size = path.stat().st_size
+        self.scanned = lines.scan(path)
+        self.sha = self.scanned.sha
 
     def _open(self, binary: BinaryIO) -> TextIO:
-        return io.TextIOWrapper(binary, encoding=self.encoding, newline="")
+        return io.TextIOWrapper(binary, encoding=self.scanned.encoding, newline="")
 
     def _share(self, binary: BinaryIO) -> float:
         return min(binary.tell() / self.size, 1.0)
@@ -131,27 +125,43 @@ class TextFile(File):
 class Csv(TextFile):
     text = True
 
-    def _rows(self) -> Iterator[Found]:
+    def __init__(self, path: Path, project: Project | None, label: str | None) -> None:
+        super().__init__(path, project, label)
         csv.field_size_limit(LONGEST)
+        self.empty = f"{path} has a header and no rows below it"
+        self.dialect = self._dialect()
+        self.decimal_comma = self.dialect.decimal_comma
+        self.said = f"CSV, {self.scanned.said}, {self.dialect.said}"
+
+    def _dialect(self) -> Dialect:
+        known = columns.known(self.project) if self.project is not None else set()
         with self.path.open("rb") as binary, self._open(binary) as handle:
-            header, delimiter = self._header(handle)
-            reader = csv.reader(lines.read(handle), delimiter=delimiter, strict=True)
-            for number, (line, cells) in enumerate(lines.guarded(reader), 1):
+            return detect(lines.first(handle), known | ({self.label} if self.label else set()))
+
+    def _rows(self) -> Iterator[Found]:
+        with self.path.open("rb") as binary, self._open(binary) as handle:
+            for _ in range(self.dialect.skip):
+                handle.readline(LONGEST)
+            rows = lines.guarded(self.dialect.reader(lines.read(handle)), self.dialect.skip)
+            header = self._header(rows)
+            for number, (line, cells) in enumerate(rows, 1):
                 yield self._found(header, cells, line, number, self._share(binary))
 
-    def _header(self, handle: TextIO) -> tuple[list[str], str]:
-        """The names of the columns and what separates them: that which yields the most names the project knows."""
-        line = handle.readline(LONGEST)
-        known = columns.known(self.project)
-        best = max(DELIMITERS, key=lambda mark: len(known & set(lines.names(line, mark))))
-        names = lines.names(line, best)
+    def _header(self, rows: Iterator[tuple[int, list[str] | str]]) -> list[str]:
+        """The names of the columns. Raises LoadError where they do not suit the project, or cannot be read."""
+        _, cells = next(rows, (1, "there is none"))
+        if isinstance(cells, str):
+            raise LoadError(
+                f"the header of {self.path} cannot be read: {cells}; write the names of the columns on its first line"
+            )
+        names = [name.strip() for name in self.dialect.cells(cells)]
         columns.check_header(self.path, self.project, names, self.label)
-        self.empty = f"{self.path} has a header and no rows below it"
-        return names, best
+        return names
 
     def _found(self, header: Sequence[str], cells: list[str] | str, line: int, number: int, share: float) -> Found:
         if isinstance(cells, str):
             return Found(line, number, {}, share, f"cannot be read: {cells}")
+        cells = self.dialect.cells(cells, len(header))
         values = dict(zip(header, cells, strict=False))
         if len(cells) != len(header):
             return Found(line, number, values, share, f"has {len(cells)} cells where the header has {len(header)}")
@@ -159,6 +169,10 @@ class Csv(TextFile):
 
 
 class Jsonl(TextFile):
+    def __init__(self, path: Path, project: Project | None, label: str | None) -> None:
+        super().__init__(path, project, label)
+        self.said = f"JSON lines, {self.scanned.said}"
+
     def _rows(self) -> Iterator[Found]:
         with self.path.open("rb") as binary, self._open(binary) as handle:
             number = 0
@@ -186,6 +200,13 @@ class Jsonl(TextFile):
 
 
 class Parquet(File):
+    said = "Parquet"
+
+    def __init__(self, path: Path, project: Project | None, label: str | None) -> None:
+        super().__init__(path, project, label)
+        with path.open("rb") as handle:
+            self.sha = hashlib.file_digest(handle, "sha256").hexdigest()
+
     def _rows(self) -> Iterator[Found]:
         import pyarrow
         from pyarrow import parquet
@@ -205,9 +226,11 @@ class Parquet(File):
 class Folder(Source):
     """Every file below is one item: an image, named by its path. A label is the first folder of that path."""
 
-    def __init__(self, path: Path, project: Project, label: str | None) -> None:
+    said = "a folder of images"
+
+    def __init__(self, path: Path, project: Project | None, label: str | None) -> None:
         super().__init__(path, project, label)
-        if project.input.type != "image":
+        if project is not None and project.input.type != "image":
             raise LoadError(f"{path} is a folder of images, but {project.project} takes {project.input.type}; give a file")
 
     @property
@@ -222,7 +245,7 @@ class Folder(Source):
         return first if rest else None
 
     def _rows(self) -> Iterator[Found]:
-        feature = next(iter(self.project.input.features))
+        feature = next(iter(self.project.input.features)) if self.project is not None else "image"
         total = sum(1 for _ in self._files())
         for number, file in enumerate(self._files(), 1):
             place = file.relative_to(self.path).as_posix()

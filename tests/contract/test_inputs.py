@@ -206,17 +206,46 @@ def test_what_is_no_id(value: Any) -> None:
         ("number", "1,5", "1,5"),
         ("number", "", None),
         ("number", None, None),
+        ("number", "n/a", None),
+        ("number", "NaN", None),
+        ("number", "1_000", "1_000"),
+        ("boolean", "?", None),
+        ("date", "unknown", None),
+        ("category", "unknown", "unknown"),
+        ("text", "n/a", "n/a"),
         ("boolean", "TRUE", True),
         ("boolean", "no", False),
         ("boolean", "perhaps", "perhaps"),
         ("category", " a ", "a"),
         ("date", " 2026-11-24 ", "2026-11-24"),
+        ("date", "24.11.2026", "2026-11-24"),
+        ("date", "11/24/2026", "11/24/2026"),
         ("text", " a ", " a "),
         ("text", "  ", None),
     ],
 )
 def test_cells_of_a_table(kind: str, cell: str | None, value: Any) -> None:
     assert from_text(kind, cell) == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("12,5", 12.5),
+        ("-1.234,56", -1234.56),
+        ("1.234", 1234.0),
+        ("12.500.000", 12_500_000.0),
+        ("0.123", 0.123),
+        ("1.5", 1.5),
+        ("7,", 7.0),
+        ("1,2,3", "1,2,3"),
+        ("1.23,4", "1.23,4"),
+        ("?", None),
+    ],
+)
+def test_numbers_with_a_decimal_comma(cell: str, value: Any) -> None:
+    assert from_text("number", cell, decimal_comma=True) == value
+    assert from_text("category", cell, decimal_comma=True) == cell
 
 
 _any = st.recursive(
