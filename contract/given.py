@@ -37,6 +37,15 @@ class Given:
         return Prediction(tuple(labels), tuple(self.probabilities.get(label, 0.0) for label in labels))
 
 
+def refuse_prediction(project: Project, raw: Any) -> None:
+    """Raises InputError where a prediction was sent to a project that asks its own model."""
+    if raw is not None and not project.external:
+        raise InputError(
+            "prediction",
+            "is taken only where project.yaml says `model: {uri: external}`; leave it out, and the project's own model scores",
+        )
+
+
 def check_prediction(project: Project, raw: Any, given: Mapping[str, Any]) -> dict[str, Any] | None:
     """What was sent, JSON-ready and without zeros; `given` is the checked input. None where nothing was.
 
@@ -44,11 +53,6 @@ def check_prediction(project: Project, raw: Any, given: Mapping[str, Any]) -> di
     """
     if raw is None:
         return None
-    if not project.external:
-        raise InputError(
-            "prediction",
-            "is taken only where project.yaml says `model: {uri: external}`; leave it out, and the project's own model scores",
-        )
     parts = _parts("prediction", raw, ("probabilities", "model_version", "reasons"))
     chances = _probabilities(project, parts.get("probabilities"))
     checked: dict[str, Any] = {"probabilities": chances}

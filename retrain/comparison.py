@@ -52,6 +52,9 @@ def compare(
         raise Refused("there is no champion to compare with; promote this one")
     if acting.version == wanted.version:
         raise Refused(f"model {challenger} is the champion; train another one")
+    for each in (acting, wanted):
+        if each.external:
+            raise Refused(f"model {each.called} answers elsewhere and cannot be asked about held-out labels; compare it there")
     report(0.05, "gathering held-out labels")
     _, watermark = database.write(examples.sources, setting)
     decided = database.read(examples.decided, setting, watermark, "test")

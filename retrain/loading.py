@@ -15,6 +15,8 @@ def load(database: Database, info: ModelInfo, *, device: str = "auto") -> Predic
     from inference import store
     from inference.errors import ModelLoadError
 
+    if info.external:
+        raise ModelLoadError(f"model {info.called} answers elsewhere; there are no files of it here")
     try:
         archive = database.read(registry.archive, info)
     except NotFound as error:

@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A registered model version. `aliases` are the roles it plays now: champion, previous."""
+    """A registered model version. `aliases` are the roles it plays now: champion, previous.
+
+    `name` is what the producer calls a version that answers elsewhere; there are no files of such a one, only a card.
+    """
 
     id: int
     version: int
@@ -20,6 +23,17 @@ class ModelInfo:
     size: int
     made_at: datetime
     aliases: tuple[str, ...]
+    name: str | None = None
+
+    @property
+    def external(self) -> bool:
+        """Whether it answers elsewhere."""
+        return self.name is not None
+
+    @property
+    def called(self) -> str:
+        """The number, and what the producer calls it."""
+        return str(self.version) if self.name is None else f"{self.version} ({self.name})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from contract.project import Project
 from db import blobs
 from db.tables import Blob, Model, ModelAlias, Person, Proposal, Signature
 from retrain.records import ModelInfo, ProposalInfo
-from review_queue import activity, clock, events, projects, rules
+from review_queue import activity, clock, events, projects, rules, versions
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound, Refused
 
@@ -32,23 +33,27 @@ def register(
 ) -> ModelInfo:
     """Keep a packed model as the next version of the project. It plays no role yet. Raises BlobTooLarge."""
     sha = blobs.put(session, archive, "application/zip", most=MOST_BYTES)
-    last = session.scalar(select(func.max(Model.version)).where(Model.project_id == project_id)) or 0
-    row = {
-        "project_id": project_id,
-        "version": last + 1,
-        "trainer": trainer,
-        "sha256": sha,
-        "labels": list(labels),
-        "schema_hash": schema_hash,
-        "datasets": [str(each) for each in datasets],
-        "figures": dict(figures),
-        "made_at": clock.now(),
-        "made_by": by.id if by else None,
-    }
-    session.execute(insert(Model).values(row))
-    activity.record(session, by, "model.register", f"model:{last + 1}", project_id=project_id, after={"sha256": sha})
-    events.announce(session, project_id, "model.registered", {"version": last + 1, "trainer": trainer}, item_id=None)
-    return model(session, project_id, last + 1)
+    kept = {"labels": list(labels), "schema_hash": schema_hash, "figures": dict(figures)}
+    names = [str(each) for each in datasets]
+    version = versions.add(session, project_id, sha, trainer=trainer, by=by, datasets=names, **kept)
+    return model(session, project_id, version)
+
+
+def register_external(
+    session: Session,
+    project_id: int,
+    name: str,
+    labels: Sequence[str],
+    by: Actor | None,
+    *,
+    figures: Mapping[str, Any] | None = None,
+) -> ModelInfo:
+    """The version of a model that answers elsewhere, by the producer's name for it; a new one plays no role yet.
+
+    `figures` are kept with a new one. Raises ValueError for what is no name, Refused where it stands with other labels.
+    """
+    version = versions.register(session, project_id, name, labels, by=by, figures=figures)
+    return model(session, project_id, version.version)
 
 
 def models(session: Session, project_id: int) -> list[ModelInfo]:
@@ -107,6 +112,7 @@ def propose(
     if acting is not None and acting.version == version:
         raise Refused(f"model {version} is the champion already")
     _refuse_strange_labels(wanted, setting.project.labels)
+    _refuse_unasked(wanted, setting.project)
     proposal_id = session.scalars(
         insert(Proposal).returning(Proposal.id),
         {
@@ -182,6 +188,7 @@ def _apply(session: Session, row: Proposal, by: Actor, draw_key_id: int) -> None
     row.state, row.applied_at = "applied", clock.now()
     session.flush()
     setting = projects.by_id(session, row.project_id)
+    _refuse_unasked(model_by_id(session, row.model_id), setting.project)
     rules.renew(session, row.project_id, setting.policy, list(setting.project.labels), draw_key_id, row.kind)
     version = session.get_one(Model, row.model_id).version
     events.announce(session, row.project_id, "model.promoted", {"version": version, "kind": row.kind}, item_id=None)
@@ -207,7 +214,24 @@ def _may_sign(session: Session, by: Actor) -> None:
 def _refuse_strange_labels(wanted: ModelInfo, labels: Mapping[str, Any]) -> None:
     strange = [label for label in wanted.labels if label not in labels]
     if strange:
-        raise Refused(f"model {wanted.version} predicts {strange[0]!r}, which the project no longer has; train a new one")
+        mend = "send predictions under another version" if wanted.external else "train a new one"
+        raise Refused(f"model {wanted.called} predicts {strange[0]!r}, which the project no longer has; {mend}")
+
+
+def _refuse_unasked(wanted: ModelInfo, project: Project) -> None:
+    """Where predictions come from is said by project.yaml; a model that would not be asked cannot act."""
+    name = project.project
+    if project.external and not wanted.external:
+        raise Refused(
+            f"{name} takes the predictions that come with its items (model.uri: external), so model {wanted.version} "
+            f"({wanted.trainer}) would never be asked; write `uri: registry:{name}@champion` in project.yaml, apply it, "
+            f"and promote it then"
+        )
+    if wanted.external and not project.external:
+        raise Refused(
+            f"model {wanted.called} answers elsewhere, and {name} asks its own (model.uri: {project.model.uri}); write "
+            f"`uri: external` in project.yaml, apply it, and promote it then"
+        )
 
 
 def _signed_by(session: Session, proposal_id: int) -> tuple[str, ...]:
@@ -234,6 +258,7 @@ def _info(row: Model, size: int, roles: Mapping[int, Sequence[str]]) -> ModelInf
         size=size,
         made_at=row.made_at,
         aliases=tuple(roles.get(row.id, ())),
+        name=row.name,
     )
 
 

@@ -215,7 +215,7 @@ def _decisions(session: Session, ids: Sequence[int]) -> dict[int, list[tuple[Dec
 
 def _routings(session: Session, ids: Sequence[int]) -> dict[tuple[int, int], dict[str, Any]]:
     query = (
-        select(Routing, Prediction.confidence, Model.version, PolicyVersion.content_hash)
+        select(Routing, Prediction.confidence, Model, PolicyVersion.content_hash)
         .join(RoutingRule, RoutingRule.id == Routing.routing_rule_id)
         .join(PolicyVersion, PolicyVersion.id == RoutingRule.policy_version_id)
         .join(Model, Model.id == Routing.model_id)
@@ -226,12 +226,12 @@ def _routings(session: Session, ids: Sequence[int]) -> dict[tuple[int, int], dic
         (r.item_id, r.n): {
             "predicted_label": r.label,
             "confidence": confidence,
-            "model_version": str(version),
+            "model_version": model.name or str(model.version),
             "policy_version": policy[:12],
             "review_probability": r.pi,
             "_routed_at": r.routed_at,
         }
-        for r, confidence, version, policy in session.execute(query)
+        for r, confidence, model, policy in session.execute(query)
     }
 
 

@@ -10,17 +10,20 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from contract.given import Given, explanation, read_given
 from contract.inputs import read_input
-from contract.records import Prediction, Route, Scored, Unshowable
+from contract.records import Prediction, Route, Scored, Unscored, Unshowable
 from db.tables import Draw, ItemKey, Outbox, Outcome, Routing, Task, Work
+from db.tables import Explanation as ExplanationRow
 from db.tables import Item as ItemRow
 from db.tables import Prediction as PredictionRow
-from review_queue import clock, routing, rules
+from review_queue import clock, explanations, routing, rules, versions
 from review_queue.calendar import add_working_time
 from review_queue.errors import Moved
 from review_queue.projects import Setting, by_id
 from review_queue.routing import Rule
 from review_queue.secrets import Keys
+from review_queue.versions import Version
 
 ALONE_AFTER = 2
 """An item whose lease died this often is scored alone."""
@@ -31,14 +34,29 @@ ALIKE = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What came with an item: the answer of a version that answers elsewhere."""
+
+    version: Version
+    given: Given
+    said: Prediction
+
+
+@dataclass(frozen=True, slots=True)
 class Leased:
-    """One item in the hands of a worker."""
+    """One item in the hands of a worker; with what came along where no model here is asked."""
 
     item_id: int
     external_id: str
     input: dict[str, Any]
     groups: dict[str, Any]
     attempts: int
+    sent: Sent | None = None
+
+    @property
+    def answer(self) -> Scored:
+        """What a model elsewhere says of it."""
+        return self.sent.said if self.sent else Unscored("it came without a prediction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +74,18 @@ def waiting_projects(session: Session, kind: str) -> Sequence[int]:
     return session.scalars(query.group_by(Work.project_id).order_by(func.min(Work.ready_at))).all()
 
 
-def lease(session: Session, project_id: int, kind: str, worker: str, *, limit: int, seconds: float) -> list[Leased]:
-    """Take up to `limit` items for `seconds`; `worker` is new for each lease, so a late writer writes nothing."""
+def answered_elsewhere(setting: Setting, rule: Rule) -> bool:
+    """Whether predictions come with the items: by the project, or while the model that acts is one that answers elsewhere."""
+    return setting.project.external or rule.external
+
+
+def lease(
+    session: Session, project_id: int, kind: str, worker: str, *, limit: int, seconds: float, sent: bool = False
+) -> list[Leased]:
+    """Take up to `limit` items for `seconds`; `worker` is new for each lease, so a late writer writes nothing.
+
+    `sent`: read what came along with them.
+    """
     now = clock.now()
     pick = (
         select(Work.item_id)
@@ -74,10 +102,29 @@ def lease(session: Session, project_id: int, kind: str, worker: str, *, limit: i
         execution_options={"synchronize_session": False},
     )
     attempts = dict(taken.tuples().all())
-    query = select(ItemRow.id, ItemKey.external_id, ItemRow.input, ItemRow.groups).join(ItemKey, ItemKey.item_id == ItemRow.id)
+    query = select(ItemRow, ItemKey.external_id).join(ItemKey, ItemKey.item_id == ItemRow.id)
     rows = [row for chunk in _chunks(sorted(attempts)) for row in session.execute(query.where(ItemRow.id.in_(chunk)))]
     project = by_id(session, project_id).project
-    return [Leased(r.id, r.external_id, read_input(project, r.input), json.loads(r.groups or "{}"), attempts[r.id]) for r in rows]
+    known = versions.known(session, project_id) if sent else {}
+    return [
+        Leased(
+            item.id,
+            external_id,
+            read_input(project, item.input),
+            json.loads(item.groups or "{}"),
+            attempts[item.id],
+            _sent(item.prediction, known) if sent else None,
+        )
+        for item, external_id in rows
+    ]
+
+
+def _sent(text: str | None, known: Mapping[str, Version]) -> Sent | None:
+    if text is None:
+        return None
+    given = read_given(text)
+    version = known[given.model_version]
+    return Sent(version, given, given.prediction(version.labels))
 
 
 def give_back(
@@ -136,6 +183,7 @@ class _Routed:
     item: Leased
     scored: Scored
     route: Route
+    model_id: int
 
     @classmethod
     def of(cls, setting: Setting, rule: Rule, key: bytes, item: Leased, scored: Scored) -> "_Routed":
@@ -144,7 +192,10 @@ class _Routed:
         drawn: Callable[[routing.Purpose], float] = lambda purpose: routing.draw(  # noqa: E731
             key, setting.name, item.external_id, rule.id, purpose
         )
-        return cls(item, scored, routing.route(rule, scored, {**item.groups, **item.input}, drawn))
+        by = item.sent.version if item.sent and isinstance(scored, Prediction) else None
+        barred = versions.stranger(by) if by and by.id != rule.model_id else None
+        route = routing.route(rule, scored, {**item.groups, **item.input}, drawn, barred)
+        return cls(item, scored, route, by.id if by else rule.model_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +211,7 @@ class _Writer:
         now = clock.now()
         n = self._next_n()
         self._put(PredictionRow, self._predictions(now))
+        self._put(ExplanationRow, self._explanations(now))
         self._put(Routing, (self._routing(r, n[r.item.item_id], now) for r in self.routed))
         self._put(Draw, (row for r in self.routed for row in self._draws(r, n[r.item.item_id], now)))
         self._put(Task, self._tasks(n, now))
@@ -181,12 +233,20 @@ class _Writer:
             if isinstance(r.scored, Prediction) and r.route.confidence is not None:
                 yield {
                     "item_id": r.item.item_id,
-                    "model_id": self.rule.model_id,
+                    "model_id": r.model_id,
                     "label": r.scored.label,
                     "confidence": r.route.confidence,
                     "probabilities": list(r.scored.probabilities),
                     "scored_at": now,
                 }
+
+    def _explanations(self, now: datetime) -> Iterable[dict[str, Any]]:
+        """The reasons that came along with predictions."""
+        for r in self.routed:
+            if r.item.sent and isinstance(r.scored, Prediction):
+                sent = explanation(self.setting.project, r.item.sent.given, r.item.input)
+                if sent is not None:
+                    yield explanations.row(r.item.item_id, r.model_id, sent, now)
 
     def _placed(self, r: _Routed, n: int) -> dict[str, Any]:
         return {
@@ -202,7 +262,7 @@ class _Writer:
     def _routing(self, r: _Routed, n: int, now: datetime) -> dict[str, Any]:
         return {
             **self._placed(r, n),
-            "model_id": self.rule.model_id,
+            "model_id": r.model_id,
             "route": r.route.route,
             "reason": r.route.reason,
             "p_evidence": r.route.p_evidence,

@@ -22,13 +22,17 @@ from review_queue.projects import Setting, by_id
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What the model said, for cases where that may be shown. `label` is None where it gave no answer."""
+    """What the model said, for cases where that may be shown. `label` is None where it gave no answer.
+
+    `external`: it answers elsewhere, and its producer sent the prediction along, or did not.
+    """
 
     label: str | None
     confidence: float | None
     probabilities: dict[str, float]
     model_version: str
     reason: str
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,8 @@ def predicted(session: Session, task: Task) -> Predicted:
     model = session.get_one(Model, routed.model_id)
     row = session.get(PredictionRow, (task.item_id, routed.model_id))
     chances = dict(zip(model.labels, row.probabilities, strict=True)) if row else {}
-    return Predicted(routed.label, routed.confidence, chances, str(model.version), routed.reason)
+    version, external = model.name or str(model.version), model.name is not None
+    return Predicted(routed.label, routed.confidence, chances, version, routed.reason, external)
 
 
 def _reasons(session: Session, task: Task) -> list[Reason]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import exists, select
@@ -9,9 +10,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from contract.canonical import content_hash
+from contract.project import EXTERNAL
 from contract.records import Explanation
 from db.tables import Explanation as ExplanationRow
-from db.tables import Prediction, Routing, Task, Work
+from db.tables import Model, Prediction, Routing, Task, Work
 from review_queue import clock
 
 AHEAD = 200
@@ -30,7 +32,10 @@ class Reason:
 
 
 def order_ahead(session: Session, project_id: int, ahead: int = AHEAD) -> int:
-    """Add explain work for the held and the next waiting tasks that have no explanation yet; how many."""
+    """Add explain work for the held and the next waiting tasks that have no explanation yet; how many.
+
+    What a model elsewhere said is not explained here: there is nothing to ask.
+    """
     missing = ~exists().where(ExplanationRow.item_id == Task.item_id, ExplanationRow.model_id == Routing.model_id)
     ordered = ~exists().where(Work.item_id == Task.item_id, Work.kind == "explain")
     scored = exists().where(Prediction.item_id == Task.item_id, Prediction.model_id == Routing.model_id)
@@ -39,6 +44,7 @@ def order_ahead(session: Session, project_id: int, ahead: int = AHEAD) -> int:
     held = select(Task.id).where(Task.project_id == project_id, Task.state == "in_progress")
     near = Task.id.in_(waiting.limit(ahead)) | Task.id.in_(held)
     query = select(Task.item_id, Task.state, Task.rank).join(Routing, routed).where(near, missing, ordered, scored)
+    query = query.join(Model, Model.id == Routing.model_id).where(Model.trainer != EXTERNAL)
     rows = session.execute(query.order_by(Task.state, Task.rank)).all()
     now = clock.now()
     work = {row.item_id: {"item_id": row.item_id, "kind": "explain", "project_id": project_id, "ready_at": now} for row in rows}
@@ -52,22 +58,27 @@ def store(session: Session, item_id: int, model_id: int, explanations: Sequence[
     """Keep explanations of one item and close its explain work. What is there already stays as it is."""
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     for explanation in explanations:
-        body = explanation.as_dict()
-        row = {
-            "item_id": item_id,
-            "model_id": model_id,
-            "method": explanation.method,
-            "label": explanation.label,
-            "params_hash": content_hash(dict(explanation.params)),
-            "hash": content_hash({k: v for k, v in body.items() if k != "seconds"}),
-            "body": body,
-            "seconds": explanation.seconds,
-            "made_at": clock.now(),
-        }
-        session.execute(make(ExplanationRow).values(row).on_conflict_do_nothing())
+        kept = row(item_id, model_id, explanation, clock.now())
+        session.execute(make(ExplanationRow).values(kept).on_conflict_do_nothing())
     work = session.get(Work, (item_id, "explain"))
     if work is not None:
         session.delete(work)
+
+
+def row(item_id: int, model_id: int, explanation: Explanation, now: datetime) -> dict[str, Any]:
+    """An explanation as its row. Its hash is of all but the time it took."""
+    body = explanation.as_dict()
+    return {
+        "item_id": item_id,
+        "model_id": model_id,
+        "method": explanation.method,
+        "label": explanation.label,
+        "params_hash": content_hash(dict(explanation.params)),
+        "hash": content_hash({k: v for k, v in body.items() if k != "seconds"}),
+        "body": body,
+        "seconds": explanation.seconds,
+        "made_at": now,
+    }
 
 
 def of_prediction(session: Session, item_id: int, model_id: int) -> list[Reason]:

@@ -132,7 +132,7 @@ def _would_unblind(session: Session, item_id: int, by: Actor) -> bool:
 
 def _routings(session: Session, item_id: int) -> tuple[Routed, ...]:
     query = (
-        select(Routing, RoutingRule, Model.version)
+        select(Routing, RoutingRule, Model)
         .join(RoutingRule, RoutingRule.id == Routing.routing_rule_id)
         .join(Model, Model.id == Routing.model_id)
         .where(Routing.item_id == item_id)
@@ -149,15 +149,18 @@ def _routings(session: Session, item_id: int) -> tuple[Routed, ...]:
             rule.id,
             rule.policy_version_id,
             rule.level,
-            str(version),
+            model.name or str(model.version),
         )
-        for r, rule, version in session.execute(query)
+        for r, rule, model in session.execute(query)
     )
 
 
 def _predictions(session: Session, item_id: int) -> dict[str, dict[str, float]]:
     query = select(PredictionRow, Model).join(Model, Model.id == PredictionRow.model_id).where(PredictionRow.item_id == item_id)
-    return {str(model.version): dict(zip(model.labels, row.probabilities, strict=True)) for row, model in session.execute(query)}
+    return {
+        model.name or str(model.version): dict(zip(model.labels, row.probabilities, strict=True))
+        for row, model in session.execute(query)
+    }
 
 
 def _draws(session: Session, item_id: int) -> tuple[dict[str, Any], ...]:

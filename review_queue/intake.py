@@ -9,19 +9,22 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from contract.canonical import canonical, digest
+from contract.given import check_prediction, keep, read_given, refuse_prediction
 from contract.inputs import InputError, check_external_id, check_groups, check_input, check_shown
 from contract.project import Project
 from db.tables import Blob, Item, ItemKey, Outcome, Routing, Work
-from review_queue import clock
+from review_queue import clock, versions
+from review_queue.activity import Actor
 from review_queue.projects import Setting
 
 State = Literal["received", "waiting", "decided", "failed", "conflict", "invalid"]
 CHUNK = 500
+PARTS = ("external_id", "input", "show", "groups", "subject", "prediction")
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A checked item: canonical JSON texts and their hash."""
+    """A checked item: canonical JSON texts and their hash. `model_version` made the prediction that came along."""
 
     external_id: str
     input: str
@@ -29,6 +32,8 @@ class Submission:
     groups: str | None
     subject_hash: str | None
     content_hash: str
+    prediction: str | None = None
+    model_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,13 @@ def check(project: Project, raw: Mapping[str, Any]) -> Submission:
     """One raw item as a Submission. Raises InputError naming the place and the mend."""
     if not isinstance(raw, Mapping):
         raise InputError("item", "must be an object with external_id and input")
-    unknown = set(raw) - {"external_id", "input", "show", "groups", "subject"}
+    unknown = set(raw) - set(PARTS)
     if unknown:
-        raise InputError(sorted(unknown)[0], "is no part of an item; send external_id, input, show, groups, subject")
+        raise InputError(sorted(unknown)[0], f"is no part of an item; send {', '.join(PARTS)}")
+    refuse_prediction(project, raw.get("prediction"))
     external_id = check_external_id(raw.get("external_id"))
     given = check_input(project, raw.get("input"))
+    sent = check_prediction(project, raw.get("prediction"), given)
     shown = check_shown(project, raw.get("show"))
     groups = check_groups(project, raw.get("groups"))
     subject = raw.get("subject")
@@ -60,17 +67,21 @@ def check(project: Project, raw: Mapping[str, Any]) -> Submission:
     group_text = canonical(groups) if groups else None
     subject_hash = digest(f"{project.project}\n{check_external_id(subject, 'subject')}") if subject is not None else None
     known = {name: value for name, value in given.items() if value is not None}  # an optional feature added later adds null
-    content = digest(canonical([known, show_text, group_text, subject_hash]))
-    return Submission(external_id, canonical(given), show_text, group_text, subject_hash, content)
+    said = [known, show_text, group_text, subject_hash, *([sent] if sent else [])]
+    content = digest(canonical(said))
+    kept = keep(project, sent) if sent else None
+    prediction, version = (canonical(kept), str(kept["model_version"])) if kept else (None, None)
+    return Submission(external_id, canonical(given), show_text, group_text, subject_hash, content, prediction, version)
 
 
-def accept(session: Session, setting: Setting, submissions: Sequence[Submission]) -> list[Receipt]:
+def accept(session: Session, setting: Setting, submissions: Sequence[Submission], *, by: Actor | None = None) -> list[Receipt]:
     """Take what is new; answer for the rest what stands. One receipt per submission, in order.
 
     The same id with the same content is the same item; with other content it is a conflict for that item alone. An
-    image or file whose bytes were never sent is invalid.
+    image or file whose bytes were never sent is invalid. A model version that is not known yet is registered.
     """
     lacking = _lacking_blobs(session, setting.project, submissions)
+    lacking |= _unfit_versions(session, setting, [s for s in submissions if s.external_id not in lacking], by)
     sound = {s.external_id: s for s in reversed(submissions) if s.external_id not in lacking}
     added = _insert(session, setting, sorted(sound.values(), key=lambda s: s.external_id))
     standing = _standing(session, setting.id, list(sound))
@@ -117,6 +128,7 @@ def _insert(session: Session, setting: Setting, submissions: Sequence[Submission
             "input": s.input,
             "show": s.show,
             "groups": s.groups,
+            "prediction": s.prediction,
             "subject_hash": s.subject_hash,
             "received_at": now,
         }
@@ -164,6 +176,31 @@ def _lacking_blobs(session: Session, project: Project, submissions: Sequence[Sub
         for external_id, shas in wanted.items()
         if shas - held
     }
+
+
+def _unfit_versions(session: Session, setting: Setting, submissions: Sequence[Submission], by: Actor | None) -> dict[str, str]:
+    """Registers the versions of new items; why an item is not taken whose version never had one of its labels."""
+    named = [s for s in submissions if s.model_version is not None]
+    if not named:
+        return {}
+    known = versions.known(session, setting.id)
+    if any(s.model_version not in known for s in named):
+        here = set(_standing(session, setting.id, [s.external_id for s in named]))
+        fresh = [s.model_version for s in named if s.model_version and s.external_id not in here]
+        versions.register_new(session, setting.id, fresh, list(setting.project.labels), by=by)
+        known = versions.known(session, setting.id)
+    every = set(setting.project.labels)
+    old = {name: every - set(each.labels) for name, each in known.items() if every - set(each.labels)}
+    return dict(_newer_labels(named, old)) if old else {}
+
+
+def _newer_labels(named: Sequence[Submission], old: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
+    for each in named:
+        newer = old.get(each.model_version or "", set()) & set(read_given(each.prediction or "").probabilities)
+        if newer:
+            version, label = each.model_version, sorted(newer)[0]
+            mend = "a model that gives it is another version: send its own model_version"
+            yield each.external_id, f"prediction.model_version: {version} is older than the label {label!r}; {mend}"
 
 
 def blobs_in(text: str | None) -> Iterator[str]:

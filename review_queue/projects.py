@@ -50,8 +50,7 @@ def apply(session: Session, project: Project, policy: Policy, guidelines: str, d
             "autonomy: earned is not there yet: evidence is gathered but raises nothing by itself so far; "
             "write `autonomy: set`, under which your thresholds act as written"
         )
-    if project.model.uri != f"registry:{project.project}@champion":
-        raise NotYet(f"model.uri {project.model.uri!r} is not served yet; write registry:{project.project}@champion")
+    _refuse_unserved(project)
     row = session.scalar(select(ProjectRow).where(ProjectRow.name == project.project))
     if row is not None:
         rules.lock(session, row.id)
@@ -66,6 +65,19 @@ def apply(session: Session, project: Project, policy: Policy, guidelines: str, d
         what = {"project": changed, "policy": policy_changed}
         activity.record(session, by, "project.apply", f"project:{project.project}", project_id=project_id, after=what)
     return Applied(changed, policy_changed, get(session, project.project))
+
+
+def _refuse_unserved(project: Project) -> None:
+    """Raises NotYet with the mend where predictions would have to come from where nothing asks for them."""
+    uri, served = project.model.uri, f"registry:{project.project}@champion"
+    if project.external or uri == served:
+        return
+    mend = f"write {served}"
+    if uri.startswith("oip:"):
+        mend = "write `uri: external`, and let the service that asks that model post items with their predictions"
+    elif not uri.startswith("registry:"):
+        mend = f"take it in with `signoff model add {uri} --project {project.project} --sample FILE`, then write {served}"
+    raise NotYet(f"model.uri {uri!r} is not served yet; {mend}")
 
 
 def get(session: Session, name: str) -> Setting:

@@ -22,7 +22,7 @@ HORIZON = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is in force for a project: a routing rule row with what it rests on."""
+    """What is in force for a project: a routing rule row with what it rests on. `external`: its model answers elsewhere."""
 
     id: int
     period_id: int
@@ -35,6 +35,7 @@ class Rule:
     second_opinion: float
     vetoes: tuple[str, ...]
     draw_key_id: int
+    external: bool = False
 
 
 def thresholds(policy: Policy, labels: Sequence[str]) -> dict[str, float | None]:
@@ -44,26 +45,37 @@ def thresholds(policy: Policy, labels: Sequence[str]) -> dict[str, float | None]
     return {label: own.get(label, default) for label in labels}
 
 
-def route(rule: Rule, scored: Scored, values: Mapping[str, Any], drawn: Callable[[Purpose], float]) -> Route:
+def route(
+    rule: Rule,
+    scored: Scored,
+    values: Mapping[str, Any],
+    drawn: Callable[[Purpose], float],
+    barred: str | None = None,
+) -> Route:
     """The route of one item. `values`: features and groups by name; `drawn(purpose)`: its secret uniform number.
 
     Purposes draw independently, and no probability depends on a human answer to the item. The evidence draw gets every
-    scored item that reaches the lowest threshold of the grid, whatever its route.
+    scored item that reaches the lowest threshold of the grid, whatever its route; but none whose prediction is not that
+    of the rule's model: `barred` says why it goes to a person.
     """
     if isinstance(scored, Unshowable):
         return Route("failed", scored.reason, pi=0.0)
     if isinstance(scored, Unscored):
         return Route("review", f"not scored: {scored.reason}")
     sure = float(confidence(scored.probabilities, rule.score))
-    kind, reason = _decide(rule, scored.label, sure, values)
-    band = bisect_right(rule.grid, sure)
+    kind, reason = _decide(rule, scored.label, sure, values, barred)
+    band = bisect_right(rule.grid, sure) if barred is None else 0
     p = {"evidence": rule.audit_rate if band > 0 else 0.0, "second": rule.second_opinion if kind == "review" else 0.0}
     hits = tuple(purpose for purpose in ("evidence", "second") if drawn(purpose) < p[purpose])
     pi = 1.0 if kind == "review" else p["evidence"]
     return Route(kind, reason, scored.label, sure, band, p["evidence"], p["second"], pi, hits)
 
 
-def _decide(rule: Rule, label: str, sure: float, values: Mapping[str, Any]) -> tuple[Literal["auto", "review"], str]:
+def _decide(
+    rule: Rule, label: str, sure: float, values: Mapping[str, Any], barred: str | None
+) -> tuple[Literal["auto", "review"], str]:
+    if barred is not None:
+        return "review", barred
     if rule.level == "frozen":
         return "review", "automation is frozen"
     threshold = rule.thresholds.get(label)

@@ -7,6 +7,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from contract.policy import Policy, Score
+from contract.project import EXTERNAL
 from db.tables import EvidencePeriod, ProjectControl, RoutingRule
 from db.tables import Model as ModelRow
 from db.tables import ModelAlias as AliasRow
@@ -30,8 +31,12 @@ def in_force(session: Session, project_id: int, policy: Policy) -> Rule | None:
 
 def rule(session: Session, rule_id: int, policy: Policy) -> Rule:
     """A stored rule as a record."""
-    query = select(RoutingRule, EvidencePeriod).join(EvidencePeriod, EvidencePeriod.id == RoutingRule.period_id)
-    row, period = session.execute(query.where(RoutingRule.id == rule_id)).one()
+    query = (
+        select(RoutingRule, EvidencePeriod, ModelRow.trainer)
+        .join(EvidencePeriod, EvidencePeriod.id == RoutingRule.period_id)
+        .join(ModelRow, ModelRow.id == EvidencePeriod.model_id)
+    )
+    row, period, trainer = session.execute(query.where(RoutingRule.id == rule_id)).one()
     return Rule(
         id=row.id,
         period_id=period.id,
@@ -44,6 +49,7 @@ def rule(session: Session, rule_id: int, policy: Policy) -> Rule:
         second_opinion=policy.review.second_opinion,
         vetoes=tuple(row.vetoes),
         draw_key_id=row.draw_key_id,
+        external=trainer == EXTERNAL,
     )
 
 

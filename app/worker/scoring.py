@@ -22,18 +22,24 @@ from review_queue.projects import by_id
 log = structlog.get_logger()
 FIRST = 64
 """Items of the first batch of a model, on which its batch size is measured."""
+AT_ONCE = 1_000
+"""Items of a batch whose predictions came along."""
 LEASE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Items in hand, with the model that is to score them. `worker` names this lease alone."""
+    """Items in hand, with the model that is to score them. `worker` names this lease alone.
+
+    `sent`: their predictions came along, and no model here is asked; then there are no rows.
+    """
 
     project_id: int
     model_id: int
     worker: str
     items: Sequence[Leased]
     rows: Sequence[Row]
+    sent: bool = False
 
     @property
     def suspect(self) -> bool:
@@ -82,15 +88,17 @@ class Scoring:
         """Lease the next batch and fetch its bytes. None where nothing waits, or no model can score it."""
         setting = self._database.read(by_id, project_id)
         rule = self._database.read(rules.in_force, project_id, setting.policy)
-        if rule is None or not self._loads(rule.model_id):
+        sent = rule is not None and batches.answered_elsewhere(setting, rule)
+        if rule is None or not (sent or self._loads(rule.model_id)):
             return None
         worker = secrets.token_hex(8)
-        size = self._models.known_size(rule.model_id) or FIRST
-        leased = self._database.write(batches.lease, project_id, "score", worker, limit=size, seconds=LEASE_SECONDS)
+        size = (self._models.known_size(rule.model_id) or FIRST) if not sent else AT_ONCE
+        leased = self._database.write(batches.lease, project_id, "score", worker, limit=size, seconds=LEASE_SECONDS, sent=sent)
         if not leased:
             return None
         items = self._suspect_alone(worker, leased)
-        return Batch(project_id, rule.model_id, worker, items, self._database.read(blobs.fill, [i.input for i in items]))
+        rows = [] if sent else self._database.read(blobs.fill, [item.input for item in items])
+        return Batch(project_id, rule.model_id, worker, items, rows, sent)
 
     def _suspect_alone(self, worker: str, leased: Sequence[Leased]) -> Sequence[Leased]:
         """An item during which workers died is scored by itself, so that it takes no other down."""
@@ -110,6 +118,8 @@ class Scoring:
         return True
 
     def _score(self, batch: Batch) -> list[Scored]:
+        if batch.sent:
+            return [item.answer for item in batch.items]
         predictor = self._models.get(batch.model_id).predictor
         if any(item.attempts > batches.FAILED_AFTER for item in batch.items):
             return [Unscored("its worker died while scoring it")] * len(batch.items)

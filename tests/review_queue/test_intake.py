@@ -113,7 +113,8 @@ def test_every_blob_of_a_text_is_found() -> None:
     [
         ({"input": {}}, "external_id"),
         ({"external_id": "1"}, "input: must be an object"),
-        ({**factories.raw("1"), "prediction": {}}, "prediction: is no part of an item"),
+        ({**factories.raw("1"), "prediction": {}}, "prediction: is taken only where project.yaml says"),
+        ({**factories.raw("1"), "predicted": {}}, "predicted: is no part of an item; send external_id, .*, prediction"),
         ({**factories.raw("1"), "subject": {"a": 1}}, "subject: .* is no id"),
         ({**factories.raw("1"), "subject": "\ud800"}, "subject: holds a lone surrogate"),
         ({**factories.raw("1"), "groups": {"age": 1}}, r"groups\.age"),

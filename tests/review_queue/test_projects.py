@@ -68,13 +68,23 @@ def test_what_is_applied_reads_back_whole(sqlite: Database) -> None:
     assert sqlite.read(projects.version_body, held.project_version_id) == (wanted, "G")
 
 
-@pytest.mark.parametrize("uri", ["external", "model.onnx", "registry:other@champion", "mlflow:x"])
-def test_what_is_not_there_yet_says_so(sqlite: Database, uri: str) -> None:
+@pytest.mark.parametrize(
+    ("uri", "mend"),
+    [
+        ("model.onnx", "signoff model add model.onnx --project claims --sample FILE`, then write registry:claims@champion"),
+        ("python:score.py:score", "signoff model add python:score.py:score --project claims"),
+        ("mlflow:models:/x@prod", "signoff model add mlflow:models:/x@prod --project claims"),
+        ("registry:other@champion", "write registry:claims@champion"),
+        ("oip:http://host/v2/models/x", "write `uri: external`"),
+    ],
+)
+def test_what_is_not_there_yet_says_so(sqlite: Database, uri: str, mend: str) -> None:
     with pytest.raises(NotYet, match="autonomy: set"):
         apply(sqlite, autonomy="earned")
     wanted = factories.project().model_copy(update={"model": factories.project().model.model_copy(update={"uri": uri})})
-    with pytest.raises(NotYet, match="is not served yet"):
+    with pytest.raises(NotYet, match="is not served yet") as refused:
         apply(sqlite, wanted)
+    assert mend in str(refused.value)
     with pytest.raises(NotFound, match="known: none yet"):
         sqlite.read(projects.get, "claims")
 
