@@ -56,8 +56,8 @@ def found(spec: str, folders: Sequence[Path]) -> Code:
     else:
         searched = tuple(folders)
         module = from_name(place, searched)
-        path = Path(module.__file__ or "").resolve()
-    return Code(_attribute(module, name, place), path, tuple(each.resolve() for each in searched), name)
+        path = Path(getattr(module, "__file__", None) or "").resolve()
+    return Code(_attribute(module, name, place), path, tuple(dict.fromkeys(each.resolve() for each in searched)), name)
 
 
 def from_file(path: Path, folders: Sequence[Path]) -> ModuleType:
