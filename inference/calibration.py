@@ -81,7 +81,7 @@ def figures(probabilities: Floats, truth: Integers, weights: Floats, labels: Seq
     """What validation says of (n, k) probabilities, JSON-ready; None where there is nothing to say it from."""
     if len(truth) == 0:
         empty = {"accuracy": None, "log_loss": None, "ece": None}
-        return {**empty, "per_label": per_label(truth, truth, labels), "grids": {score: [] for score in get_args(Score)}}
+        return {**empty, "per_label": per_label(truth, truth, labels), "grids": grids(probabilities)}
     guess = probabilities.argmax(axis=1).astype(np.int64)
     right = guess == truth
     return {
@@ -89,8 +89,13 @@ def figures(probabilities: Floats, truth: Integers, weights: Floats, labels: Seq
         "log_loss": log_loss(probabilities, truth, weights),
         "ece": expected_calibration_error(probabilities.max(axis=1), right),
         "per_label": per_label(guess, truth, labels),
-        "grids": {score: grid(confidence(probabilities, score)) for score in get_args(Score)},
+        "grids": grids(probabilities),
     }
+
+
+def grids(probabilities: Floats) -> dict[str, list[float]]:
+    """The grid of thresholds of (n, k) probabilities, by the score of a policy."""
+    return {score: grid(confidence(probabilities, score)) if len(probabilities) else [] for score in get_args(Score)}
 
 
 def per_label(guess: Integers, truth: Integers, labels: Sequence[str]) -> dict[str, dict[str, Any]]:

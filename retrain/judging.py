@@ -11,6 +11,7 @@ from contract.confidence import confidence as sureness
 from contract.policy import Policy, Score
 from contract.predictors import Predictor
 from contract.records import Prediction, Row, Scored
+from inference.batching import predict_in_batches
 from retrain.alone import LEVELS, alone
 from retrain.examples import Examples
 
@@ -41,13 +42,19 @@ def judge(
     Accuracy and log loss are of the rows that the model answered, and None where it answered none. A row without an answer
     never acts alone. The examples must be new to the model and like its traffic: not what was chosen for people to decide.
     """
-    if not len(examples):
+    return figures(asked(predictor, examples.rows, examples.labels, score), score=score, confidence=confidence, levels=levels)
+
+
+def figures(
+    found: Judged, *, score: Score = "max_probability", confidence: float = 0.95, levels: Sequence[float] = LEVELS
+) -> dict[str, Any]:
+    """The same of answers that were given already."""
+    if not len(found.wrong):
         return {}
-    found = asked(predictor, examples.rows, examples.labels, score)
     answered = ~np.isnan(found.confidences)
     sure = alone(found.confidences, found.wrong, confidence=confidence, levels=levels)
     held_out = {
-        "n": len(examples),
+        "n": len(found.wrong),
         "answered": int(answered.sum()),
         "accuracy": _mean(~found.wrong[answered]),
         "log_loss": _mean(found.losses[answered]),
@@ -63,11 +70,12 @@ def wished(policy: Policy) -> dict[str, Any]:
 
 def asked(predictor: Predictor, rows: Sequence[Row], labels: Sequence[str], score: Score) -> Judged:
     """A model's answers to labelled rows, asked for in parts."""
-    found = [
-        _one(answer, truth, score)
-        for begin in range(0, len(rows), CHUNK)
-        for answer, truth in zip(predictor.predict(rows[begin : begin + CHUNK]), labels[begin : begin + CHUNK], strict=True)
-    ]
+    return told(predict_in_batches(predictor, rows, CHUNK), labels, score)
+
+
+def told(answers: Sequence[Scored], labels: Sequence[str], score: Score) -> Judged:
+    """What answers to labelled rows say."""
+    found = [_one(answer, truth, score) for answer, truth in zip(answers, labels, strict=True)]
     confidences, wrong, losses = zip(*found, strict=True) if found else ((), (), ())
     return Judged(np.array(confidences, dtype=np.float64), np.array(wrong, dtype=bool), np.array(losses, dtype=np.float64))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from db.engine import Database
 from retrain import examples, judging, registry
+from retrain.examples import Examples
 from retrain.records import ModelInfo
 from review_queue import projects
 from review_queue.activity import Actor
@@ -21,12 +22,14 @@ def train(
     by: Actor | None,
     device: str = "auto",
     trainer: str | None = None,
+    held: Examples | None = None,
     progress: Progress | None = None,
 ) -> ModelInfo:
     """Fit, judge and register a model; it plays no role until it is promoted.
 
     Rows of the test split stay out, so that models can be compared on them, and say what could act alone: those that came with
-    the project, not those that were decided here, which are the unsure ones. Raises Refused where nothing is labelled.
+    the project, not those that were decided here, which are the unsure ones. `held` are other rows that are to say it, which
+    are in no dataset. Raises Refused where nothing is labelled.
     """
     from inference import store, training
 
@@ -48,7 +51,8 @@ def train(
         progress=lambda share, step: report(0.05 + 0.85 * share, step),
     )
     report(0.9, "judging by held-out rows")
-    judged = judging.judge(fit.predictor, database.read(examples.base, setting, "test"), **judging.wished(setting.policy))
+    held = held or database.read(examples.base, setting, "test")
+    judged = judging.judge(fit.predictor, held, **judging.wished(setting.policy))
     with tempfile.TemporaryDirectory() as folder:
         store.save(fit, Path(folder))
         archive = store.pack(Path(folder))
