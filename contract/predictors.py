@@ -45,7 +45,7 @@ class Column:
 class Encoded:
     """Rows as numbers: (n, d) float64. Numbers as they are, booleans 0 and 1, dates as days since 1970, categories as
     their code in `Column.categories`, texts as their code in `texts[column index]`; NaN is a missing value, and a
-    category that the model never saw is the code `len(categories)`."""
+    category that the model never saw is the code `len(categories)`. A model of any category codes these like texts."""
 
     matrix: Floats
     texts: Mapping[int, tuple[str, ...]]

@@ -27,7 +27,7 @@ TRUSTED = (
     "sklearn.utils.validation.check_array",
 )
 """Types beyond those skops itself trusts. partial and check_array stand in the estimator's own category encoder, where skops
-holds the wrapped function against this same list; TreePredictor is walked without bounds checks, so _check_tree does that."""
+holds the wrapped function against this same list; TreePredictor is walked without bounds checks, so check_tree does that."""
 _LEAST = 1e-12
 MAX_BYTES = 1 << 30
 
@@ -147,10 +147,11 @@ def _check(model: Any, inputs: int, labels: int) -> None:
     if np.shape(model._baseline_prediction) != (1, trees) or any(len(each) != trees for each in model._predictors):
         raise ModelLoadError(f"{FILE} has a round without {trees} trees")
     for tree in (tree for each in model._predictors for tree in each):
-        _check_tree(tree.nodes, len(tree.raw_left_cat_bitsets), inputs)
+        check_tree(tree.nodes, len(tree.raw_left_cat_bitsets), inputs)
 
 
-def _check_tree(nodes: NDArray[Any], bitsets: int, inputs: int) -> None:
+def check_tree(nodes: NDArray[Any], bitsets: int, inputs: int) -> None:
+    """Raises ModelLoadError for a tree whose nodes name others, columns or sets of categories that are not there."""
     inner = np.flatnonzero(nodes["is_leaf"] == 0)
     held = nodes[inner]
     onward = (held["left"] > inner) & (held["right"] > inner) & (held["left"] < len(nodes)) & (held["right"] < len(nodes))

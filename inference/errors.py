@@ -20,9 +20,12 @@ class ModelAddError(InferenceError):
 class UntrustedType(ModelLoadError):
     """A model file asks for types outside the reviewed list; `types` names them."""
 
-    def __init__(self, types: tuple[str, ...]) -> None:
+    def __init__(self, types: tuple[str, ...], name: str = "model.skops") -> None:
         self.types = types
-        super().__init__(f"model.skops asks for {', '.join(types)}, which is outside the reviewed list; train the model again")
+        super().__init__(
+            f"{name} asks for {', '.join(types)}, which is outside the reviewed list of what may be loaded; train the model "
+            "again without it, or bring it as python:FILE.py:FUNCTION or as ONNX"
+        )
 
 
 class DeviceError(InferenceError):

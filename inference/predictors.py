@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.inputs import MAX_TEXT
 from contract.predictors import Column, Encoded, Floats
@@ -95,7 +96,7 @@ class TablePredictor:
         """One answer per row; a row with a value of the wrong type gets Unscored."""
         encoded, problems = self._read(rows)
         bad = {n: Unscored(problem) for n, problem in problems.items()}
-        return _answers(self.labels, len(rows), bad, lambda some: self.table_probabilities(tables.take(encoded, some)))
+        return answers(self.labels, len(rows), bad, lambda some: self.table_probabilities(tables.take(encoded, some)))
 
     def encode(self, rows: Sequence[Row]) -> Encoded:
         """Rows as numbers. Raises ValueError for a value of the wrong type."""
@@ -138,7 +139,7 @@ class TextPredictor:
         checked = [read_text(self.feature, row) for row in rows]
         bad = {n: each for n, each in enumerate(checked) if isinstance(each, Unscored)}
         texts = [each if isinstance(each, str) else "" for each in checked]
-        return _answers(self.labels, len(rows), bad, lambda some: self.text_probabilities([texts[n] for n in some]))
+        return answers(self.labels, len(rows), bad, lambda some: self.text_probabilities([texts[n] for n in some]))
 
     def text_probabilities(self, texts: Sequence[str]) -> Floats:
         """n texts to (n, k) probabilities."""
@@ -167,7 +168,7 @@ class ImagePredictor:
         """One answer per row; an image that cannot be decoded gets Unshowable, a row without one Unscored."""
         decoded = [self._decoded(row) for row in rows]
         bad = {n: each for n, each in enumerate(decoded) if isinstance(each, (Unscored, Unshowable))}
-        return _answers(
+        return answers(
             self.labels, len(rows), bad, lambda some: self.image_probabilities(np.stack([np.asarray(decoded[n]) for n in some]))
         )
 
@@ -211,21 +212,27 @@ def read_text(feature: str, row: Row) -> str | Unscored:
 
 Score = Callable[[Sequence[int]], Floats]
 """Row numbers to (n, k) probabilities; may raise."""
+SUM = 1e-3
+"""How far from one a row's probabilities may sum: half precision rounds so much."""
+_ROUNDING = 1e-6
 
 
-def _answers(labels: tuple[str, ...], count: int, bad: Mapping[int, Scored], score: Score) -> list[Scored]:
-    answers: list[Scored] = [bad.get(n, _UNANSWERED) for n in range(count)]
+def answers(labels: tuple[str, ...], count: int, bad: Mapping[int, Scored], score: Score) -> list[Scored]:
+    """One answer for each of `count` rows: what `bad` says of a row, else what the model says.
+
+    Where a batch raises, each half is tried alone, so that only the rows at fault stay without an answer.
+    """
+    found: list[Scored] = [bad.get(n, _UNANSWERED) for n in range(count)]
     good = [n for n in range(count) if n not in bad] if bad else list(range(count))
     for n, answer in _scored(labels, good, score):
-        answers[n] = answer
-    return answers
+        found[n] = answer
+    return found
 
 
 _UNANSWERED = Unscored("the model gave no answer")
 
 
 def _scored(labels: tuple[str, ...], rows: Sequence[int], score: Score) -> Iterator[tuple[int, Scored]]:
-    """Where a batch raises, each half is tried alone, so that only the rows at fault stay without an answer."""
     if not rows:
         return
     try:
@@ -238,12 +245,24 @@ def _scored(labels: tuple[str, ...], rows: Sequence[int], score: Score) -> Itera
         yield from _scored(labels, rows[: len(rows) // 2], score)
         yield from _scored(labels, rows[len(rows) // 2 :], score)
         return
-    finite = np.atleast_1d(np.isfinite(found).all(axis=1)).tolist()
-    for n, values, sound in zip(rows, found.tolist(), finite, strict=True):
-        yield n, Prediction(labels, tuple(values)) if sound else Unscored("the model gave a probability that is not a number")
+    for n, values, sound in zip(rows, found.tolist(), _sound(found).tolist(), strict=True):
+        yield n, Prediction(labels, tuple(values)) if sound else Unscored(_unsound(labels, values))
 
 
 def _checked(found: Floats, rows: int, labels: int) -> Floats:
     if found.shape != (rows, labels):
         raise ValueError(f"the model gave probabilities of shape {found.shape} for {rows} rows and {labels} labels")
     return found
+
+
+def _sound(found: Floats) -> NDArray[np.bool_]:
+    """(n,) whether a row's (k,) answers are probabilities that sum to one."""
+    within = ((found >= -_ROUNDING) & (found <= 1 + _ROUNDING)).all(axis=1)
+    return np.asarray(within & (np.abs(found.sum(axis=1) - 1) <= SUM))
+
+
+def _unsound(labels: tuple[str, ...], values: Sequence[float]) -> str:
+    if not np.isfinite(values).all():
+        return "the model gave a probability that is not a number"
+    said = ", ".join(f"{label} {value:.6g}" for label, value in list(zip(labels, values, strict=True))[:5])
+    return f"the model answered {said}{', …' if len(labels) > 5 else ''}; probabilities lie within 0 and 1 and sum to one"

@@ -49,15 +49,20 @@ def _fit_column(name: str, feature: Feature, rows: Sequence[Row]) -> Column:
     return Column(name, "category", tuple(sorted(kept)))
 
 
-def read(columns: Sequence[Column], optional: frozenset[str], rows: Sequence[Row]) -> tuple[Encoded, Problems]:
-    """Rows as numbers, and what is wrong with those that cannot be scored (their cells hold NaN)."""
+def read(
+    columns: Sequence[Column], optional: frozenset[str], rows: Sequence[Row], *, every_category: bool = False
+) -> tuple[Encoded, Problems]:
+    """Rows as numbers, and what is wrong with those that cannot be scored (their cells hold NaN).
+
+    With `every_category`, categories are coded like texts, so that one which the columns do not list keeps its value.
+    """
     problems: Problems = {}
     rows = _mappings(rows, problems)
     matrix = np.empty((len(rows), len(columns)))
     texts: dict[int, tuple[str, ...]] = {}
     for place, column in enumerate(columns):
         values = _values(column.name, column.name in optional, rows, problems)
-        if column.kind == "text":
+        if column.kind == "text" or (every_category and column.kind == "category"):
             matrix[:, place], texts[place] = _text_codes(values, column, problems)
         else:
             matrix[:, place] = _numbers(values, column, problems)
