@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from contract.canonical import content_hash
+from contract.given import PRODUCER
 from contract.project import EXTERNAL
 from contract.records import Explanation
 from db.tables import Explanation as ExplanationRow
@@ -86,6 +87,14 @@ def of_prediction(session: Session, item_id: int, model_id: int) -> list[Reason]
     query = select(ExplanationRow).where(ExplanationRow.item_id == item_id, ExplanationRow.model_id == model_id)
     rows = session.scalars(query.order_by(ExplanationRow.id))
     return [Reason(r.id, r.hash, r.method, r.label, r.body) for r in rows]
+
+
+def called(reason: Reason) -> str:
+    """The name of the method; of reasons that a producer sent, also whose they are."""
+    if reason.method != PRODUCER:
+        return reason.method
+    params = reason.body["params"]
+    return f"{params['method'] or PRODUCER} (sent by the producer, version {params['model_version']})"
 
 
 def target(session: Session, item_id: int) -> tuple[int, str] | None:

@@ -94,7 +94,7 @@ def _accept(session: Session, held: Setting, actor: Actor, sound: Sequence[Check
     for _, pieces in sound:
         for data, media_type in pieces:
             blobs.put(session, data, media_type)
-    receipts = intake.accept(session, held, [submission for submission, _ in sound])
+    receipts = intake.accept(session, held, [submission for submission, _ in sound], by=actor)
     new = len({receipt.external_id for receipt in receipts if receipt.new})
     if new:
         activity.record(session, actor, "items.post", f"project:{held.name}", project_id=held.id, after={"new": new})
@@ -105,8 +105,6 @@ def _check(project: Project, raw: Any) -> Checked | Receipt:
     try:
         if not isinstance(raw, Mapping):
             raise InputError("item", "must be an object with external_id and input")
-        if "prediction" in raw:
-            raise InputError("prediction", "is not taken yet; leave it out, and the project's own model scores the item")
         changed, pieces = images.take_out(project, raw, digest)
         return intake.check(project, changed), pieces
     except (ValueError, OverflowError, RecursionError) as error:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from contract.given import MAX_METHOD, MOST_PARTS
 from contract.project import Trainer
 from db.blobs import MOST
 from review_queue.decisions import MAX_COMMENT, MAX_KEY
@@ -61,12 +62,55 @@ class Problem(BaseModel):
 # Items
 
 
+class ContributionIn(BaseModel):
+    """Of tables a feature, of a text a stretch of it: characters (Unicode code points) from `start` to before `end`."""
+
+    feature: str | None = Field(None, description="Tables: one of the project's features.")
+    start: int | None = Field(None, description="Texts: its first character, from 0.")
+    end: int | None = Field(None, description="Texts: the character after its last.")
+    contribution: float = Field(description="Above 0: speaks for the label.")
+
+
+class ReasonsIn(BaseModel):
+    """Why the model elsewhere says so, as it explains itself. The list of contributions alone will do. Not of images so far."""
+
+    contributions: list[ContributionIn] = Field(min_length=1, max_length=MOST_PARTS)
+    label: str | None = Field(None, description="The label they speak for or against; the most probable one where left out.")
+    unit: Literal["log-odds", "probability"] | None = None
+    method: str | None = Field(None, max_length=MAX_METHOD, description="Your name of the method, shown at the desk.")
+    base: float | None = Field(None, description="Where the contributions start from.")
+
+
+class PredictionIn(BaseModel):
+    """A prediction made elsewhere, of a project with `model: {uri: external}`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "probabilities": {"deny": 0.2, "pay": 0.8},
+                    "model_version": "2026-11",
+                    "reasons": {
+                        "method": "TreeSHAP",
+                        "unit": "log-odds",
+                        "contributions": [{"feature": "amount", "contribution": 1.3}],
+                    },
+                }
+            ]
+        }
+    )
+    probabilities: dict[str, float] = Field(description="By label; they sum to 1 (within 0.001), and an absent label is 0.")
+    model_version: str | None = Field(None, description="Your name of the version; that of project.yaml where left out.")
+    reasons: ReasonsIn | list[ContributionIn] | None = None
+
+
 class ItemIn(BaseModel):
     external_id: str | int = Field(description="Your id, unique in the project.")
     input: dict[str, Any] = Field(description="What the model sees, by feature. An image is a blob or a data URI up to 1 MB.")
     show: dict[str, Any] | None = Field(None, description="What only the person sees.")
     groups: dict[str, Any] | None = Field(None, description="Values for fairness figures.")
     subject: str | None = Field(None, description="Whose data this is; only a hash is kept.")
+    prediction: PredictionIn | None = Field(None, description="Where predictions are made elsewhere.")
 
 
 class Items(BaseModel):
@@ -100,7 +144,10 @@ class Explanation(_Out):
     hash: str
     method: str
     label: str
-    body: dict[str, Any] = Field(description="As the library computed it: unit, base, contributions, params, seed, quality.")
+    body: dict[str, Any] = Field(
+        description="As the library computed it: unit, base, contributions, params, seed, quality. `method` is `producer` for "
+        "what was sent with the item; then params name the producer's method and version."
+    )
 
 
 class Explanations(BaseModel):
@@ -117,7 +164,7 @@ class Routed(_Out):
     rule_id: Id
     policy_version_id: Id
     level: str
-    model_version: str
+    model_version: str = Field(description="Ours by number; the producer's name of one that answers elsewhere.")
 
 
 class Judged(_Out):
@@ -197,13 +244,15 @@ class LabelOut(BaseModel):
 
 
 class Predicted(_Out):
-    """`label` is null where the model gave no answer; `reason` says why the case went to people."""
+    """`label` is null where the model gave no answer; `reason` says why the case went to people. `external`: the model answers
+    elsewhere, and `model_version` is its producer's name for it."""
 
     label: str | None
     confidence: float | None
     probabilities: dict[str, float]
     model_version: str
     reason: str
+    external: bool
 
 
 class Case(_Out):

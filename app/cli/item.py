@@ -9,8 +9,10 @@ import typer
 from app.cli.options import AsJson, Dir, ProjectName, noun
 
 if TYPE_CHECKING:
+    from app.workspace import Workspace
     from contract.project import Project
     from review_queue.find import Record
+    from review_queue.projects import Setting
 
 app = noun("Items: what is to be decided.")
 
@@ -30,15 +32,28 @@ def load(
         setting = chosen(workspace, project)
         with bar(f"loading {file.name}") as progress:
             loaded = loading.load(workspace, setting, file, progress=progress, by=workspace.local_actor("cli"))
+        unsigned = _unsigned(workspace, setting) if setting.project.external else ""
     said = f"{loaded.added:,} added, {loaded.known:,} known already, {loaded.rejected:,} rejected"
     say(as_json, loaded, f"{setting.name}: {said}")
     note(f"{file.name} was read as {loaded.said}")
     if loaded.left_out:
         note(f"left out, since the project names them nowhere: {', '.join(loaded.left_out)}")
+    if unsigned:
+        note(unsigned)
     if loaded.rejected:
         note(f"{loaded.rejected:,} rows could not be taken; each stands with its reason in {loaded.rejected_file}")
     if loaded.rejected and not loaded.added + loaded.known:
         raise typer.Exit(1)
+
+
+def _unsigned(workspace: "Workspace", setting: "Setting") -> str:
+    """Which version made the newest predictions, while none acts."""
+    from retrain import registry
+
+    versions = [each for each in workspace.database.read(registry.models, setting.id) if each.external]
+    if not versions or any("champion" in each.aliases for each in versions):
+        return ""
+    return f"nobody signed version {versions[0].name} yet; `signoff model promote {versions[0].version}` lets it act"
 
 
 @app.command()
@@ -75,6 +90,7 @@ def _page(record: "Record", project: "Project") -> Iterator[str]:
 
 def _history(record: "Record") -> Iterator[str]:
     from app.cli.console import cell
+    from review_queue.explanations import called
 
     lines = [(r.at, f"routed to {r.route}: {r.reason} (model {r.model_version}, pi {r.pi:g})") for r in record.routings]
     for d in record.decisions:
@@ -85,7 +101,7 @@ def _history(record: "Record") -> Iterator[str]:
         yield "\nhistory"
     yield from (f"  {cell(at)}  {text}" for at, text in sorted(lines, key=lambda line: line[0]))
     if record.explanations:
-        yield f"\nexplained by {', '.join(sorted({reason.method for reason in record.explanations}))}"
+        yield f"\nexplained by {', '.join(sorted({called(reason) for reason in record.explanations}))}"
 
 
 def _short(value: Any) -> str:

@@ -46,7 +46,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train the next version, on labelled rows and on what people decided. It plays no role until it is promoted."""
-    from app.cli.console import bar, chosen, opened, plain, say, settings_of
+    from app.cli.console import bar, chosen, note, opened, plain, say, settings_of
     from retrain import training
 
     if label is not None and rows is None:
@@ -58,8 +58,13 @@ def train(
         with bar("training") as progress:
             info = training.train(workspace.database, setting.name, by=by, device=where, trainer=trainer, progress=progress)
     figures = _judged(info.figures)
-    text = f"model {info.version} ({info.trainer}){': ' if figures else ''}{figures}; `signoff model promote {info.version}`"
-    say(as_json, {**plain(info), "labelled": plain(kept)} if kept is not None else info, f"{text} lets it act")
+    said = f"model {info.version} ({info.trainer}){': ' if figures else ''}{figures}"
+    text = f"{said}; `signoff model promote {info.version}` lets it act"
+    say(as_json, {**plain(info), "labelled": plain(kept)} if kept is not None else info, text)
+    if setting.project.external:
+        note(
+            f"predictions come with the items here; before it can act, write `uri: registry:{setting.name}@champion` and apply it"
+        )
 
 
 @app.command("list")
@@ -71,7 +76,7 @@ def list_(project: ProjectName = None, directory: Dir = None, as_json: AsJson = 
     with opened(directory) as workspace:
         setting = chosen(workspace, project)
         every = workspace.database.read(registry.models, setting.id)
-    rows = [(str(m.version), m.trainer, m.aliases, _judged(m.figures), m.size, m.made_at) for m in every]
+    rows = [(m.called, m.trainer, m.aliases, _judged(m.figures), None if m.external else m.size, m.made_at) for m in every]
     head = ("model", "trainer", "role", "figures", "bytes", "made")
     say(as_json, every, table(head, rows) if rows else "no model yet; train one with `signoff model train`")
 

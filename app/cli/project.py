@@ -18,7 +18,7 @@ PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="project.yaml
 @app.command()
 def apply(path: PathArgument, directory: Dir = None, as_json: AsJson = False) -> None:
     """Put a project.yaml, its policy and its guidelines in force."""
-    from app.cli.console import opened, say
+    from app.cli.console import note, opened, say
     from contract.policy import read_policy
     from contract.project import read_project
     from review_queue import projects
@@ -39,6 +39,8 @@ def apply(path: PathArgument, directory: Dir = None, as_json: AsJson = False) ->
         "policy_version_id": applied.setting.policy_version_id,
     }
     say(as_json, value, f"{project.project}: {', '.join(said)}")
+    if project.external and applied.project_changed:
+        note("predictions come with the items; their version registers itself, and acts once `signoff model promote 1` is signed")
 
 
 @app.command("list")

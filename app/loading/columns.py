@@ -8,10 +8,13 @@ from app.loading.errors import LoadError
 from contract.files import nearest
 from contract.project import Project
 
+VERSION = "model_version"
+"""The column that may name the version a row's prediction was made by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which column goes where: column -> type."""
+    """Which column goes where: column -> type; and label -> column for the probabilities that came along."""
 
     id: str | None
     subject: str | None
@@ -19,6 +22,8 @@ class Plan:
     show: Mapping[str, str]
     groups: tuple[str, ...]
     left_out: frozenset[str]
+    chances: Mapping[str, str]
+    version: str | None
 
     @classmethod
     def of(cls, project: Project, columns: Iterable[str]) -> "Plan":
@@ -30,8 +35,11 @@ class Plan:
         name_of = wanted.id or ("external_id" if "external_id" in there - set(wanted.features) - set(wanted.show) else None)
         show = {name: shown.type for name, shown in wanted.show.items() if name in there}
         groups = tuple(name for name in wanted.groups if name in there)
-        used = {*inputs, *show, *groups, name_of, wanted.subject}
-        return cls(name_of, wanted.subject, inputs, show, groups, frozenset(there - used))
+        chances = {label: column for label, column in (project.model.probabilities or {}).items() if column in there}
+        used = {*inputs, *show, *groups, *chances.values(), name_of, wanted.subject}
+        version = VERSION if chances and VERSION in there - used else None
+        left_out = frozenset(there - used - {version})
+        return cls(name_of, wanted.subject, inputs, show, groups, left_out, chances, version)
 
 
 def known(project: Project) -> set[str]:
@@ -39,7 +47,8 @@ def known(project: Project) -> set[str]:
     wanted = project.input
     renamed = {f.was for f in wanted.features.values() if f.was}
     single = {name for name in (wanted.id, wanted.time, wanted.subject, "external_id") if name}
-    return {*wanted.features, *wanted.show, *wanted.groups, *renamed, *single}
+    sent = {*(project.model.probabilities or {}).values(), *([VERSION] if project.model.probabilities else [])}
+    return {*wanted.features, *wanted.show, *wanted.groups, *renamed, *single, *sent}
 
 
 def check_header(path: Path, project: Project | None, names: Sequence[str], label: str | None = None) -> None:
@@ -49,6 +58,8 @@ def check_header(path: Path, project: Project | None, names: Sequence[str], labe
         raise LoadError(f"{path} has two columns called {twice[0]!r}; rename or drop one")
     if project is not None:
         _check_required(path, project, names)
+    if project is not None and label is None:
+        _check_probabilities(path, project, names)
     if label is not None and label not in names:
         raise no_label_column(path, label, names)
 
@@ -62,6 +73,14 @@ def _check_required(path: Path, project: Project, names: Sequence[str]) -> None:
         lacking = required[0]
         more = f" (and {', '.join(required[1:6])})" if required[1:] else ""
         raise LoadError(f"{path} has no column {lacking!r}{more}, which {project.project} needs{nearest(lacking, names)}")
+
+
+def _check_probabilities(path: Path, project: Project, names: Sequence[str]) -> None:
+    for label, column in (project.model.probabilities or {}).items():
+        if column not in names:
+            raise LoadError(
+                f"{path} has no column {column!r}, which model.probabilities names for {label}{nearest(column, names)}"
+            )
 
 
 def check_label(project: Project, label: str) -> None:

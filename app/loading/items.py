@@ -10,12 +10,13 @@ from typing import Any
 from app.loading.columns import Plan, known
 from app.loading.media import Media
 from app.loading.sources import Found, Source
-from contract.inputs import from_text
+from contract.inputs import InputError, from_text
 from contract.project import Project
+from review_queue.intake import PARTS
 
 PLANS = 1_000
 """Sets of columns that are remembered."""
-_ITEM = {"external_id", "input", "show", "groups", "subject"}
+_ITEM = set(PARTS)
 
 
 @dataclass
@@ -46,7 +47,8 @@ class Rows:
             "show": self._show(plan, values, media),
         }
         subject = self._cell("category", values.get(plan.subject)) if plan.subject else None
-        return {**item, "subject": subject} if subject is not None else item, plan.left_out
+        further = {"subject": subject, "prediction": self._prediction(plan, values)}
+        return {**item, **{name: value for name, value in further.items() if value is not None}}, plan.left_out
 
     def scored(self, found: Found, media: Media) -> tuple[dict[str, Any], frozenset[str]]:
         """Of the item, its id and what the model sees, and the columns that went nowhere. Raises InputError."""
@@ -77,6 +79,21 @@ class Rows:
             else:
                 shown[name] = self._value(f"show.{name}", kind, cell, media)
         return shown
+
+    def _prediction(self, plan: Plan, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The prediction in the columns of a row; None where all of them are empty. Raises InputError naming the column."""
+        cells = {label: self._cell("number", values[column]) for label, column in plan.chances.items()}
+        if all(cell is None for cell in cells.values()):
+            return None
+        for label, cell in cells.items():
+            if isinstance(cell, bool) or not isinstance(cell, (int, float)) or not 0 <= cell <= 1:
+                held = "an empty cell" if cell is None else repr(cell)
+                raise InputError(plan.chances[label], f"{held} is no probability of {label}; it must be a number from 0 to 1")
+        if len(self.project.labels) == 2 and len(self.project.model.probabilities or {}) == 1:
+            ((label, p),) = cells.items()
+            cells = {each: p if each == label else 1 - p for each in self.project.labels}
+        version = self._cell("category", values[plan.version]) if plan.version else None
+        return {"probabilities": cells} | ({"model_version": version} if version is not None else {})
 
     def _value(self, place: str, kind: str, value: Any, media: Media) -> Any:
         held = self._cell(kind, value)

@@ -107,7 +107,7 @@ def _take(
     """One batch with its bytes; the first that adds something leaves a note of who loaded what."""
     for data, media_type in files:
         blobs.put(session, data, media_type)
-    receipts = intake.accept(session, setting, submissions)
+    receipts = intake.accept(session, setting, submissions, by=by)
     if note is not None and any(receipt.new for receipt in receipts):
         activity.record(session, by, "item.load", f"project:{setting.name}", project_id=setting.id, after=note)
     return receipts

@@ -124,9 +124,11 @@ class Jobs(Thread):
         return comparison.compare(database, setting.name, version, device=self._device, progress=report)
 
     def _known_answers(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
-        """Decide, wait until the answers count, train and compare."""
+        """Decide, wait until the answers count, train and compare; where the model is elsewhere, decide alone."""
         database = self._workspace.database
         done = known_answers.play(database, setting.name, int(args.get("count", 200)), progress=_within(report, 0.0, 0.4))
+        if setting.project.external:
+            return {"decided": done}
         wait_for_undo(setting, _within(report, 0.4, 0.5))
         model = self._train(setting, {}, by, _within(report, 0.5, 0.9))
         compared = self._compare(setting, {"challenger": model["model"]}, by, _within(report, 0.9, 1.0))

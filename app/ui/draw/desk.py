@@ -65,6 +65,9 @@ def _about(project: Project, case: Case) -> str:
     """Legend and small print; or why there are no reasons."""
     if case.prediction is None or case.prediction.label is None:
         return ""
+    if not case.explanations and case.prediction.external:
+        version = text(case.prediction.model_version)
+        return f'<p class="so-note">The producer sent no reasons with this prediction (version {version}).</p>'
     if not case.explanations:
         return '<p class="so-note">Reasons are being made; they will be here when the case is shown next.</p>'
     title_of = project.title_of

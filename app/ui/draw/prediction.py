@@ -41,6 +41,14 @@ def _bar(title: str, p: float, leads: bool) -> str:
 
 
 def heading(predicted: Predicted, title_of: Title) -> str:
-    """The prediction as the page says it: the sentence, then the bars."""
+    """The prediction as the page says it: the sentence, then the bars, and whose it is where it came from elsewhere."""
     kind = "so-unscored" if predicted.label is None else ""
-    return f'<p class="so-said {kind}">{text(sentence(predicted, title_of))}</p>{bars(predicted, title_of)}'
+    return f'<p class="so-said {kind}">{text(sentence(predicted, title_of))}</p>{bars(predicted, title_of)}{_sent(predicted)}'
+
+
+def _sent(predicted: Predicted) -> str:
+    if not predicted.external or predicted.label is None:
+        return ""
+    return (
+        f'<p class="so-note">Sent by the producer, version {text(predicted.model_version)}. Here: {text(predicted.reason)}.</p>'
+    )

@@ -7,6 +7,7 @@ from app.ui import formats
 from app.ui.draw import pictures
 from app.ui.draw.case import cell, picture
 from app.ui.formats import text
+from contract.given import PRODUCER
 from contract.project import Feature, Project
 from review_queue.explanations import Reason
 
@@ -20,9 +21,16 @@ def usable(reasons: Sequence[Reason]) -> list[Reason]:
     return [reason for reason in reasons if not reason.body.get("problem")]
 
 
+def heading(reason: Reason) -> str:
+    """What a method is called, as HTML: a library's by its name, a producer's as the producer calls it."""
+    if reason.method == PRODUCER:
+        return text(reason.body["params"].get("method") or "the producer")
+    return formats.method(reason.method)
+
+
 def small_print(reasons: Sequence[Reason], title_of: Any) -> str:
     """Unit and quality of each method, and the sentence of one that failed."""
-    return "".join(f'<p class="so-note"><b>{formats.method(r.method)}</b> {_print(r, title_of)}</p>' for r in reasons)
+    return "".join(f'<p class="so-note"><b>{heading(r)}</b> {_print(r, title_of)}</p>' for r in reasons)
 
 
 def _print(reason: Reason, title_of: Any) -> str:
@@ -34,6 +42,8 @@ def _print(reason: Reason, title_of: Any) -> str:
     if base is not None and reason.method.startswith("shap"):  # a surrogate's intercept says nothing to a person
         start = f", starting from {formats.number(round(base, 3))}"
     said = [f"{text(reason.body.get('unit', ''))} of {text(title_of(reason.label))}{start}"]
+    if reason.method == PRODUCER:
+        said = [f"sent by the producer, version {text(reason.body['params'].get('model_version'))}", _sent(reason, title_of)]
     quality = reason.body.get("quality", {})
     if (fit := quality.get("local_r2")) is not None:
         said.append(f"fits the model here: R² {fit:.2f}" + (" – read with care" if fit < 0.5 else ""))
@@ -42,13 +52,21 @@ def _print(reason: Reason, title_of: Any) -> str:
     return " · ".join(said)
 
 
+def _sent(reason: Reason, title_of: Any) -> str:
+    """Unit and start of a producer's reasons, as far as they were said."""
+    unit, base = reason.body.get("unit"), reason.body.get("base")
+    what = f"{text(unit)} of" if unit else "in a unit that was not said, for"
+    start = f", starting from {formats.number(round(base, 3))}" if base is not None else ""
+    return f"{what} {text(title_of(reason.label))}{start} · not checked here"
+
+
 def table(project: Project, given: Mapping[str, Any], reasons: Sequence[Reason]) -> str:
     """Every feature with its value and, per method, a bar to the right or left of a zero line; strongest first."""
     found = [(reason, _by_feature(reason)) for reason in usable(reasons)]
     scales = [max((abs(weight) for weight in weights.values()), default=0.0) for _, weights in found]
     ordered = sorted(project.input.features, key=lambda name: -_strength(name, found, scales))
     rows = [_row(name, project.input.features[name], given.get(name), found, scales) for name in ordered]
-    head = "".join(f'<div class="so-h" role="columnheader">{formats.method(reason.method)}</div>' for reason, _ in found)
+    head = "".join(f'<div class="so-h" role="columnheader">{heading(reason)}</div>' for reason, _ in found)
     top = f'<div class="so-bars so-m{len(found)}" role="table"><div class="so-row so-head" role="row">' \
           f'<div class="so-h" role="columnheader">Value</div>{head}</div>{"".join(rows[:TOP])}</div>'  # fmt: skip
     if len(rows) <= TOP:
@@ -88,9 +106,7 @@ def _bar(weight: float | None, scale: float) -> str:
 
 def words(given: str, reasons: Sequence[Reason]) -> str:
     """The text once per method, with the words marked that speak for or against."""
-    return "".join(
-        f'<section class="so-method"><h4>{formats.method(r.method)}</h4>{_marked(given, r)}</section>' for r in usable(reasons)
-    )
+    return "".join(f'<section class="so-method"><h4>{heading(r)}</h4>{_marked(given, r)}</section>' for r in usable(reasons))
 
 
 def _marked(given: str, reason: Reason) -> str:

@@ -35,6 +35,12 @@ def _why(place: Place, seat: Seat) -> tuple[str, str]:
     noun = formats.plural(place.setting.project.noun)
     backlog = place.database.read(insights.backlog, place.setting.id)
     apart = place.database.read(claims.beyond_reach, place.setting.id, place.actor)
+    if place.database.read(rules.in_force, place.setting.id, place.setting.policy) is None and place.setting.project.external:
+        return (
+            "No version acts yet",
+            f"Predictions come with the {noun}. An owner signs their version on the page Models, or by "
+            "<code>signoff model promote 1</code>; then the queue fills.",
+        )
     if place.database.read(rules.in_force, place.setting.id, place.setting.policy) is None:
         return "No model yet", "Train one on the page Models, or run <code>signoff model train</code>; then the queue fills."
     if apart:

@@ -36,18 +36,24 @@ def _models(place: Place) -> "list[ModelInfo]":
 
 
 def _versions(place: Place, known: "list[ModelInfo]") -> None:
+    external = place.setting.project.external
+    if external:
+        widgets.line(
+            "Predictions come with the items, and what made them registers itself here; one acts once it is signed.", "note"
+        )
     if not known:
-        widgets.empty("No model yet", "Train the first one below.")
+        said = "The first comes with the first prediction." if external else "Train the first one below."
+        widgets.empty("No version yet" if external else "No model yet", said)
         return
     zone = place.setting.project.zone
     rows = [
         (
-            f"<b>{each.version}</b>",
+            f"<b>{each.version}</b>" + (f" <bdi>{text(each.name)}</bdi>" if each.name else ""),
             " ".join(f"<b>{text(alias)}</b>" for alias in each.aliases) or "–",
             text(each.trainer),
             figures.facts(each.figures),
             formats.moment(each.made_at, zone),
-            formats.size(each.size),
+            "elsewhere" if each.external else formats.size(each.size),
         )
         for each in known
     ]
@@ -64,14 +70,15 @@ def _compare(place: Place, known: "list[ModelInfo]") -> None:
     others = [each.version for each in known if "champion" not in each.aliases]
     if not others:
         return
+    elsewhere = any(each.external for each in known if "champion" in each.aliases) or place.setting.project.external
     wanted = others[0]
     done = place.database.read(jobs.recent, place.setting.id, kinds=("compare", "known-answers"), limit=5)
     if place.actor.at_least("lead"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             wanted = st.selectbox("Version", others, key="models-version", width=160)
-            st.button(
-                "Compare with the champion", key="models-compare", on_click=_ask, args=(place, "compare", {"challenger": wanted})
-            )
+            if not elsewhere:  # there is nothing here to ask
+                asked = (place, "compare", {"challenger": wanted})
+                st.button("Compare with the champion", key="models-compare", on_click=_ask, args=asked)
             _offer(place, known, wanted, done)
     widgets.follow(place, ("compare",))
     if found := _result(done, wanted):
