@@ -1,0 +1,1 @@
+"""From a file of unknown shape to the files of a project."""
