@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from inference.errors import ModelAddError, ModelLoadError
@@ -21,6 +22,36 @@ _EXTRAS: Mapping[Format, str] = {
     "hf": "pip install 'signoff[worker,hf]'",
     "python": "pip install 'signoff[worker]'",
 }
+FILES: Mapping[Format, tuple[str, ...]] = {
+    "sklearn": ("model.skops",),
+    "torch-export": ("model.pt2",),
+    "onnx": ("model.onnx",),
+    "hf": (
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "tokenizer.model",
+        "bpe.codes",
+    ),
+    "python": (),
+}
+"""The names that a model's files may have; the first is always there."""
+LIBRARIES: Mapping[Format, Mapping[str, str]] = {
+    "sklearn": {"sklearn": "scikit-learn"},
+    "torch-export": {"torch": "torch"},
+    "onnx": {"onnxruntime": "onnxruntime"},
+    "hf": {"transformers": "transformers", "torch": "torch"},
+    "python": {},
+}
+"""Libraries whose version a model of the format is kept with, and the packages that they are installed as."""
 
 
 def add(kind: Format, source: Any, sample: Sample, options: Options) -> Engine:
@@ -31,6 +62,23 @@ def add(kind: Format, source: Any, sample: Sample, options: Options) -> Engine:
         raise ModelAddError(f"a model of format {kind} needs {error.name}, which is not installed: {_EXTRAS[kind]}") from error
     engine: Engine = module.add(source, sample, options)
     return engine
+
+
+def check_versions(kind: Format, versions: Mapping[str, str]) -> None:
+    """Raises ModelLoadError where a scikit-learn model was taken with another minor version than the one that is installed."""
+    if kind == "sklearn" and (other := other_minor(versions.get("sklearn", "unknown"))):
+        raise ModelLoadError(other)
+
+
+def other_minor(theirs: str) -> str:
+    """What is said of a model of another minor version of scikit-learn; empty where it is this one's."""
+    own = version("scikit-learn")
+    if theirs.split(".")[:2] == own.split(".")[:2]:
+        return ""
+    return (
+        f"the model was saved with scikit-learn {theirs}, and {own} is installed here, which may answer otherwise: "
+        f"fit and save it again with {own}, or install theirs here and wherever it is loaded: pip install scikit-learn=={theirs}"
+    )
 
 
 def load(kind: Format, labels: tuple[str, ...], settings: dict[str, Any], files: Mapping[str, bytes], device: str) -> Engine:

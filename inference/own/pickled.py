@@ -16,14 +16,12 @@ from typing import Any
 import joblib
 import joblib.numpy_pickle
 import numpy as np
-import sklearn
 import skops.io
-from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.model_selection._search import BaseSearchCV
 
 from contract.project import Feature
 from inference.errors import InferenceError
-from inference.own import conversion, pipeline, reviewed
+from inference.own import conversion, formats, pipeline, reviewed
 
 MOST_NAMED = 5
 _VERSION = re.compile(rb"_sklearn_version.{1,12}?(\d+\.\d+[\w.]*)", re.DOTALL)
@@ -99,9 +97,8 @@ def _read(source: Path) -> Any:
             model = joblib.load(source)
         except Exception as error:
             raise Stop(_unread(source, error)) from error
-    for each in seen:
-        if isinstance(each.message, InconsistentVersionWarning):
-            raise Stop(pipeline.other_version("it", each.message.original_sklearn_version))
+    if other := pipeline.other_version(seen):
+        raise Stop(other)
     for name, where, part in _places(model):
         if isinstance(part, Missing) or (isinstance(part, type) and issubclass(part, Missing)):
             raise Stop(_missing(name, where, part.why, source))
@@ -110,8 +107,8 @@ def _read(source: Path) -> Any:
 
 def _unread(source: Path, error: Exception) -> str:
     theirs = _written_by(source.read_bytes())
-    if theirs and theirs != sklearn.__version__:
-        return f"{pipeline.other_version('it', theirs)} ({type(error).__name__}: {error})"[:600]
+    if theirs and (other := formats.other_minor(theirs)):
+        return f"{other} ({type(error).__name__}: {error})"[:600]
     return f"is no pickle that can be read: {type(error).__name__}: {error}"[:400]
 
 
@@ -130,7 +127,7 @@ def _missing(name: str, where: str, why: str, source: Path) -> str:
     root = name.split(".")[0]
     theirs = _written_by(source.read_bytes())
     if root == "sklearn" and theirs:
-        return f"it names {name}{where}, which is not in this scikit-learn: {pipeline.other_version('it', theirs)}"
+        return f"it names {name}{where}, which is not in this scikit-learn: {formats.other_minor(theirs)}"
     if why.startswith("ModuleNotFoundError") and root in ("xgboost", "lightgbm", "catboost", "imblearn", "category_encoders"):
         return f"it names {name}{where}, and {root} is not installed: {reviewed.install(root)}"
     return f"it names {name}{where}, which is not to be found here ({why}). Ways on: {pipeline.WAYS}"

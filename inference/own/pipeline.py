@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from contract.predictors import Floats
 from contract.project import Feature
 from contract.records import Prediction, Row, Unscored
 from inference import tables
-from inference.errors import ModelAddError, ModelLoadError
-from inference.own import cells, frames, outputs, reviewed, sound
+from inference.errors import ModelAddError, ModelLoadError, UntrustedType
+from inference.own import cells, formats, frames, outputs, reviewed, sound
 from inference.own.engine import Format, Options, Sample
 from inference.predictors import answers, read_text
 
@@ -133,13 +132,16 @@ def load(labels: tuple[str, ...], settings: dict[str, Any], files: Mapping[str, 
 
 def opened(data: bytes, name: str) -> Any:
     """The estimator of a skops file, looked through. Raises UntrustedType, ModelLoadError."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", InconsistentVersionWarning)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
         try:
             model = reviewed.load(data, name)
-        except InconsistentVersionWarning as warning:
-            raise ModelLoadError(other_version(name, warning.original_sklearn_version)) from warning
+        except UntrustedType:
+            raise
+        except ModelLoadError as error:
+            raise ModelLoadError(f"{name}: {other}" if (other := other_version(seen)) else str(error)) from error
+    if other := other_version(seen):
+        raise ModelLoadError(f"{name}: {other}")
     sound.check(model)
     check(model, name)
     for part in sound.parts(model):
@@ -148,17 +150,14 @@ def opened(data: bytes, name: str) -> Any:
     return model
 
 
-def other_version(name: str, theirs: str) -> str:
-    """What is said of a file that another scikit-learn wrote."""
-    own = version("scikit-learn")
-    return (
-        f"{name} was saved with scikit-learn {theirs}, and {own} is installed here, which may answer otherwise: "
-        f"fit and save it again with {own}, or install theirs here and where the workers run: pip install scikit-learn=={theirs}"
-    )
+def other_version(seen: Sequence[warnings.WarningMessage]) -> str:
+    """What is said of a model that another scikit-learn saved, by the warnings of loading it; empty where it was this one."""
+    versions = [each.message.original_sklearn_version for each in seen if isinstance(each.message, InconsistentVersionWarning)]
+    return next(filter(None, map(formats.other_minor, versions)), "")
 
 
 def check(model: Any, name: str) -> None:
-    """Raises ModelAddError for what is no fitted classifier that answers probabilities."""
+    """Raises ModelLoadError for what is no fitted classifier that answers probabilities."""
     if isinstance(model, Mapping):
         raise ModelLoadError(f"{name} holds a dict of {outputs.listed(map(str, model))}; save the estimator itself")
     if not hasattr(model, "predict_proba"):
