@@ -39,7 +39,8 @@ def project(**changes: Any) -> Project:
         "model": {"uri": "registry:claims@champion"},
         **changes,
     }
-    body["model"] = {"uri": f"registry:{body['project']}@champion"}
+    if "model" not in changes:
+        body["model"] = {"uri": f"registry:{body['project']}@champion"}
     return Project.model_validate(body)
 
 
