@@ -19,6 +19,7 @@ from app.cli import (
     policy,
     project,
     queue,
+    start,
     ui,
     up,
     user,
@@ -56,6 +57,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("demo")(demo.demo)
+app.command("start", cls=start.Start)(start.start)
 app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
 for name, group in {

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli import model_add
 from app.cli.options import AsJson, Device, Dir, ProjectName, noun
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from review_queue.projects import Setting
 
 app = noun("Models: trained on what people decided; one of them acts, the champion.")
+
+app.command("add")(model_add.add)
 
 Version = Annotated[int, typer.Argument(metavar="VERSION", help="The version, as `signoff model list` shows it.")]
 

@@ -22,6 +22,18 @@ Device = Annotated[
     str | None,
     typer.Option("--device", envvar="SIGNOFF_DEVICE", metavar="auto|cpu|cuda", help="Where models run; default auto."),
 ]
+ModelClass = Annotated[
+    str | None,
+    typer.Option("--class", envvar="SIGNOFF_CLASS", metavar="MODULE:CLASS", help="The torch module that the weights fill."),
+]
+TrustPickle = Annotated[
+    bool,
+    typer.Option("--trust-pickle", envvar="SIGNOFF_TRUST_PICKLE", help="Unpickle the file once, in a process of its own here."),
+]
+OutputLabels = Annotated[
+    str | None,
+    typer.Option("--labels", envvar="SIGNOFF_LABELS", metavar="A,B,…", help="What the model's outputs stand for, in order."),
+]
 Limit = Annotated[int, typer.Option("--limit", envvar="SIGNOFF_LIMIT", min=1, help="How many rows at most.")]
 
 

@@ -52,6 +52,7 @@ class Wish:
     keep: tuple[str, ...] = ()
     features: tuple[str, ...] | None = None
     probabilities: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Profile:
     """The shape of a project: its columns in the order of the file, its labels, and what the person should know.
 
     `of_rows`: the label of each row of the sample, None where it has none; `probabilities`: label to column; `keys`: keys that
-    remind of the labels; `said`: sentences for the person; `leaks`: columns that give the label away, with their accuracy.
+    remind of the labels; `titles`: what another column calls them; `said`: sentences for the person; `leaks`: columns that
+    give the label away, with their balanced accuracy.
     """
 
     type: InputType
@@ -71,6 +73,7 @@ class Profile:
     groups: tuple[str, ...] = ()
     probabilities: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
     leaks: Mapping[str, float] = field(default_factory=dict)
     said: tuple[str, ...] = ()
 
@@ -110,13 +113,14 @@ def profile(
     keep: Sequence[str] = (),
     features: Sequence[str] | None = None,
     probabilities: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> Profile:
     """What each column of a table is taken for.
 
     `label`: the column of known answers; `drop`: columns to leave out; `show`: for the person alone; `groups`: for fairness
     figures; `keep`: features whatever the rules say; `features`: the columns that a brought model needs, in its order, and
-    then the only ones; `probabilities`: columns that another system computed. Raises LoadError with the mend where a column is
-    not there, no label is named, or nothing is left to learn from.
+    then the only ones; `probabilities`: columns that another system computed; `labels`: known where no column holds them.
+    Raises LoadError with the mend where a column is not there, no label is named, or nothing is left to learn from.
     """
     label = "label" if label is None and isinstance(table.source, Folder) else label
     wish = Wish(
@@ -156,13 +160,14 @@ class _Profiler:
     def profile(self) -> Profile:
         wish = self.wish
         named = [name for name in (wish.id, wish.time, *wish.drop, *wish.show, *wish.groups) if name]
-        found = targets.answers(self.table, wish.label, wish.probabilities, named)
+        found = targets.answers(self.table, wish.label, wish.probabilities, named, wish.labels)
         chances, labels = dict[str, str](), list(found.labels)
         if wish.probabilities:
             chances, labels = targets.probabilities(self.table, wish.probabilities, labels, wish.label is not None)
         columns = self._with_id([self._column(look) for look in self.looks.values()])
         leaking = self._leaks(columns, found.of_rows)
-        columns = [self._unless_leak(column, leaking) for column in columns]
+        names = {c.name: held for c in columns if c.name in leaking and (held := self._titles(c, found))}
+        columns = [self._named(c, names) if c.name in names else self._unless_leak(c, leaking) for c in columns]
         kind, columns = self._typed(columns)
         self._require_features(columns)
         unread = [Column(name, "left out", None, why, "") for name, why in self.table.unread.items()]
@@ -177,6 +182,7 @@ class _Profiler:
             groups=wish.groups,
             probabilities=chances,
             keys=targets.keys(labels),
+            titles=next(iter(names.values()), {}),
             leaks=leaking,
             said=tuple(self.said),
         )
@@ -311,10 +317,26 @@ class _Profiler:
         look = self.looks[name]
         return look.read(kind, look.values[row])
 
+    def _titles(self, column: Column, found: targets.Answers) -> dict[str, str]:
+        """What a category calls each label, where labels are numbers and it has one word for each; else nothing."""
+        if column.type != "category" or column.role != "feature" or column.name in self.wish.keep:
+            return {}
+        if self.wish.features is not None or not all(label.lstrip("-").isdecimal() for label in found.labels):
+            return {}
+        pairs = {(label, value) for label, value in zip(found.of_rows, self.looks[column.name].values, strict=True) if label}
+        titles = {label: str(value) for label, value in pairs if value is not None}
+        return titles if len(pairs) == len(titles) == len(found.labels) == len(set(titles.values())) else {}
+
+    def _named(self, column: Column, names: Mapping[str, Mapping[str, str]]) -> Column:
+        """A column whose words became the titles of the labels; a second one is left out as well."""
+        words = ", ".join(f"{label} is {title}" for label, title in list(next(iter(names.values())).items())[:2])
+        self.said.append(f"{column.name} calls the labels by name ({words}, …): these became their titles, and it is no feature.")
+        return replace(column, role="left out", type=None, why=f"calls {self.wish.label} by name; these are the labels' titles")
+
     def _unless_leak(self, column: Column, leaking: Mapping[str, float]) -> Column:
         if column.name not in leaking:
             return column
-        found = f"alone it finds {leaking[column.name]:.1%} of {self.wish.label}"
+        found = f"alone it gives {leaking[column.name]:.1%} of {self.wish.label} away"
         if column.role == "show":
             self.said.append(f"{column.name} is shown, and may give the answer away to whoever decides ({found}).")
             return column

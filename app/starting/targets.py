@@ -37,15 +37,17 @@ class Answers:
         return {label: counts[label] for label in self.labels}
 
 
-def answers(table: Table, label: str | None, probabilities: Sequence[str], taken: Sequence[str]) -> Answers:
+def answers(
+    table: Table, label: str | None, probabilities: Sequence[str], taken: Sequence[str], named: Sequence[str] = ()
+) -> Answers:
     """The labels of a table. Raises LoadError where no column is named, or it holds no labels.
 
-    `taken`: columns that have another use and are not proposed.
+    `taken`: columns that have another use and are not proposed; `named`: labels that are known where no column holds them.
     """
-    if label is None and not probabilities:
+    if label is None and not probabilities and not named:
         raise LoadError(_which(table, taken))
     if label is None:
-        return Answers(tuple(_named_by(probabilities)), (None,) * len(table.rows))
+        return Answers(tuple(named or _named_by(probabilities)), (None,) * len(table.rows))
     of_rows = tuple(_label(value) for value in table.values(label))
     labels = _ordered({each for each in of_rows if each is not None})
     _require_labels(table, label, labels, {_label(value): value for value in table.values(label)})

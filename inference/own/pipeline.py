@@ -55,6 +55,11 @@ class Engine:
     def said(self) -> Sequence[str]:
         return self._said
 
+    @property
+    def named(self) -> tuple[str, ...] | None:
+        """The columns that the model was fitted on by name, in its order; None where it knows none."""
+        return self.handing.columns if _names(self.model) is not None else None
+
 
 @dataclass(frozen=True)
 class Given:

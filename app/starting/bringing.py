@@ -1,0 +1,118 @@
+"""A brought model and a file of rows: which columns it needs, how it does on them, and the version that it becomes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.loading.columns import check_header, check_label
+from app.loading.errors import LoadError
+from app.loading.labels import label_in, plain_label
+from app.loading.sources import Progress
+from app.starting import reading, rows
+from app.starting.reading import Table
+from app.starting.rows import Sampled, Taken
+from app.workspace import Workspace
+from contract.project import Project
+from retrain.records import ModelInfo
+from review_queue.activity import Actor
+from review_queue.projects import Setting
+
+if TYPE_CHECKING:
+    from inference.own.adding import Brought
+    from inference.own.engine import Options, Sample
+
+MOST = 20_000
+"""Rows of a file on which a model is tried."""
+MOST_IMAGES = 6_000
+TRIED = 200
+"""Rows on which it is found out which columns a model names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of a brought model. `unusable`: rows of the sample that the project does not take, the first few in words."""
+
+    info: ModelInfo
+    brought: "Brought"
+    labelled: int
+    unusable: tuple[str, ...]
+
+
+def add(
+    workspace: Workspace,
+    setting: Setting,
+    source: str,
+    path: Path,
+    label: str | None,
+    options: "Options",
+    *,
+    by: Actor | None,
+    progress: Progress | None = None,
+) -> Added:
+    """Try a model on a file of rows and keep it as the next version. Raises ModelAddError, LoadError."""
+    from inference.own import adding
+    from retrain import adding as keeping
+
+    table = reading.read(path, most=most(setting.project.input.type), progress=progress)
+    held = _rows(table, setting.project, label)
+    if not held.rows:
+        raise LoadError(f"no row of {path} is one that {setting.name} takes; {held.rejected[0]}")
+    brought = adding.add(source, sample(table, setting.project, held, held.rows), options)
+    truth = [row.label for row in held.rows]
+    info = keeping.register(workspace.database, setting, brought, truth, by=by)
+    return Added(info, brought, len(truth) - truth.count(None), held.rejected)
+
+
+def most(kind: str) -> int:
+    """How many rows of a file are used for a project of this type, where nobody says otherwise."""
+    return MOST_IMAGES if kind == "image" else MOST
+
+
+def holds_images(table: Table) -> bool:
+    """Whether rows of a file are images."""
+    values = [value.get("bytes") if isinstance(value, Mapping) else value for value in table.rows[0].values.values()]
+    return table.source.path.is_dir() or any(isinstance(value, bytes) for value in values)
+
+
+def named(source: str, held: "Sample", options: "Options") -> tuple[str, ...] | None:
+    """The columns that a model names itself, in its order; None where it names none, or is not to be opened."""
+    from inference.errors import ModelAddError
+    from inference.own import adding
+
+    try:
+        engine = adding.opened(source, held, options)
+    except ModelAddError:  # it is opened again with the columns that are left, and then the error stands
+        return None
+    found: tuple[str, ...] | None = getattr(engine, "named", None)
+    return found
+
+
+def sample(table: Table, project: Project, held: Sampled, some: Sequence[Taken]) -> "Sample":
+    """Rows as a brought model is tried on them."""
+    from inference.own.engine import Sample
+
+    dtypes = {name: table.dtypes[name] for name in project.input.features if name in table.dtypes}
+    return Sample(project, held.inputs(some), dtypes, tuple(row.label for row in some))
+
+
+def _rows(table: Table, project: Project, label: str | None) -> Sampled:
+    """The rows of a file that has the features, whatever else it lacks."""
+    wanted = project.input.model_copy(update={"id": None if project.input.id not in table.columns else project.input.id})
+    project = project.model_copy(update={"input": wanted})
+    check_header(table.source.path, project, table.columns, label)
+    if label is not None:
+        check_label(project, label)
+    values = table.values(label) if label is not None else [None] * len(table.rows)
+    labels = [_known(project, value) for value in values]
+    if label is not None and not any(labels):
+        shown = ", ".join(sorted({label_in(value) for value in values if label_in(value)})[:5]) or "nothing"
+        raise LoadError(
+            f"{label} of {table.source.path} holds no label of {project.project} ({', '.join(project.labels)}), but {shown}"
+        )
+    return rows.sampled(table, project, labels, [True] * len(labels))
+
+
+def _known(project: Project, value: object) -> str | None:
+    text = label_in(value)
+    return next((each for each in (text, plain_label(text)) if each in project.labels), None)

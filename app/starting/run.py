@@ -1,0 +1,309 @@
+"""`signoff start`: from one's own file to cases on a desk."""
+
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sqlalchemy.orm import Session
+from tqdm import tqdm
+
+from app import logs
+from app.filling import Steps, become, fill
+from app.settings import Settings
+from app.starting import bringing, reading, rows, telling, writing
+from app.starting import profile as profiles
+from app.starting.profile import Profile
+from app.starting.reading import Table
+from app.starting.rows import Sampled, Taken
+from app.workspace import Workspace, open_workspace
+from contract.given import read_given
+from contract.policy import read_policy
+from contract.project import Project, read_project
+from db import blobs
+from retrain import adding, alone, datasets, judging, registry, training
+from retrain.alone import Alone
+from retrain.examples import Examples
+from retrain.records import ModelInfo
+from review_queue import insights, intake, projects
+from review_queue.activity import Actor
+from review_queue.errors import NotFound
+from review_queue.projects import Setting
+
+if TYPE_CHECKING:
+    from inference.own.engine import Options
+
+VERSION = "as-given"
+"""What the version of probabilities in a file is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the person said on the command line. `rows`: rows of the file to use at most."""
+
+    file: Path
+    label: str | None = None
+    model: str | None = None
+    predictions: tuple[str, ...] = ()
+    kind: str | None = None
+    id: str | None = None
+    time: str | None = None
+    drop: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    class_name: str | None = None
+    trust_pickle: bool = False
+    max_error: float = 0.05
+    items: int = 1000
+    rows: int | None = None
+    name: str | None = None
+
+    @property
+    def project(self) -> str:
+        return self.name or writing.project_name(self.file)
+
+
+def start(settings: Settings, wish: Wish, *, port: int, ui: bool) -> None:
+    """From a file to cases on a desk; where that was done already, on from where it was."""
+    logs.configure(logging.WARNING)
+    workspace = open_workspace(settings)
+    by = workspace.local_actor("cli")
+    standing = _standing(workspace, wish.project)
+    if standing is None:
+        standing = Beginning(workspace, wish, by).begin()
+    else:
+        telling.goes_on(standing, _folder(workspace, wish.project))
+    with _bar() as bar:
+        fill(workspace, [standing], Steps(bar, 0, 100))
+    telling.waiting(workspace, standing, port, ui)
+    workspace.database.close()
+    if ui:
+        open_desk(settings, port)
+
+
+def open_desk(settings: Settings, port: int) -> NoReturn:
+    """The desk on the workspace that is there."""
+    become("up", "--dir", str(settings.dir), "--port", str(port))
+
+
+def _standing(workspace: Workspace, name: str) -> Setting | None:
+    """The project where its items have arrived."""
+    try:
+        setting = workspace.database.read(projects.get, name)
+    except NotFound:
+        return None
+    return setting if workspace.database.read(insights.totals, setting.id)["items"] else None
+
+
+def _folder(workspace: Workspace, name: str) -> Path:
+    return workspace.settings.dir / "projects" / name
+
+
+def _bar() -> Any:
+    return tqdm(total=100, bar_format="{desc:<46} {percentage:3.0f}% |{bar:24}|", leave=False, disable=None)
+
+
+class Beginning:
+    """A project out of a file: what its columns are, who predicts, what may act alone, and which rows arrive."""
+
+    def __init__(self, workspace: Workspace, wish: Wish, by: Actor) -> None:
+        self.workspace, self.wish, self.by = workspace, wish, by
+        self.folder = _folder(workspace, wish.project)
+
+    def begin(self) -> Setting:
+        """Raises LoadError, ModelAddError, TrainingError with the mend."""
+        wish = self.wish
+        with _bar() as bar:
+            table = self._read(Steps(bar, 0, 100))
+        profile = self._profile(table)
+        telling.columns(table, profile)
+        setting = self._apply(profile, writing.policy(None, wish.max_error, "not measured yet"))
+        held = rows.sampled(table, setting.project, profile.of_rows, profiles.split(table, profile, setting.name))
+        telling.rejected(held)
+        with _bar() as bar:
+            info = self._model(setting, table, profile, held, Steps(bar, 0, 100))
+        found = Alone.from_dict(info.figures["alone"]) if "alone" in info.figures else None
+        telling.model(setting, info, found, wish.max_error)
+        setting = self._apply(profile, self._policy(found))
+        telling.files(self.folder, found, wish.max_error)
+        self._promote(setting, info)
+        self._arrive(setting, held)
+        return setting
+
+    # The file
+
+    def _read(self, step: Steps) -> Table:
+        wish = self.wish
+        table = reading.read(wish.file, time=wish.time, most=wish.rows or bringing.MOST, progress=step)
+        if wish.rows is None and bringing.holds_images(table):
+            return reading.read(wish.file, time=wish.time, most=bringing.MOST_IMAGES, progress=step)
+        return table
+
+    def _profile(self, table: Table) -> Profile:
+        """What each column is; a brought model sees the columns that it names, or all that could be features."""
+        if self.wish.model is None:
+            return self._profiled(table)
+        if named := self._named(table):
+            return self._profiled(table, features=named)
+        first = self._profiled(table)
+        could = [
+            c.name for c in first.of("left out") if not c.unique and c.name in table.columns and c.name not in self.wish.drop
+        ]
+        return self._profiled(table, keep=(*self.wish.keep, *could)) if first.type == "tabular" else first
+
+    def _profiled(
+        self, table: Table, *, features: Sequence[str] | None = None, keep: Sequence[str] | None = None, kind: str | None = None
+    ) -> Profile:
+        wish = self.wish
+        return profiles.profile(
+            table,
+            label=wish.label,
+            labels=wish.labels if wish.model else (),
+            type=kind or wish.kind,
+            id=wish.id,
+            time=wish.time,
+            drop=wish.drop,
+            show=wish.show,
+            groups=wish.groups,
+            keep=wish.keep if keep is None else keep,
+            features=features,
+            probabilities=wish.predictions,
+        )
+
+    def _named(self, table: Table) -> tuple[str, ...] | None:
+        """The columns that the model names itself."""
+        wish = self.wish
+        other = {wish.label, wish.id, wish.time, *wish.drop, *wish.show, *wish.predictions}
+        profile = self._profiled(table, features=[name for name in table.columns if name not in other], kind="tabular")
+        project = self._project(profile)
+        held = rows.sampled(table, project, profile.of_rows, [True] * len(table.rows))
+        return bringing.named(
+            str(wish.model), bringing.sample(table, project, held, held.rows[: bringing.TRIED]), self._options()
+        )
+
+    def _options(self) -> "Options":
+        from inference.own.engine import Options
+
+        wish = self.wish
+        return Options(wish.labels, wish.class_name, wish.trust_pickle, self.workspace.settings.device)
+
+    # The project
+
+    def _write(self, profile: Profile, policy: str) -> None:
+        said = (
+            f"Written by `signoff start` from {self.wish.file.name}; change what you know better, then `signoff project apply`."
+        )
+        version = VERSION if self.wish.predictions else None
+        text = writing.project(profile, self.wish.project, said=said, version=version)
+        writing.write(self.folder, text, policy, writing.guidelines(profile, self.wish.project))
+
+    def _project(self, profile: Profile) -> Project:
+        self._write(profile, writing.policy(None, self.wish.max_error, "not measured yet"))
+        return read_project(self.folder / "project.yaml")
+
+    def _apply(self, profile: Profile, policy: str) -> Setting:
+        self._write(profile, policy)
+        project = read_project(self.folder / "project.yaml")
+        wanted = read_policy(self.folder / project.policy, project)
+        guidelines = (self.folder / "guidelines.md").read_text(encoding="utf-8")
+        database, key = self.workspace.database, self.workspace.keys.draw_key_id
+        return database.write(projects.apply, project, wanted, guidelines, key, by=self.by).setting
+
+    def _policy(self, found: Alone | None) -> str:
+        error = self.wish.max_error
+        if found is None:
+            return writing.policy(None, error, "no labelled rows say how often the model is right")
+        said = f"{alone.headline(found, error)}\n{alone.caveat(found)}"
+        return writing.policy(found.threshold(error), error, said)
+
+    # Who predicts
+
+    def _model(self, setting: Setting, table: Table, profile: Profile, held: Sampled, step: Steps) -> ModelInfo:
+        self._keep_base(setting, held)
+        if self.wish.predictions:
+            return self._elsewhere(setting, held)
+        if self.wish.model is not None:
+            return self._brought(setting, table, held, step)
+        return self._trained(setting, held, step)
+
+    def _trained(self, setting: Setting, held: Sampled, step: Steps) -> ModelInfo:
+        judges = held.held()
+        return training.train(
+            self.workspace.database,
+            setting.name,
+            by=self.by,
+            device=self.workspace.settings.device,
+            held=Examples(held.inputs(judges), tuple(str(row.label) for row in judges), (None,) * len(judges)),
+            progress=step,
+        )
+
+    def _brought(self, setting: Setting, table: Table, held: Sampled, step: Steps) -> ModelInfo:
+        from inference.own import adding as own
+
+        step(0.1, "trying your model on the rows")
+        brought = own.add(str(self.wish.model), bringing.sample(table, setting.project, held, held.rows), self._options())
+        telling.brought(brought)
+        return adding.register(self.workspace.database, setting, brought, [row.label for row in held.rows], by=self.by)
+
+    def _elsewhere(self, setting: Setting, held: Sampled) -> ModelInfo:
+        """Predictions that came with the rows, judged by the labels that are known."""
+        labels = list(setting.project.labels)
+        known = [(row, label) for row in held.rows if (label := row.label) is not None and row.submission.prediction]
+        answers = [read_given(str(row.submission.prediction)).prediction(labels) for row, _ in known]
+        wish = judging.wished(setting.policy)
+        figures = judging.figures(judging.told(answers, [label for _, label in known], wish["score"]), **wish)
+        return self.workspace.database.write(registry.register_external, setting.id, VERSION, labels, self.by, figures=figures)
+
+    def _promote(self, setting: Setting, info: ModelInfo) -> None:
+        database, key = self.workspace.database, self.workspace.keys.draw_key_id
+        database.write(registry.propose, setting.id, info.version, by=self.by, draw_key_id=key)
+
+    # The rows
+
+    def _keep_base(self, setting: Setting, held: Sampled) -> None:
+        """Labelled rows as the base dataset, but those that arrive as items: people decide them anew."""
+        arriving = {row.external_id for row in self._arriving(held)}
+        base = [row for row in held.rows if row.label is not None and row.external_id not in arriving]
+        if base:
+            lines = [
+                {"external_id": r.external_id, "input": r.input, "label": r.label, "split": "test" if r.held_out else "train"}
+                for r in base
+            ]
+            self.workspace.database.write(_keep, setting, held, lines, by=self.by)
+
+    def _arriving(self, held: Sampled) -> list[Taken]:
+        """Held-out rows and those without a label, drawn evenly, in the order of the file."""
+        could = [row for row in held.rows if row.held_out or row.label is None]
+        chosen = random.Random(0).sample(range(len(could)), min(self.wish.items, len(could)))
+        return [could[n] for n in sorted(chosen)]
+
+    def _arrive(self, setting: Setting, held: Sampled) -> None:
+        arriving = self._arriving(held)
+        for part in _parts(arriving):
+            self.workspace.database.write(_accept, setting, held, part, by=self.by)
+        answers = {row.external_id: row.label for row in arriving if row.label is not None}
+        if answers:
+            self.workspace.database.write(datasets.add_answers, setting, answers, by=self.by)
+
+
+def _parts(taken: Sequence[Taken], size: int = 500) -> Iterator[Sequence[Taken]]:
+    for begin in range(0, len(taken), size):
+        yield taken[begin : begin + size]
+
+
+def _keep(session: Session, setting: Setting, held: Sampled, lines: Sequence[dict[str, Any]], *, by: Actor) -> None:
+    for data, media_type in held.files.values():
+        blobs.put(session, data, media_type)
+    datasets.add_base(session, setting, lines, by=by)
+
+
+def _accept(session: Session, setting: Setting, held: Sampled, part: Sequence[Taken], *, by: Actor) -> None:
+    for row in part:
+        for text in (row.submission.input, row.submission.show):
+            for sha in intake.blobs_in(text):
+                blobs.put(session, *held.files[sha])
+    intake.accept(session, setting, [row.submission for row in part], by=by)

@@ -1,0 +1,110 @@
+"""What `signoff start` says while it works."""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.starting.profile import HEAD, Profile
+from app.starting.reading import Table
+from app.starting.rows import Sampled
+from app.workspace import Workspace
+from retrain import alone
+from retrain.alone import Alone
+from retrain.records import ModelInfo
+from review_queue import insights
+from review_queue.projects import Setting
+
+if TYPE_CHECKING:
+    from inference.own.adding import Brought
+
+WIDE = 100
+"""Characters of a line of prose."""
+
+
+def say(text: str = "") -> None:
+    """A paragraph, folded."""
+    print("\n".join(textwrap.wrap(text, WIDE)))
+
+
+def goes_on(setting: Setting, folder: Path) -> None:
+    say(
+        f"{setting.name} is there already, so this goes on from where it was. Its files are in {folder}: change them and run "
+        f"`signoff project apply {folder}`, or begin anew with another --name or --dir."
+    )
+
+
+def columns(table: Table, profile: Profile) -> None:
+    """How the file is written, and what each column was taken for and why."""
+    from app.cli.console import table as aligned
+
+    print(f"{table.source.path.name}: {table.said}\n")
+    print(aligned(HEAD, profile.table()))
+    for sentence in profile.said:
+        print()
+        say(sentence)
+    print()
+
+
+def rejected(held: Sampled) -> None:
+    if held.rejected:
+        say(f"{len(held.rejected):,} rows cannot be taken; the first: {held.rejected[0]}")
+        print()
+
+
+def brought(found: "Brought") -> None:
+    """What was found out about a brought model."""
+    for sentence in found.said:
+        say(sentence)
+    say(f"It answers {found.rows_per_second:,.0f} rows a second here.")
+    for sentence in problems(found.problems):
+        say(sentence)
+    print()
+
+
+def problems(found: Mapping[int, str]) -> list[str]:
+    """Rows that a model does not answer, and why the first of them."""
+    if not found:
+        return []
+    first = min(found)
+    return [f"It gives no answer for {len(found):,} rows, which go to people; row {first + 1}, for one: {found[first]}"]
+
+
+def model(setting: Setting, info: ModelInfo, found: Alone | None, max_error: float) -> None:
+    """How the model does on rows that it has not seen, and what could act alone."""
+    held = info.figures.get("held_out")
+    if held is None or found is None:
+        say("No labelled row says how often the model is right, so nothing acts alone: people decide every case.")
+        print()
+        return
+    learned = info.figures.get("rows", {}).get("base")
+    before = f"The model ({info.trainer}) learned from {learned:,} rows and" if learned else "The model"
+    right = f"{held['accuracy']:.1%}" if held["accuracy"] is not None else "none"
+    say(f"{before} is right in {right} of {held['answered']:,} {'held-out' if learned else 'labelled'} rows.")
+    if not learned:
+        say("That holds if it has not learned from these rows; of rows that it knows, it says too much.")
+    print()
+    for line in alone.lines(found, max_error):
+        if len(line) > WIDE:
+            say(line)
+        else:
+            print(line)
+    print()
+
+
+def files(folder: Path, found: Alone | None, max_error: float) -> None:
+    threshold = found.threshold(max_error) if found is not None else None
+    say(f"{folder}/policy.yaml says so: at_least: {alone.written(threshold)}. project.yaml and guidelines.md lie beside it.")
+
+
+def waiting(workspace: Workspace, setting: Setting, port: int, ui: bool) -> None:
+    """What became of the rows that arrived, and where to go on."""
+    waits = workspace.database.read(insights.backlog, setting.id).waiting
+    found = workspace.database.read(insights.totals, setting.id)
+    alone_ = found.get("outcomes_auto", 0)
+    checks = ", spot checks among them" if alone_ else ""
+    say(f"{found['items']:,} rows arrived: {alone_:,} acted alone, {waits:,} wait for people{checks}.")
+    if ui:
+        print(f"\nThe desk is at http://127.0.0.1:{port}   (stop it with Ctrl-C; `signoff up` opens it again)\n")
+    else:
+        print(f"Open the desk with: signoff up --dir {workspace.settings.dir}")
