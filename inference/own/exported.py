@@ -30,7 +30,7 @@ from contract.predictors import Floats
 from contract.project import Project
 from inference.devices import resolve
 from inference.errors import ModelAddError, ModelLoadError
-from inference.own import importing, inputs, outputs, screen
+from inference.own import importing, inputs, outputs, reading, screen
 from inference.own.engine import Options, Sample
 
 FILE = "model.pt2"
@@ -138,7 +138,7 @@ def _from_archive(path: Path, sample: Sample, options: Options) -> Engine:
     if options.class_name:
         raise ModelAddError(f"{path} holds its program, so it needs no class; leave --class out")
     try:
-        data = screen.rebuilt(_bytes(path))
+        data = screen.rebuilt(reading.content(path))
         program = opened(data)
     except ValueError as error:
         raise ModelAddError(f"{path} is no torch.export archive that can be taken: {error}; or {_WAYS}") from error
@@ -289,16 +289,6 @@ def _check_steady(run: Callable[[Tensor], Any], takes: _Input, given: Floats, de
         )
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > screen.MAX_BYTES:
-            raise ModelAddError(f"{path} has {size >> 20:,} MB; at most {screen.MAX_BYTES >> 20:,} are taken")
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelAddError(f"{path} cannot be read: {error.strerror}") from error
-
-
 def _module(path: Path, options: Options) -> tuple[nn.Module, list[str]]:
     """The owner's module, filled from its weights and in evaluation mode, and what was found."""
     weights, said = _weights(path)
@@ -313,7 +303,7 @@ def _module(path: Path, options: Options) -> tuple[nn.Module, list[str]]:
 
 
 def _weights(path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    data = _bytes(path)
+    data = reading.content(path)
     try:
         held = safetensors.torch.load(data) if path.suffix == ".safetensors" else _unpickled(data, path)
     except safetensors.SafetensorError as error:

@@ -52,9 +52,7 @@ class Engine:
 
     def ask(self, rows: Dicts) -> Floats:
         """n dicts to (n, k)."""
-        found = outputs.probabilities(_table(_called(self.code, rows), len(rows), self.labels), self.meaning)
-        _check_range(found)
-        return found
+        return outputs.probabilities(_table(_called(self.code, rows), len(rows), self.labels), self.meaning)
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -199,12 +197,6 @@ def _numbers(answers: Sequence[Any]) -> Any:
         return np.array(answers, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise outputs.WrongShape(f"the function's answers are not one row of numbers for each dict: {error}") from error
-
-
-def _check_range(found: Floats) -> None:
-    sound = found[np.isfinite(found).all(axis=1)]
-    if ((sound < 0) | (sound > 1)).any() or (np.abs(sound.sum(axis=1) - 1) > outputs.SUM).any():
-        raise ValueError("the function gave numbers that are no probabilities: outside 0 to 1, or not summing to one")
 
 
 def _tried(code: importing.Code, rows: Dicts, asked: Sequence[str], project: Project) -> tuple[Floats, tuple[str, ...]]:

@@ -17,14 +17,12 @@ import numpy as np
 from contract.predictors import Floats
 from contract.project import Project
 from inference.errors import ModelAddError, ModelLoadError
-from inference.own import inputs, nodes, outputs
+from inference.own import inputs, nodes, outputs, reading
 from inference.own.engine import Options, Sample
 
 logger = logging.getLogger(__name__)
 
 FILE = "model.onnx"
-MAX_BYTES = 2 << 30
-"""Bytes of a protobuf."""
 CHUNK = {True: 64, False: 4_096}
 """Rows in one pass, of images and of all else."""
 AGREED = 0.5
@@ -124,7 +122,7 @@ class PictureEngine(Engine):
 def add(source: Path | str, sample: Sample, options: Options) -> Engine:
     """The model of an `.onnx` file, once it has answered the sample. Raises ModelAddError, with the mend."""
     path = Path(source)
-    data = _read(path)
+    data = reading.content(path)
     try:
         facts = nodes.facts(data)
         if facts.external:
@@ -168,16 +166,6 @@ def load(labels: tuple[str, ...], settings: Mapping[str, Any], files: Mapping[st
         raise ModelLoadError(f"{FILE} cannot be loaded: {error}") from error
     kind = PictureEngine if picture else Engine
     return kind(labels, data, session, ports, output, meaning, keys, features, picture)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelAddError(f"{path} has {size >> 20:,} MB; an ONNX file has at most {MAX_BYTES >> 20:,}")
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelAddError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _session(data: bytes, device: str) -> Any:

@@ -9,10 +9,9 @@ from contract.predictors import Floats
 from contract.project import Project, label_text
 from inference.calibration import softmax
 from inference.errors import ModelAddError, ModelLoadError
+from inference.predictors import SUM
 
 Meaning = Literal["probabilities", "log-odds", "second probability", "second log-odds"]
-SUM = 1e-3
-"""How far from one the probabilities of a row may sum: half precision rounds so much."""
 TRIED = 1_000
 """Rows of a sample that a model is tried on while it is taken."""
 NAMES = ("logits", "probabilities", "probability", "probs", "scores", "output_probability")

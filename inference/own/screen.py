@@ -22,7 +22,9 @@ from typing import Any
 
 import torch
 
-MAX_BYTES = 4 << 30
+from inference import store
+
+MAX_BYTES = store.MAX_BYTES
 """Bytes of an archive, and of what it unpacks to."""
 _ROOT = "archive/"
 _TIME = (1980, 1, 1, 0, 0, 0)

@@ -20,19 +20,11 @@ from contract.predictors import Floats
 from contract.project import Project
 from inference.devices import resolve
 from inference.errors import ModelAddError, ModelLoadError
-from inference.own import outputs
+from inference.own import formats, outputs, reading
 from inference.own.engine import Options, Sample
 from inference.own.exported import exact
 
-CONFIG, TOKENIZER = "config.json", "tokenizer_config.json"
-ALLOWED = re.compile(
-    r"config\.json|model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|tokenizer\.json|tokenizer_config\.json"
-    r"|special_tokens_map\.json|added_tokens\.json|vocab\.(txt|json)|merges\.txt|bpe\.codes|spm?iece\.model|spm\.model"
-    r"|sentencepiece(\.bpe)?\.model|tokenizer\.model"
-)
-"""Names of the files of a folder that are read."""
-MAX_BYTES = 4 << 30
-"""Bytes of all of them together."""
+CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer_config.json", "model.safetensors"
 BATCH = {"cpu": 32, "cuda": 256}
 """Texts in one pass."""
 _ATTENTION = frozenset({None, "eager", "sdpa"})
@@ -115,7 +107,7 @@ def load(labels: tuple[str, ...], settings: Mapping[str, Any], files: Mapping[st
     """The engine from its settings and files, on a device. Raises ModelLoadError, and DeviceError for an absent device."""
     where = resolve(device)
     try:
-        kept = {name: data for name, data in files.items() if ALLOWED.fullmatch(name)}
+        kept = {name: data for name, data in files.items() if name in formats.FILES["hf"]}
         _checked(kept)
         model, tokenizer = _opened(kept, where)
         feature = settings["feature"]
@@ -145,21 +137,23 @@ def _read(folder: Path) -> dict[str, bytes]:
     if not folder.is_dir():
         raise ModelAddError(f"{folder} is no folder; a Hugging Face model is a folder that save_pretrained wrote")
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    kept = [name for name in names if ALLOWED.fullmatch(name)]
+    kept = [name for name in names if name in formats.FILES["hf"]]
     if CONFIG not in kept:
         raise ModelAddError(f"{folder} holds no {CONFIG}; write it with model.save_pretrained(FOLDER)")
     if "adapter_config.json" in names:
         raise ModelAddError(f"{folder} holds an adapter (PEFT); merge it first: model.merge_and_unload().save_pretrained(FOLDER)")
-    if not any(name.endswith(".safetensors") for name in kept):
+    if any(name.endswith(".index.json") for name in names):
+        raise ModelAddError(
+            f"{folder} holds its weights in parts; write them as one: model.save_pretrained(FOLDER, max_shard_size='9GB')"
+        )
+    if WEIGHTS not in kept:
         pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".h5", ".msgpack"))]
         why = f"only {outputs.listed(pickled)}, which may run code when it is loaded" if pickled else "no weights"
         raise ModelAddError(
             f"{folder} holds {why}; write the weights with model.save_pretrained(FOLDER, safe_serialization=True), as safetensors"
         )
-    size = sum((folder / name).stat().st_size for name in kept)
-    if size > MAX_BYTES:
-        raise ModelAddError(f"{folder} holds {size >> 20:,} MB; at most {MAX_BYTES >> 20:,} are taken")
-    return {name: (folder / name).read_bytes() for name in kept}
+    reading.check_size(folder, sum((folder / name).stat().st_size for name in kept))
+    return {name: reading.content(folder / name) for name in kept}
 
 
 def _checked(kept: Mapping[str, bytes]) -> dict[str, Any]:

@@ -1,13 +1,17 @@
 """Real rows and what these tests ask of every engine."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from contract.project import Project
-from inference.own import inputs
+from contract.records import Prediction
+from inference import store
+from inference.own import adding, inputs
+from inference.own.adding import Brought
 from inference.own.engine import Engine, Options, Sample
 from tests.inference import data
 
@@ -52,3 +56,26 @@ def softmax(values: Any) -> Any:
 
 def text_project(*labels: str) -> Project:
     return data.project("text", labels)
+
+
+def brought(source: Any, sample: Sample, options: Options, folder: Path, device: str = "cpu") -> Brought:
+    """A model taken as `model add` does, once saved, packed, unpacked and loaded as a worker does: the same answers."""
+    taken = adding.add(str(source), sample, options)
+    store.save(taken.predictor, folder / "saved")
+    store.unpack(store.pack(folder / "saved"), folder / "there")
+    there = store.load(folder / "there", device=device)
+    expected, found = taken.predictor.predict(sample.rows), there.predict(sample.rows)
+    for one, other in zip(expected, found, strict=True):
+        if isinstance(one, Prediction):
+            assert isinstance(other, Prediction)
+            assert one.labels == other.labels
+            assert np.abs(np.array(one.probabilities) - other.probabilities).max() < 1e-6
+        else:
+            assert one == other
+    return taken
+
+
+def probabilities(taken: Brought) -> Any:
+    """The answers to the sample, NaN where there is none."""
+    none = (np.nan,) * len(taken.predictor.labels)
+    return np.array([answer.probabilities if isinstance(answer, Prediction) else none for answer in taken.answers])

@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from inference.errors import DeviceError, ModelAddError, ModelLoadError
-from inference.own import exported, inputs, screen
+from inference.own import exported, inputs, reading, screen
 from inference.own.engine import Sample, Sees
 from tests.inference import data
 from tests.inference.own import kit
@@ -658,9 +658,10 @@ def test_archives_that_are_too_large_or_incomplete(fitted: Any, monkeypatch: pyt
 
 def test_a_large_file_is_not_read(tmp_path: Path, fitted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _, sample, _ = fitted
-    monkeypatch.setattr(screen, "MAX_BYTES", 10)
-    with pytest.raises(ModelAddError, match="has 0 MB; at most 0 are taken"):
-        exported.add(written(tmp_path, bytes(11)), sample, kit.options(*LABELS))
+    monkeypatch.setattr(reading, "MAX_BYTES", 10)
+    for name in ("model.pt2", "weights.pt"):
+        with pytest.raises(ModelAddError, match=r"has 0\.0 MB; at most 0 are taken"):
+            exported.add(written(tmp_path, bytes(11), name), sample, kit.options(*LABELS))
 
 
 class Deep(nn.Module):

@@ -11,8 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from contract.records import Unscored
 from inference.errors import ModelAddError, ModelLoadError
-from inference.own import function
+from inference.own import adding, function
 from inference.own.engine import Opens, Sample
 from tests.inference import data
 from tests.inference.own import kit
@@ -198,12 +199,14 @@ def test_files_that_do_not_do(owned: Any) -> None:
         function.add("python:builtins:len", sample, kit.options(*LABELS))
 
 
-def test_numbers_that_are_no_probabilities_are_found_later_too(owned: Any) -> None:
+def test_numbers_that_are_no_probabilities_leave_their_rows_to_people(owned: Any) -> None:
     folder, sample, _ = owned
     calm = Sample(sample.project, tuple(row for row in sample.rows if row["mean_radius"] < 20))
-    engine = function.add(spec(folder, "wild"), calm, kit.options(*LABELS))
-    with pytest.raises(ValueError, match="no probabilities"):
-        engine.probabilities(kit.cells(sample))
+    brought = adding.add(spec(folder, "wild"), calm, kit.options(*LABELS))
+    found = brought.predictor.predict(sample.rows)
+    wild = [n for n, row in enumerate(sample.rows) if row["mean_radius"] >= 20]
+    assert wild
+    assert [n for n, answer in enumerate(found) if isinstance(answer, Unscored)] == wild
 
 
 def test_a_file_that_changed_or_went_is_not_loaded(owned: Any) -> None:

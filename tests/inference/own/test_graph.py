@@ -25,7 +25,7 @@ from sklearn.svm import SVC
 from torch import nn
 
 from inference.errors import ModelAddError, ModelLoadError
-from inference.own import graph, inputs, nodes
+from inference.own import graph, inputs, nodes, reading
 from inference.own.engine import Sample, Sees
 from tests.inference import data
 from tests.inference.own import kit
@@ -401,8 +401,8 @@ def test_what_to_install_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph, "MAX_BYTES", 10)
-    with pytest.raises(ModelAddError, match="an ONNX file has at most 0"):
+    monkeypatch.setattr(reading, "MAX_BYTES", 10)
+    with pytest.raises(ModelAddError, match="at most 0 are taken"):
         graph.add(written(tmp_path, bytes(11)), kit.breast_cancer()[0], kit.options(*LABELS))
 
 

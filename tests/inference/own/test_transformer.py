@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from inference.errors import DeviceError, ModelAddError, ModelLoadError
-from inference.own import transformer
+from inference.own import reading, transformer
 from inference.own.engine import Sample
 from tests.inference import data
 from tests.inference.own import kit
@@ -196,9 +196,12 @@ def test_folders_that_do_not_do(copied: Path, messages: Sample, monkeypatch: pyt
 
     with pytest.raises(ModelAddError, match="is no folder"):
         transformer.add(copied / "config.json", messages, kit.options())
-    monkeypatch.setattr(transformer, "MAX_BYTES", 1000)
+    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
     refused("at most 0 are taken")
     monkeypatch.undo()
+    (copied / "model.safetensors.index.json").write_text("{}")
+    refused("holds its weights in parts; .*max_shard_size")
+    (copied / "model.safetensors.index.json").unlink()
     (copied / "adapter_config.json").write_text("{}")
     refused(r"holds an adapter \(PEFT\); merge it")
     (copied / "adapter_config.json").unlink()
