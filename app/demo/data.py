@@ -21,7 +21,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set in a fixed order: the model learns from the first part, the second is set aside, the rest arrives."""
+    """A data set in a fixed order: the model learns from the first part, the second judges it, the rest arrives."""
 
     project: str
     learn: int
@@ -31,8 +31,8 @@ class Source:
 
 def sources() -> Iterator[Source]:
     """Digits first: anyone can judge them."""
-    yield Source("digits", 150, 47, _shuffled(_digits()))
-    yield Source("diagnosis", 100, 49, _shuffled(_diagnosis()))
+    yield Source("digits", 60, 337, _shuffled(_digits()))
+    yield Source("diagnosis", 30, 219, _shuffled(_diagnosis()))
 
 
 def _digits() -> list[Known]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import sys
 import threading
@@ -18,7 +19,9 @@ from app.workspace import Workspace, open_workspace
 from contract.policy import read_policy
 from contract.project import read_project
 from db import blobs
-from retrain import datasets, registry, training
+from retrain import alone, datasets, registry, training
+from retrain.alone import Alone
+from retrain.records import ModelInfo
 from review_queue import insights, intake, people, projects
 from review_queue.activity import Actor
 from review_queue.projects import Setting
@@ -62,31 +65,52 @@ def _prepare(workspace: Workspace, source: Source, by: Actor, step: _Steps) -> N
     folder = workspace.settings.dir / "projects" / source.project
     if not folder.exists():
         shutil.copytree(HERE / source.project, folder)
+    step(0.0, f"{source.project}: applying project and policy")
+    setting, database = _apply(workspace, folder, by), workspace.database
+    if database.read(registry.champion, setting.id) is None:
+        info = _first_model(workspace, setting, source, by, step)
+        _let_act(folder, setting, _judged(info))
+        setting = _apply(workspace, folder, by)
+        database.write(registry.propose, setting.id, info.version, by=by, draw_key_id=workspace.keys.draw_key_id)
+    arriving = source.items[source.learn + source.aside :]
+    step(0.8, f"{setting.project.heading}: {len(arriving)} items arrive")
+    _arrive(workspace, setting, arriving, by)
+
+
+def _apply(workspace: Workspace, folder: Path, by: Actor) -> Setting:
+    """The files of a folder put in force."""
     project = read_project(folder / "project.yaml")
     policy = read_policy(folder / project.policy, project)
     guidelines = (folder / (project.guidelines or "guidelines.md")).read_text(encoding="utf-8")
-    database, key = workspace.database, workspace.keys.draw_key_id
-    step(0.0, f"{project.heading}: applying project and policy")
-    setting = database.write(projects.apply, project, policy, guidelines, key, by=by).setting
-    if database.read(registry.champion, setting.id) is None:
-        _first_model(workspace, setting, source, by, step)
-    step(0.8, f"{project.heading}: {len(source.items) - source.learn - source.aside} items arrive")
-    _arrive(workspace, setting, source.items[source.learn + source.aside :], by)
+    key = workspace.keys.draw_key_id
+    return workspace.database.write(projects.apply, project, policy, guidelines, key, by=by).setting
 
 
-def _first_model(workspace: Workspace, setting: Setting, source: Source, by: Actor, step: _Steps) -> None:
+def _first_model(workspace: Workspace, setting: Setting, source: Source, by: Actor, step: _Steps) -> ModelInfo:
+    """The first labels kept, and a model from a part of them, judged by the rest; it plays no role yet."""
     database = workspace.database
     labelled = list(_labelled(workspace, source))
     database.write(datasets.add_base, setting, labelled, by=by)
     title = f"{setting.project.heading}: learning from {source.learn}"
-    info = training.train(
+    return training.train(
         database,
         setting.name,
         by=by,
         device=workspace.settings.device,
         progress=lambda share, _: step(0.05 + 0.7 * share, title),
     )
-    database.write(registry.propose, setting.id, info.version, by=by, draw_key_id=workspace.keys.draw_key_id)
+
+
+def _let_act(folder: Path, setting: Setting, found: Alone) -> None:
+    """The threshold that held-out rows allow written into policy.yaml, where it still says `off`."""
+    path = folder / setting.project.policy
+    line = alone.at_least(found, setting.policy.evidence.max_error)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"(?m)^( +)at_least: off\b.*$", rf"\g<1>{line}", text), encoding="utf-8")
+
+
+def _judged(info: ModelInfo) -> Alone:
+    return Alone.from_dict(info.figures["alone"])
 
 
 def _labelled(workspace: Workspace, source: Source) -> Iterator[dict[str, Any]]:
@@ -175,6 +199,9 @@ def _say(workspace: Workspace, port: int, ui: bool) -> None:
             f"{setting.project.heading}: {found.routed:,} arrived, {found.automation.part:,} acted alone, {waiting:,} wait for "
             "you (spot checks of what acted alone among them)."
         )
+        acting = workspace.database.read(registry.champion, setting.id)
+        if acting is not None and "alone" in acting.figures:
+            print("\n".join(["", *alone.lines(_judged(acting), setting.policy.evidence.max_error), ""]))
     where = f"http://127.0.0.1:{port}"
     if ui:
         print(f"""

@@ -1,6 +1,7 @@
 """What an operator does on the first day: open the demo, decide by keyboard, take one back, export."""
 
 import io
+import re
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from db.tables import Decision, ItemKey
 from tests.browser.test_review import MAIN, TITLE, settled
 from tests.end_to_end import processes
 
+MIDDLES = "each => each.map(one => { const box = one.getBoundingClientRect(); return box.x + box.width / 2; })"
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
@@ -29,7 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "app.cli.main", "demo", "--no-ui", "--dir", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=processes.plain())
     assert done.returncode == 0, done.stderr
-    assert "1,600 arrived" in done.stdout
+    assert "1,400 arrived" in done.stdout
+    assert done.stdout.count("At 5 % error ") == 2
     return path
 
 
@@ -109,10 +112,28 @@ def exported(page: Any, address: str) -> pd.DataFrame:
 
 
 def test_the_demo_goes_on_from_where_it_was(folder: Path) -> None:
-    before = stored(open_workspace(Settings(dir=folder)))
+    before, files = stored(open_workspace(Settings(dir=folder))), written(folder)
     command = [sys.executable, "-m", "app.cli.main", "demo", "--no-ui", "--dir", str(folder)]
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=processes.plain())
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < 120
     assert stored(open_workspace(Settings(dir=folder))) == before
+    assert written(folder) == files
+
+
+def written(folder: Path) -> dict[str, str]:
+    """Every file of its projects."""
+    return {str(path): path.read_text(encoding="utf-8") for path in (folder / "projects").rglob("*.*")}
+
+
+def test_what_held_out_rows_allow_is_in_force_and_shown(folder: Path, address: str, page: Any) -> None:
+    policy = (folder / "projects" / "digits" / "policy.yaml").read_text(encoding="utf-8")
+    found = re.search(r"at_least: (\S+) +# .* of 337 old rows reach it", policy)
+    assert found, policy
+    page.goto(f"{address}/insights?project=digits")
+    page.wait_for_selector(".so-plot")
+    settled(page)
+    assert f"may act alone: confidence {found[1]} or more." in page.inner_text("body")
+    line, dots = (page.eval_on_selector_all(f".so-plot > {each}", MIDDLES) for each in ("s", "b"))
+    assert any(abs(line[0] - dot) < 1 for dot in dots)  # the line in force goes through a threshold of the table

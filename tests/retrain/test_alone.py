@@ -224,7 +224,7 @@ def test_the_same_rows_give_the_same_figures_and_they_keep_as_json() -> None:
     found = alone(*rows)
     assert found == alone(*rows)
     assert Alone.from_dict({**json.loads(json.dumps(found.as_dict())), "score": "margin"}) == found
-    assert 50 <= len(found.curve) <= 60
+    assert 50 <= len(found.curve) <= 50 + 4
     with pytest.raises(KeyError):
         Alone.from_dict({})
 
@@ -237,14 +237,24 @@ def test_the_nearest_point_of_the_curve() -> None:
     assert found.near(1.01) is None
 
 
+def test_the_curve_goes_through_every_threshold_of_the_table() -> None:
+    found = alone(*drawn(lambda u: 0.4 * u**4 + 0.002, 3000, np.random.default_rng(9)))
+    for level in found.levels:
+        assert level.threshold is not None
+        near = found.near(level.threshold)
+        assert near is not None
+        assert near.share == pytest.approx(level.share, abs=1e-6)
+
+
 def test_the_words() -> None:
     found = alone(*drawn(lambda u: 0.4 * u**4 + 0.002, 2000, np.random.default_rng(7)))
     level = found.at(0.05)
     said = module.lines(found)
     assert said[0] == f"At 5 % error {100 * level.share:.0f} % may act alone: confidence {level.threshold} or more."
     assert [line.split()[0] for line in said if line.strip()[:2] in ("1 ", "2 ", "5 ", "10")] == ["1", "2", "5", "10"]
-    assert "2,000 old, labelled rows" in said[-1]
-    assert "Audits" in said[-1]
+    assert "2,000 old, labelled rows" in " ".join(said)
+    assert "Audits" in " ".join(said)
+    assert max(map(len, said)) <= module.WIDTH
     kept = yaml.safe_load(module.at_least(found, 0.05))
     assert kept == {"at_least": level.threshold}
     none = alone([0.9] * 400, [True] * 400)

@@ -1,10 +1,12 @@
 """What is drawn of a case: everything escaped, signs that read without colour, nothing lost."""
 
 import io
+import itertools
 import random
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,6 +15,7 @@ from app.ui.draw import case as case_html
 from app.ui.draw import desk, figures, pictures, prediction
 from app.ui.draw import reasons as reasons_html
 from contract.project import Project
+from retrain.alone import Alone, alone
 from review_queue.cases import Predicted
 from review_queue.explanations import Reason
 from tests import factories
@@ -118,6 +121,42 @@ def test_the_sentence_names_the_label_and_the_next() -> None:
     )
 
 
+SENT = {
+    "method": "producer",
+    "unit": "log-odds",
+    "base": -0.25,
+    "params": {"method": "their <TreeSHAP>", "model_version": "2026-11"},
+    "quality": {},
+    "contributions": [{"feature": "amount", "value": 120.5, "contribution": 1.5}],
+}
+
+
+def test_reasons_of_a_producer_say_whose_they_are_and_claim_no_quality() -> None:
+    drawn = reasons_html.small_print([reason(SENT)], str)
+    assert "<b>their &lt;TreeSHAP&gt;</b> sent by the producer, version 2026-11 · log-odds of pay" in drawn
+    assert "starting from −0.25" in drawn or "starting from -0.25" in drawn
+    assert "not checked here" in drawn
+    assert not [word for word in ("R²", "gap", "fits") if word in drawn]
+    assert "their &lt;TreeSHAP&gt;</div>" in reasons_html.table(factories.project(), {"amount": 120.5}, [reason(SENT)])
+
+
+def test_reasons_without_name_and_unit_say_no_more_than_was_sent() -> None:
+    bare = {**SENT, "unit": None, "base": None, "params": {"method": None, "model_version": "v<1>"}}
+    drawn = reasons_html.small_print([reason(bare)], str)
+    assert "<b>the producer</b> sent by the producer, version v&lt;1&gt; · in a unit that was not said, for pay · not" in drawn
+    words = {**bare, "contributions": [{"start": 0, "end": 4, "text": "free", "contribution": 1.0}]}
+    assert "<h4>the producer</h4>" in reasons_html.words("free now", [reason(words)])
+
+
+def test_a_prediction_from_elsewhere_names_its_version_and_why_it_is_here() -> None:
+    said = Predicted("pay", 0.64, {"pay": 0.64, "deny": 0.36}, "v<1>", "made by version v<1>, which nobody signed yet", True)
+    drawn = prediction.heading(said, str)
+    assert "Sent by the producer, version v&lt;1&gt;. Here: made by version v&lt;1&gt;, which nobody signed yet." in drawn
+    assert "Sent by" not in prediction.heading(Predicted("pay", 0.64, {"pay": 0.64}, "3", "below"), str)
+    none = prediction.heading(Predicted(None, None, {}, "v", "not scored: it came without a prediction", True), str)
+    assert "Not scored: it came without a prediction" in none
+
+
 def test_bars_stand_strongest_first_and_the_rest_folds() -> None:
     project, rng = filling.claims_project(), random.Random(3)
     given = {name: 1.0 for name in project.input.features}
@@ -195,6 +234,66 @@ def test_a_difference_is_a_picture_and_a_sentence() -> None:
     assert "between −0.2 and +3.1: no difference shown" in drawn
     assert "<i>" not in drawn.replace("<i style", "")
     assert "&lt;b&gt;keep" in drawn
+
+
+def judged(n: int, *, wrong: float = 0.0) -> Alone:
+    """Confidences from 0.6 to 1, the least sure share of them wrong."""
+    return alone(np.linspace(0.6, 1, n), np.arange(n) < wrong * n)
+
+
+def test_what_could_act_alone_is_a_row_for_each_error() -> None:
+    rows = figures.alone(judged(1500, wrong=0.2))
+    assert [row[0] for row in rows] == ["1 %", "2 %", "5 %", "10 %"]
+    _, threshold, share, people, tested = rows[2]
+    assert 0.66 < float(threshold) < 0.69
+    assert "82 %" in share
+    assert "<small>80 to 84 %</small>" in share
+    assert 170 < int(people) < 190
+    assert re.fullmatch(r"\d+ of \d+ <small>at most [34]\.\d %</small>", tested)
+    assert figures.alone(judged(40))[0] == ("1 %", "off", "nothing", "1\u202f000", "–")
+    assert figures.alone(alone([0.9], [False], levels=[0.025]))[0][0] == "2.5 %"
+
+
+def test_the_picture_is_boxes_alone_and_marks_what_is_in_force() -> None:
+    found = judged(1500, wrong=0.2)
+    drawn = figures.risk(found, 0.7)
+    assert tags(drawn) <= {"figure", "figcaption", "div", "i", "b", "s", "u", "small"}
+    assert "url(" not in drawn
+    assert len(re.findall("<b ", drawn)) == 4
+    assert re.search(r'style="left:7[45]\.\d\d%"><small>in force</small>', drawn)
+    assert "in force" not in figures.risk(found, None)
+    places = [float(each) for each in re.findall(r"([-\d.]+)%", drawn.partition("clip-path")[2])]
+    assert all(0 <= each <= 100 for each in places)
+    assert "in force" in figures.risk(judged(40), 0.7)
+
+
+def test_the_names_at_the_side_do_not_touch() -> None:
+    for top in (0.012, 0.03, 0.06, 0.12, 0.3, 1.0):
+        ticks = figures._ticks(top)
+        assert len(ticks) > 1
+        assert all(abs(a - b) > figures.APART * top for a, b in itertools.pairwise(ticks))
+
+
+@pytest.mark.parametrize(
+    ("at_least", "said"),
+    [
+        (None, "In force: nothing acts alone."),
+        (0.8, "In force: confidence 0.8 or more. About 50 % of these rows reach it; none of those is wrong."),
+        (0.6, "In force: confidence 0.6 or more. About 100 % of these rows reach it; 20.0 % of those are wrong."),
+        (1.01, "In force: confidence 1.01 or more, which none of these rows reaches."),
+    ],
+)
+def test_what_is_in_force_is_said_of_the_same_rows(at_least: float | None, said: str) -> None:
+    assert figures.in_force(judged(1200, wrong=0.2), at_least) == said
+
+
+def test_a_version_says_in_its_line_what_could_act() -> None:
+    held = {
+        "held_out": {"n": 1500, "answered": 1500, "accuracy": 0.8, "log_loss": 0.3},
+        "alone": judged(1500, wrong=0.2).as_dict(),
+    }
+    assert figures.facts(held) == "80.0 % on 1\u202f500 held-out rows · 82 % may act alone at 5 % error"
+    assert figures.facts({"accuracy": 0.9, "n_validation": 7}) == "90.0 % right on 7 validation rows"
 
 
 def test_the_help_names_every_key() -> None:

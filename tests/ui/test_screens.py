@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 from app.ui import resources
 from app.workspace import Workspace
 from contract.records import Unscored
-from db.tables import Claim, Decision, Job, Person
+from db.tables import Claim, Decision, Job, Model, Person
+from retrain.alone import alone
 from review_queue import cases, people, projects
-from tests import factories
+from tests import elsewhere, factories
 from tests.browser import filling
 from tests.ui.conftest import Screen
 
@@ -110,6 +112,66 @@ def test_missing_reasons_are_said_and_failed_ones_give_their_sentence(workspace:
     assert "The model gives &lt;nan&gt;." in drawn
 
 
+WHY = {"method": "TreeSHAP", "unit": "log-odds", "contributions": [{"feature": "amount", "contribution": 1.5}]}
+
+
+def test_predictions_from_elsewhere_are_shown_as_such(workspace: Workspace, screen: Screen) -> None:
+    held = elsewhere.setting(workspace.database)
+    factories.submit(workspace.database, held, [elsewhere.sent("1", 0.6, reasons=WHY)])
+    elsewhere.route(workspace.database, held)
+    drawn = html(screen("review"))
+    assert "Sent by the producer, version 2026-11" in drawn
+    assert "<b>TreeSHAP</b> sent by the producer, version 2026-11" in drawn
+    assert "Reasons are being made" not in drawn
+
+
+def test_where_no_reasons_were_sent_the_desk_says_so(workspace: Workspace, screen: Screen) -> None:
+    held = elsewhere.setting(workspace.database)
+    factories.submit(workspace.database, held, [elsewhere.sent("1", 0.6, "2026-12")])
+    elsewhere.route(workspace.database, held)
+    at = screen("review")
+    drawn = html(at)
+    assert "The producer sent no reasons with this prediction (version 2026-12)." in drawn
+    assert "Reasons are being made" not in drawn
+    assert "which nobody signed yet" in drawn
+    button(at, "accept-").click().run()
+    assert [row.verdict for row in stored(workspace)] == ["accept"]
+
+
+def test_what_came_without_a_prediction_says_so_and_takes_a_label(workspace: Workspace, screen: Screen) -> None:
+    held = elsewhere.setting(workspace.database)
+    factories.submit(workspace.database, held, [factories.raw("1")])
+    elsewhere.route(workspace.database, held)
+    assert "Not scored: it came without a prediction" in html(screen("review"))
+
+
+def test_the_pages_know_versions_from_elsewhere_by_their_names(workspace: Workspace, screen: Screen) -> None:
+    held = elsewhere.setting(workspace.database, signed=False)
+    assert "No version acts yet" in html(screen("review"))
+    assert "The first comes with the first prediction" in html(screen("models"))
+    factories.submit(workspace.database, held, [elsewhere.sent("1", 0.97, reasons=WHY), elsewhere.sent("2", 0.6, "2026-12")])
+    elsewhere.promote(workspace.database, held, 1)
+    elsewhere.route(workspace.database, held)
+    at = screen("models")
+    assert "<b>2</b> <bdi>2026-12</bdi>" in html(at)
+    assert "elsewhere" in html(at)
+    assert not [each for each in at.button if each.key == "models-compare"]
+    button(at, "models-propose").click().run()
+    assert "Version 2 is signed by you" in html(at)
+    found = opened(screen, "1")
+    assert "model version 2026-11: pay 97.0 %" in found
+    assert "<b>TreeSHAP</b> sent by the producer, version 2026-11" in found
+    assert "acted alone" in found
+    assert not screen("insights").exception
+
+
+def opened(screen: Screen, external_id: str) -> str:
+    """What the page Find shows of an item."""
+    at = screen("find")
+    at.text_input[0].input(external_id).run()
+    return html(at)
+
+
 def test_undo_takes_back_the_last_decision(workspace: Workspace, screen: Screen) -> None:
     filling.table(workspace, 4, False, **OFF)
     at = screen("review")
@@ -185,6 +247,58 @@ def test_freezing_shows_on_the_project(workspace: Workspace, screen: Screen) -> 
     setting = filling.table(workspace, 2, False, **OFF)
     button(screen("models"), "models-freeze").click().run()
     assert workspace.database.read(projects.get, setting.name).frozen_at is not None
+
+
+def judge(workspace: Workspace, **changes: Any) -> None:
+    """Give every model figures of what could act alone."""
+    found = {**alone(np.linspace(0.6, 1, 1500), np.arange(1500) < 150).as_dict(), "score": "max_probability", **changes}
+
+    def keep(session: Any) -> None:
+        for row in session.scalars(select(Model)):
+            row.figures = {**row.figures, "alone": found}
+
+    workspace.database.write(keep)
+
+
+def test_insights_say_what_could_act_alone(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 2, False, automate={"at_least": 0.8}, evidence={"max_error": 0.05})
+    judge(workspace)
+    drawn = html(screen("insights"))
+    assert re.search(r"At 5 % error 9\d % may act alone: confidence 0\.6\d+ or more\.", drawn)
+    assert drawn.count("<td>") >= 20
+    assert "In force: confidence 0.8 or more. About 50 % of these rows reach it; none of those is wrong." in drawn
+    assert "1\u202f500 old, labelled rows" in drawn
+    assert "Audits, spot checks" in drawn
+    assert "Thresholds of single labels" not in drawn
+
+
+def test_what_is_in_force_names_what_comes_on_top_and_a_freeze(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 2, False, automate={"at_least": 0.8, "never": ["amount > 5"]})
+    judge(workspace)
+    assert "Thresholds of single labels and vetoes come on top" in html(screen("insights"))
+    button(screen("models"), "models-freeze").click().run()
+    assert "In force: nothing acts alone." in html(screen("insights"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"answered": 0}, "no labelled rows"), ({"score": "margin"}, "are for another score than the policy")],
+)
+def test_figures_that_say_nothing_are_told_in_words(workspace: Workspace, screen: Screen, changes: Any, said: str) -> None:
+    filling.table(workspace, 2, False, **OFF)
+    assert "no labelled rows" in html(screen("insights"))
+    judge(workspace, **changes)
+    drawn = html(screen("insights"))
+    assert said in drawn
+    assert "so-plot" not in drawn
+
+
+def test_what_could_act_is_there_before_the_first_case(workspace: Workspace, screen: Screen) -> None:
+    factories.setting(workspace.database)
+    judge(workspace)
+    drawn = html(screen("insights"))
+    assert "They begin with the first scored case" in drawn
+    assert "so-plot" in drawn
 
 
 def test_the_record_stays_closed_to_whoever_judges_it_blind(workspace: Workspace, screen: Screen) -> None:

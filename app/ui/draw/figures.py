@@ -5,6 +5,7 @@ from typing import Any
 
 from app.ui import formats
 from app.ui.formats import number, percent, text
+from retrain.alone import Alone, Level, Point, written
 from review_queue.insights import Band, Insight, LabelFigures, Share
 
 WEIGHING = "Labelled cases count at one over their chance of being looked at, so that what acted alone is represented fairly."
@@ -54,6 +55,120 @@ def _nothing() -> str:
     return '<p class="so-note">No labelled cases yet.</p>'
 
 
+SHOWN = 0.05
+"""The error that stands for all where there is room for one."""
+ALONE_HEAD = (
+    "error at most",
+    "confidence at least",
+    "acts alone",
+    f"people's cases per {number(1000)}",
+    "wrong among those tested",
+)
+TICKS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Errors that the picture may name at its side."""
+APART = 0.09
+"""Of the picture's height: closer than this, two of them would touch."""
+
+
+def alone(found: Alone) -> list[tuple[str, ...]]:
+    """A row for each error, of HTML."""
+    return [_alone(level) for level in found.levels]
+
+
+def _alone(level: Level) -> tuple[str, ...]:
+    at_most = percent(level.max_error, _digits(level.max_error))
+    if level.threshold is None:
+        return (at_most, "off", "nothing", number(1000), "–")
+    between = f"{100 * level.low:.0f} to {percent(level.high)}"
+    share = f"<b>{percent(level.share)}</b> <small>{text(between)}</small>"
+    tested = f"{number(level.errors)} of {number(level.n)} <small>at most {percent(level.upper, 1)}</small>"
+    return (at_most, written(level.threshold), share, number(level.people), tested)
+
+
+def _digits(share: float) -> int:
+    return 0 if round(100 * share, 6).is_integer() else 1
+
+
+def in_force(found: Alone, at_least: float | None) -> str:
+    """What the threshold in force would have let through of the rows that the table rests on."""
+    if at_least is None:
+        return "In force: nothing acts alone."
+    point = found.near(at_least)
+    if point is None:
+        return f"In force: confidence {written(at_least)} or more, which none of these rows reaches."
+    error = f"{percent(point.error, 1)} of those are" if point.error else "none of those is"
+    return (
+        f"In force: confidence {written(at_least)} or more. About {percent(point.share)} of these rows reach it; {error} wrong."
+    )
+
+
+def risk(found: Alone, at_least: float | None) -> str:
+    """The error among what acts alone against its share: a curve with its limit, the table's thresholds, and the one in force."""
+    top = _top(found)
+    over = [(point.share, min(point.upper, top)) for point in found.curve]
+    line = [(point.share, point.error) for point in found.curve]
+    area = ", ".join([*(_spot(x, y, top) for x, y in line), *(_spot(x, y, top) for x, y in reversed(over))])
+    stroke = ", ".join(
+        [*(_spot(x, y, top, "- 1.25px") for x, y in line), *(_spot(x, y, top, "+ 1.25px") for x, y in reversed(line))]
+    )
+    dots = [found.near(level.threshold) for level in found.levels if level.threshold is not None]
+    acting = None if at_least is None else found.near(at_least)
+    drawn = (
+        f'<i class="so-limit" style="clip-path:polygon({area})"></i><i class="so-stroke" style="clip-path:polygon({stroke})"></i>'
+        f"{''.join(_dot(point, top) for point in dots if point)}{_acting(acting)}"
+    )
+    sides = "".join(
+        f'<u style="bottom:{100 * each / top:.2f}%"><small>{percent(each, _digits(each))}</small></u>' for each in _ticks(top)
+    )
+    feet = "".join(f'<small style="left:{each}%">{each} %</small>' for each in (0, 25, 50, 75, 100))
+    said = (
+        "How many of those that act alone are wrong, by how many act alone, surest first. Shaded: up to the limit that "
+        f"{percent(found.confidence)} confidence sets to each.{' Dots: thresholds of the table.' if dots else ''}"
+    )
+    marked = " Upright line: in force." if acting else ""
+    return (
+        f'<figure class="so-risk"><div class="so-plot" role="img" aria-label="{text(_aloud(found))}">{sides}{drawn}</div>'
+        f'<div class="so-feet" aria-hidden="true">{feet}</div><figcaption>{said}{marked}</figcaption></figure>'
+    )
+
+
+def _top(found: Alone) -> float:
+    """The error at the upper edge: a little over the largest on the curve and the largest limit that something holds."""
+    held = [level.max_error for level in found.levels if level.threshold is not None and level.share < found.curve[-1].share]
+    return min(1.0, 1.2 * max([0.01, *(point.error for point in found.curve), *held]))
+
+
+def _ticks(top: float) -> list[float]:
+    """Errors to name, none too close to the next."""
+    kept: list[float] = []
+    for each in reversed(TICKS):
+        if each < top and (each > APART * top) and (not kept or kept[-1] - each > APART * top):
+            kept.append(each)
+    return [0.0, *kept]
+
+
+def _spot(share: float, error: float, top: float, shift: str = "") -> str:
+    """A corner of a polygon, from the upper left."""
+    down = 100 * (1 - error / top)
+    return f"{100 * share:.2f}% {f'calc({down:.2f}% {shift})' if shift else f'{down:.2f}%'}"
+
+
+def _dot(point: Point, top: float) -> str:
+    return f'<b style="left:{100 * point.share:.2f}%;bottom:{100 * point.error / top:.2f}%"></b>'
+
+
+def _acting(point: Point | None) -> str:
+    if point is None:
+        return ""
+    side = "so-left" if point.share > 0.5 else "so-right"
+    return f'<s class="{side}" style="left:{100 * point.share:.2f}%"><small>in force</small></s>'
+
+
+def _aloud(found: Alone) -> str:
+    spots = found.curve[:: max(1, len(found.curve) // 5)]
+    return "; ".join(f"{percent(each.share)} acting alone: {percent(each.error, 1)} wrong" for each in spots)
+
+
 def comparison(result: Mapping[str, Any]) -> str:
     """Champion against challenger: a picture and a sentence per view."""
     views = [_view(view) for view in result.get("views", [])]
@@ -100,6 +215,10 @@ def facts(figures: Mapping[str, Any]) -> str:
         said.append(f"{percent(accuracy, 1)} right on {formats.count(int(figures.get('n_validation', 0)), 'validation row')}")
     if (loss := figures.get("log_loss")) is not None:
         said.append(f"log loss {loss:.3g}")
+    if (held := figures.get("held_out")) and held["answered"]:
+        said.append(f"{percent(held['accuracy'], 1)} on {formats.count(held['n'], 'held-out row')}")
+    if found := figures.get("alone"):
+        said.append(f"{percent(Alone.from_dict(found).at(SHOWN).share)} may act alone at {percent(SHOWN)} error")
     rows = figures.get("rows", {})
     if rows:
         said.append(f"learned from {formats.number(rows['base'])} given and {formats.number(rows['decided'])} decided rows")
