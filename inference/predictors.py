@@ -229,6 +229,7 @@ def answers(labels: tuple[str, ...], count: int, bad: Mapping[int, Scored], scor
     return found
 
 
+NOT_A_NUMBER = "the model gave a probability that is not a number"
 _UNANSWERED = Unscored("the model gave no answer")
 
 
@@ -263,6 +264,6 @@ def _sound(found: Floats) -> NDArray[np.bool_]:
 
 def _unsound(labels: tuple[str, ...], values: Sequence[float]) -> str:
     if not np.isfinite(values).all():
-        return "the model gave a probability that is not a number"
+        return NOT_A_NUMBER
     said = ", ".join(f"{label} {value:.6g}" for label, value in list(zip(labels, values, strict=True))[:5])
     return f"the model answered {said}{', …' if len(labels) > 5 else ''}; probabilities lie within 0 and 1 and sum to one"

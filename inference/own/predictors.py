@@ -13,7 +13,7 @@ from contract.records import Row, Scored, Unscored, Unshowable
 from inference import images, tables
 from inference.own import cells, inputs
 from inference.own.engine import Engine, Opens, Sees
-from inference.predictors import answers, read_text
+from inference.predictors import NOT_A_NUMBER, answers, read_text
 
 Modality = Literal["tabular", "text", "image"]
 SIDE = 256
@@ -71,9 +71,17 @@ class OwnTable(_Own):
         """One answer per row; a row with a value of the wrong type gets Unscored."""
         encoded, problems = self._read(rows)
         bad = {n: Unscored(problem) for n, problem in problems.items()}
-        return answers(
+        found = answers(
             self.labels, len(rows), bad, lambda some: self._asked(cells.of_rows(self.columns, encoded, rows, some), len(some))
         )
+        return [each if n in bad else self._with_missing(each, rows[n]) for n, each in enumerate(found)]
+
+    def _with_missing(self, answer: Scored, row: Row) -> Scored:
+        """Where a model gives no number, what of the row was missing is most likely why."""
+        missing = [name for name in self.card.features if row.get(name) is None] if isinstance(answer, Unscored) else []
+        if not isinstance(answer, Unscored) or not missing or not answer.reason.endswith(NOT_A_NUMBER):
+            return answer
+        return Unscored(f"{answer.reason}; {', '.join(missing[:5])} {'is' if len(missing) == 1 else 'are'} missing")
 
     def encode(self, rows: Sequence[Row]) -> Encoded:
         """Rows as numbers. Raises ValueError for a value of the wrong type."""
