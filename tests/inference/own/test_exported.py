@@ -17,6 +17,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from contract.predictors import TableModel
 from inference.errors import DeviceError, ModelAddError, ModelLoadError
 from inference.own import exported, inputs, reading, screen
 from inference.own.engine import Sample, Sees
@@ -695,3 +696,42 @@ def test_layers_that_people_use_come_through(tmp_path: Path) -> None:
         plain[:, 0] = float("nan")
         assert np.abs(kit.reloaded(exported, engine).probabilities(kit.cells(sample)) - net(rows).numpy()).max() < 1e-6
         assert np.abs(engine.probabilities(kit.cells(sample, holes)) - net(plain).numpy()).max() < 1e-6
+
+
+# As a worker has it
+
+
+def test_a_program_is_brought_saved_and_loaded(fitted: Any, seeing: Any, tmp_path: Path) -> None:
+    net, sample, rows = fitted
+    taken = kit.brought(written(tmp_path, archive(net, rows[:3])), sample, kit.options(*LABELS), tmp_path)
+    assert np.abs(kit.probabilities(taken) - own(net, rows)).max() < 1e-6
+    assert (taken.predictor.card.kind, taken.answered, taken.problems) == ("own:torch-export", 60, {})
+    table = taken.predictor
+    assert isinstance(table, TableModel)
+    assert np.abs(table.table_probabilities(table.encode(sample.rows)) - own(net, rows)).max() < 1e-6
+    sees, images = seeing
+    path = written(tmp_path, archive(sees, torch.rand(3, 1, 8, 8)))
+    shown = Sample(images.project, (*images.rows, {"image": b"no"}))
+    taken = kit.brought(path, shown, kit.options(*"0123456789"), tmp_path / "images")
+    with torch.no_grad():
+        expected = kit.softmax(sees(torch.from_numpy(arrays(images, (8, 8, 1))).float().permute(0, 3, 1, 2)).numpy())
+    assert np.abs(kit.probabilities(taken)[:50] - expected).max() < 1e-6
+    assert list(taken.problems) == [50]
+
+
+def test_a_row_with_a_missing_value_goes_to_a_person_who_is_told(fitted: Any, tmp_path: Path) -> None:
+    net, sample, rows = fitted
+    holes = [{**row, "mean_area": None} if n in (2, 40) else row for n, row in enumerate(sample.rows)]
+    path = written(tmp_path, archive(net, rows[:3]))
+    taken = kit.brought(path, Sample(sample.project, tuple(holes)), kit.options(*LABELS), tmp_path)
+    assert set(taken.problems) == {2, 40}
+    assert "not a number; mean_area is missing" in taken.problems[2]
+    expected = np.delete(own(net, rows), [2, 40], 0)
+    assert np.abs(np.delete(kit.probabilities(taken), [2, 40], 0) - expected).max() < 1e-6
+
+
+def test_weights_with_their_class_are_brought(fitted: Any, code: Path) -> None:
+    net, sample, rows = fitted
+    torch.save(net.state_dict(), code / "weights.pt")
+    taken = kit.brought(code / "weights.pt", sample, kit.options(*LABELS, class_name="nets:Net"), code)
+    assert np.abs(kit.probabilities(taken) - own(net, rows)).max() < 1e-6

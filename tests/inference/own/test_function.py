@@ -266,3 +266,30 @@ def test_images_come_as_they_were_sent_and_arrays_as_png(tmp_path: Path) -> None
         array = rng.integers(0, 255, (4, 6, channels), dtype=np.uint8)
         back = np.asarray(Image.open(io.BytesIO(function.png(array / 255)))).reshape(array.shape)
         assert (back == array).all()
+
+
+@pytest.mark.parametrize("name", ["fussy", "named"])
+def test_a_function_is_brought_saved_and_loaded(owned: Any, tmp_path: Path, name: str) -> None:
+    folder, sample, expected = owned
+    text = MODEL.replace("FUSSY = 0.0", f"FUSSY = {sample.rows[7]['mean_radius']!r}")
+    (folder / "model.py").write_text(text)
+    taken = kit.brought(spec(folder, name), sample, kit.options(*(LABELS if name == "fussy" else ())), tmp_path)
+    assert list(taken.problems) == ([7] if name == "fussy" else [])
+    assert np.nanmax(np.abs(kit.probabilities(taken) - expected)) < 1e-6
+    if name == "fussy":
+        assert "RuntimeError: not this one" in taken.problems[7]
+
+
+def test_a_function_of_images_is_brought(tmp_path: Path) -> None:
+    (tmp_path / "light.py").write_text(
+        "import io\nimport numpy as np\nfrom PIL import Image\n"
+        "def ask(rows):\n"
+        "    light = [np.asarray(Image.open(io.BytesIO(row['image'])).convert('L')).mean() / 255 for row in rows]\n"
+        "    return [[each, 1 - each] for each in light]\n"
+    )
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (5 + 60 * n, 9, 3), dtype=np.uint8) for n in range(6)]
+    sample = Sample(data.project("image", ["light", "dark"]), tuple({"image": data.encoded(each)} for each in pictures))
+    taken = kit.brought(f"python:{tmp_path}/light.py:ask", sample, kit.options("light", "dark"), tmp_path)
+    expected = [np.asarray(Image.fromarray(picture).convert("L")).mean() / 255 for picture in pictures]
+    assert np.abs(kit.probabilities(taken)[:, 0] - expected).max() < 1e-9

@@ -488,3 +488,12 @@ def test_the_digits_of_a_forest(tmp_path: Path) -> None:
     assert engine.labels == tuple("0123456789")
     found = kit.reloaded(graph, engine).probabilities(inputs.columns(rows, names))
     assert np.abs(found - model.predict_proba(bunch.data[:50].astype(np.float32))).max() < 1e-6
+
+
+def test_a_graph_is_brought_saved_and_loaded(mixed: Any, tmp_path: Path) -> None:
+    path, sample, expected = mixed
+    holes = [{**row, "size": None} if n == 3 else row for n, row in enumerate(sample.rows)]
+    taken = kit.brought(path, Sample(sample.project, tuple(holes)), kit.options(), tmp_path)
+    assert np.abs(np.delete(kit.probabilities(taken) - expected, 3, 0)).max() < 1e-5
+    assert list(taken.problems) == [3]
+    assert "size is missing" in taken.problems[3]

@@ -278,3 +278,9 @@ def test_what_cannot_be_loaded(fitted: Path, messages: Sample) -> None:
 def test_a_gpu_gives_the_same_probabilities(fitted: Path, messages: Sample) -> None:
     engine = transformer.add(fitted, messages, kit.options(device="cuda"))
     assert np.abs(engine.probabilities(texts_of(messages)) - own(fitted, texts_of(messages))).max() < 1e-5
+
+
+def test_a_folder_is_brought_saved_and_loaded(fitted: Path, messages: Sample, tmp_path: Path) -> None:
+    taken = kit.brought(fitted, messages, kit.options(), tmp_path)
+    assert np.abs(kit.probabilities(taken) - own(fitted, texts_of(messages))).max() < 1e-6
+    assert (taken.predictor.card.kind, taken.answered) == ("own:hf", 63)
