@@ -1,14 +1,19 @@
 """The history and the tables are one and the same, on both databases."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, text
+from alembic import command
+from sqlalchemy import Column, Connection, Integer, inspect, text
 
+from db import migrate
 from db.engine import Database
 from db.migrate import differences, is_current, is_empty, upgrade
 from db.tables import Table
+from db.types import microseconds
 
 
 def test_the_history_makes_the_tables(database: Database) -> None:
@@ -56,3 +61,36 @@ def test_hot_tables_leave_room_for_their_updates(database: Database, table: str)
     with database.engine.connect() as connection:
         options = connection.scalar(text("SELECT reloptions FROM pg_class WHERE relname = :table"), {"table": table})
     assert "fillfactor=80" in options
+
+
+def test_a_database_of_the_first_release_keeps_its_items(database: Database) -> None:
+    """Down to the first tables, filled as that release filled them, and up again."""
+    with database.engine.connect().execution_options(signoff_write=True) as connection, connection.begin():
+        command.downgrade(migrate._config(connection), "0001")
+        assert "prediction" not in {column["name"] for column in inspect(connection).get_columns("item")}
+        _fill(connection)
+    upgrade(database)
+    assert differences(database) == []
+    with database.engine.connect() as connection:
+        assert connection.execute(text("SELECT input, prediction FROM item")).tuples().all() == [('{"amount":1}', None)]
+        assert connection.execute(text("SELECT version, name, trainer FROM model")).tuples().all() == [(1, None, "torch-mlp")]
+
+
+def _fill(connection: Connection) -> None:
+    now = datetime.now(UTC)
+    at: Any = microseconds(now) if connection.dialect.name == "sqlite" else now
+    rows = {
+        "project": {"id": 1, "name": "claims", "made_at": at},
+        "project_version": {"id": 1, "project_id": 1, "content_hash": "h", "body": "{}", "applied_at": at},
+        "item_key": {"item_id": 1, "project_id": 1, "external_id": "C-1", "content_hash": "h"},
+        "item": {"id": 1, "project_id": 1, "project_version_id": 1, "input": '{"amount":1}', "received_at": at},
+        "work": {"item_id": 1, "kind": "score", "project_id": 1, "ready_at": at, "attempts": 0},
+        "blob": {"sha256": "0", "media_type": "application/zip", "size": 0, "made_at": at},
+        "model": {
+            "id": 1, "project_id": 1, "version": 1, "trainer": "torch-mlp", "sha256": "0", "labels": "[]", "schema_hash": "",
+            "datasets": "[]", "figures": "{}", "made_at": at,
+        },
+    }  # fmt: skip
+    for table, row in rows.items():
+        names = ", ".join(row)
+        connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in row)})"), row)

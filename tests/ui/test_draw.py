@@ -121,42 +121,6 @@ def test_the_sentence_names_the_label_and_the_next() -> None:
     )
 
 
-SENT = {
-    "method": "producer",
-    "unit": "log-odds",
-    "base": -0.25,
-    "params": {"method": "their <TreeSHAP>", "model_version": "2026-11"},
-    "quality": {},
-    "contributions": [{"feature": "amount", "value": 120.5, "contribution": 1.5}],
-}
-
-
-def test_reasons_of_a_producer_say_whose_they_are_and_claim_no_quality() -> None:
-    drawn = reasons_html.small_print([reason(SENT)], str)
-    assert "<b>their &lt;TreeSHAP&gt;</b> sent by the producer, version 2026-11 · log-odds of pay" in drawn
-    assert "starting from −0.25" in drawn or "starting from -0.25" in drawn
-    assert "not checked here" in drawn
-    assert not [word for word in ("R²", "gap", "fits") if word in drawn]
-    assert "their &lt;TreeSHAP&gt;</div>" in reasons_html.table(factories.project(), {"amount": 120.5}, [reason(SENT)])
-
-
-def test_reasons_without_name_and_unit_say_no_more_than_was_sent() -> None:
-    bare = {**SENT, "unit": None, "base": None, "params": {"method": None, "model_version": "v<1>"}}
-    drawn = reasons_html.small_print([reason(bare)], str)
-    assert "<b>the producer</b> sent by the producer, version v&lt;1&gt; · in a unit that was not said, for pay · not" in drawn
-    words = {**bare, "contributions": [{"start": 0, "end": 4, "text": "free", "contribution": 1.0}]}
-    assert "<h4>the producer</h4>" in reasons_html.words("free now", [reason(words)])
-
-
-def test_a_prediction_from_elsewhere_names_its_version_and_why_it_is_here() -> None:
-    said = Predicted("pay", 0.64, {"pay": 0.64, "deny": 0.36}, "v<1>", "made by version v<1>, which nobody signed yet", True)
-    drawn = prediction.heading(said, str)
-    assert "Sent by the producer, version v&lt;1&gt;. Here: made by version v&lt;1&gt;, which nobody signed yet." in drawn
-    assert "Sent by" not in prediction.heading(Predicted("pay", 0.64, {"pay": 0.64}, "3", "below"), str)
-    none = prediction.heading(Predicted(None, None, {}, "v", "not scored: it came without a prediction", True), str)
-    assert "Not scored: it came without a prediction" in none
-
-
 def test_bars_stand_strongest_first_and_the_rest_folds() -> None:
     project, rng = filling.claims_project(), random.Random(3)
     given = {name: 1.0 for name in project.input.features}

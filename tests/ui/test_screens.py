@@ -16,7 +16,7 @@ from contract.records import Unscored
 from db.tables import Claim, Decision, Job, Model, Person
 from retrain.alone import alone
 from review_queue import cases, people, projects
-from tests import elsewhere, factories
+from tests import factories
 from tests.browser import filling
 from tests.ui.conftest import Screen
 
@@ -110,66 +110,6 @@ def test_missing_reasons_are_said_and_failed_ones_give_their_sentence(workspace:
     )
     drawn = html(at.run())
     assert "The model gives &lt;nan&gt;." in drawn
-
-
-WHY = {"method": "TreeSHAP", "unit": "log-odds", "contributions": [{"feature": "amount", "contribution": 1.5}]}
-
-
-def test_predictions_from_elsewhere_are_shown_as_such(workspace: Workspace, screen: Screen) -> None:
-    held = elsewhere.setting(workspace.database)
-    factories.submit(workspace.database, held, [elsewhere.sent("1", 0.6, reasons=WHY)])
-    elsewhere.route(workspace.database, held)
-    drawn = html(screen("review"))
-    assert "Sent by the producer, version 2026-11" in drawn
-    assert "<b>TreeSHAP</b> sent by the producer, version 2026-11" in drawn
-    assert "Reasons are being made" not in drawn
-
-
-def test_where_no_reasons_were_sent_the_desk_says_so(workspace: Workspace, screen: Screen) -> None:
-    held = elsewhere.setting(workspace.database)
-    factories.submit(workspace.database, held, [elsewhere.sent("1", 0.6, "2026-12")])
-    elsewhere.route(workspace.database, held)
-    at = screen("review")
-    drawn = html(at)
-    assert "The producer sent no reasons with this prediction (version 2026-12)." in drawn
-    assert "Reasons are being made" not in drawn
-    assert "which nobody signed yet" in drawn
-    button(at, "accept-").click().run()
-    assert [row.verdict for row in stored(workspace)] == ["accept"]
-
-
-def test_what_came_without_a_prediction_says_so_and_takes_a_label(workspace: Workspace, screen: Screen) -> None:
-    held = elsewhere.setting(workspace.database)
-    factories.submit(workspace.database, held, [factories.raw("1")])
-    elsewhere.route(workspace.database, held)
-    assert "Not scored: it came without a prediction" in html(screen("review"))
-
-
-def test_the_pages_know_versions_from_elsewhere_by_their_names(workspace: Workspace, screen: Screen) -> None:
-    held = elsewhere.setting(workspace.database, signed=False)
-    assert "No version acts yet" in html(screen("review"))
-    assert "The first comes with the first prediction" in html(screen("models"))
-    factories.submit(workspace.database, held, [elsewhere.sent("1", 0.97, reasons=WHY), elsewhere.sent("2", 0.6, "2026-12")])
-    elsewhere.promote(workspace.database, held, 1)
-    elsewhere.route(workspace.database, held)
-    at = screen("models")
-    assert "<b>2</b> <bdi>2026-12</bdi>" in html(at)
-    assert "elsewhere" in html(at)
-    assert not [each for each in at.button if each.key == "models-compare"]
-    button(at, "models-propose").click().run()
-    assert "Version 2 is signed by you" in html(at)
-    found = opened(screen, "1")
-    assert "model version 2026-11: pay 97.0 %" in found
-    assert "<b>TreeSHAP</b> sent by the producer, version 2026-11" in found
-    assert "acted alone" in found
-    assert not screen("insights").exception
-
-
-def opened(screen: Screen, external_id: str) -> str:
-    """What the page Find shows of an item."""
-    at = screen("find")
-    at.text_input[0].input(external_id).run()
-    return html(at)
 
 
 def test_undo_takes_back_the_last_decision(workspace: Workspace, screen: Screen) -> None:
