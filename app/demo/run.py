@@ -1,10 +1,8 @@
 """Set the demo up where it is not there yet, then open the desk."""
 
 import logging
-import os
 import re
 import shutil
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from tqdm import tqdm
 
 from app import logs
 from app.demo.data import Known, Source, sources
+from app.filling import Steps, become, fill
 from app.settings import Settings
 from app.workspace import Workspace, open_workspace
 from contract.policy import read_policy
@@ -27,8 +26,6 @@ from review_queue.activity import Actor
 from review_queue.projects import Setting
 
 HERE = Path(__file__).parent
-FIRST_REASONS = 10
-"""Cases per project whose reasons are ready before the desk opens; the worker goes on from there."""
 
 
 def run(settings: Settings, *, port: int = 8501, ui: bool = True, decide: int | None = None) -> None:
@@ -38,29 +35,17 @@ def run(settings: Settings, *, port: int = 8501, ui: bool = True, decide: int | 
     by = workspace.local_actor("cli")
     with tqdm(total=100, bar_format="{desc:<46} {percentage:3.0f}% |{bar:24}|", leave=False, disable=None) as bar:
         for number, source in enumerate(sources()):
-            _prepare(workspace, source, by, _Steps(bar, 40 * number, 40))
-        _score(workspace, _Steps(bar, 80, 20))
+            _prepare(workspace, source, by, Steps(bar, 40 * number, 40))
+        fill(workspace, workspace.database.read(projects.everything), Steps(bar, 80, 20))
     if decide:
         _decide(workspace, decide, by)
     _say(workspace, port, ui)
     workspace.database.close()
     if ui:
-        _become("up", "--dir", str(settings.dir), "--port", str(port))
+        become("up", "--dir", str(settings.dir), "--port", str(port))
 
 
-class _Steps:
-    """A stretch of the one progress bar."""
-
-    def __init__(self, bar: Any, begin: int, length: int) -> None:
-        self._bar, self._begin, self._length = bar, begin, length
-
-    def __call__(self, share: float, step: str) -> None:
-        self._bar.set_description_str(step)
-        self._bar.n = round(self._begin + self._length * share)
-        self._bar.refresh()
-
-
-def _prepare(workspace: Workspace, source: Source, by: Actor, step: _Steps) -> None:
+def _prepare(workspace: Workspace, source: Source, by: Actor, step: Steps) -> None:
     """Files, the first labels, the first model, and the items that arrive."""
     folder = workspace.settings.dir / "projects" / source.project
     if not folder.exists():
@@ -86,7 +71,7 @@ def _apply(workspace: Workspace, folder: Path, by: Actor) -> Setting:
     return workspace.database.write(projects.apply, project, policy, guidelines, key, by=by).setting
 
 
-def _first_model(workspace: Workspace, setting: Setting, source: Source, by: Actor, step: _Steps) -> ModelInfo:
+def _first_model(workspace: Workspace, setting: Setting, source: Source, by: Actor, step: Steps) -> ModelInfo:
     """The first labels kept, and a model from a part of them, judged by the rest; it plays no role yet."""
     database = workspace.database
     labelled = list(_labelled(workspace, source))
@@ -140,31 +125,6 @@ def _arrive(workspace: Workspace, setting: Setting, items: Sequence[Known], by: 
     workspace.database.write(datasets.add_answers, setting, {item.external_id: item.label for item in items}, by=by)
 
 
-def _score(workspace: Workspace, step: _Steps) -> None:
-    """Score and route what waits, and explain the first cases."""
-    from app.worker.explaining import Explaining
-    from app.worker.models import Models
-    from app.worker.scoring import Scoring
-
-    models = Models(workspace.database, workspace.settings, workspace.settings.device)
-    stop = threading.Event()
-    step(0.0, "scoring and routing")
-    Scoring(workspace, models, stop).turn()
-    explaining = Explaining(workspace, models, stop, ahead=FIRST_REASONS)
-    most = _unexplained(workspace)
-    while (left := _unexplained(workspace)) and explaining.turn():
-        step(0.3 + 0.7 * (1 - left / most), f"explaining the first cases ({left} to go)")
-
-
-def _unexplained(workspace: Workspace) -> int:
-    """How many of the first cases lack their reasons."""
-    shares = [
-        workspace.database.read(insights.explained_ahead, setting.id, FIRST_REASONS)
-        for setting in workspace.database.read(projects.everything)
-    ]
-    return round(sum(share.of - share.part for share in shares))
-
-
 def _decide(workspace: Workspace, count: int, by: Actor) -> None:
     """The known answers play the operator on the first project; then a new model is trained and compared."""
     from app.worker.work import Jobs
@@ -178,7 +138,7 @@ def _decide(workspace: Workspace, count: int, by: Actor) -> None:
         while runner.is_alive():
             runner.join(0.3)
             job = workspace.database.read(jobs.get, job.id)
-            _Steps(bar, 0, 100)(job.progress, job.step or "starting")
+            Steps(bar, 0, 100)(job.progress, job.step or "starting")
     job = workspace.database.read(jobs.get, job.id)
     if job.error is not None or job.result is None:
         print(f"The known answers stopped: {job.error}")
@@ -214,9 +174,3 @@ Three things to try:
 """)
     else:
         print(f"Ready in {workspace.settings.dir}. Open the desk with: signoff up --dir {workspace.settings.dir}")
-
-
-def _become(*arguments: str) -> None:
-    """Go on as a fresh process that never imported the model libraries."""
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "app.cli.main", *arguments])
