@@ -10,8 +10,10 @@ from itertools import islice, product
 from typing import Any
 
 DELIMITERS = {",": ",", ";": ";", "\t": "tabs", "|": "|", ":": ":"}
-LINES = 1_000
-"""Lines below the header by which a dialect is judged."""
+LINES = 10_000
+"""First lines of a file that are looked at."""
+_JUDGED = 1_000
+"""Of these, by how many a dialect is judged."""
 _NAMED = re.compile(r"sep=(.)\r?\n?$", re.IGNORECASE)
 _COMMA = re.compile(r"[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+),\d+$")
 _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+$")
@@ -60,14 +62,17 @@ class Dialect:
 def detect(lines: Sequence[str], known: AbstractSet[str] = frozenset()) -> Dialect:
     """The dialect that reads the most names that are known, then the most rows as wide as their header.
 
-    `lines`: the first ones of the file with their ends, the last one whole; at most LINES + 1 are looked at.
+    `lines`: the first ones of the file with their ends. Whether a backslash escapes quotes is judged by all of them.
     """
     skip = next((n for n, line in enumerate(lines) if line.strip()), 0)
     named = _NAMED.match(lines[skip]) if lines else None
-    held = lines[skip + bool(named) :][: LINES + 1]
+    below = lines[skip + bool(named) :]
+    held = below[: _JUDGED + 1]
     marks = [named[1]] if named else list(DELIMITERS)
     escapes = (False, True) if any("\\" in line for line in held) else (False,)
     best = max((_candidate(held, *each) for each in product(marks, "\"'", escapes)), key=partial(_score, held, known))
+    if any(f"\\{best.quote}" in line for line in below):
+        best = max((replace(best, backslash=each) for each in (False, True)), key=partial(_even, below))
     return replace(best, skip=skip + bool(named), decimal_comma=_has_decimal_comma(held, best))
 
 
@@ -93,11 +98,20 @@ def _score(lines: Sequence[str], known: AbstractSet[str], dialect: Dialect) -> t
     rows = [dialect.cells(row) for row in _rows(lines, dialect)]
     rows = [row for row in rows if row]
     names = [name.strip() for name in rows[0]] if rows else []
-    even = sum(len(row) == len(names) for row in rows[1:]) / max(len(rows) - 1, 1)
+    even = _evenness(rows)
     sound = len(names) > 1 and even >= 0.5 and len(set(names)) == len(names)
     quoted = 0 if dialect.quote == '"' else 1 if _uses_apostrophes(lines, dialect) else -1
     place = -list(DELIMITERS).index(dialect.delimiter) if sound and dialect.delimiter in DELIMITERS else 0
-    return len(known & set(names)), sound, quoted, round(even, 2), not dialect.spaced, place
+    return len(known & set(names)), sound, quoted, even, not dialect.spaced, place
+
+
+def _even(lines: Sequence[str], dialect: Dialect) -> float:
+    return _evenness([row for each in _rows(lines, dialect) if (row := dialect.cells(each))])
+
+
+def _evenness(rows: Sequence[Sequence[str]]) -> float:
+    """Share of the rows that are as wide as their header."""
+    return sum(len(row) == len(rows[0]) for row in rows[1:]) / max(len(rows) - 1, 1)
 
 
 def _uses_apostrophes(lines: Sequence[str], dialect: Dialect) -> bool:

@@ -179,7 +179,7 @@ def _labels(profile: Profile) -> Iterator[str]:
     details = {label: _details(profile, label) for label in profile.labels}
     shares = {label: f"{counts[label] / counts.total():.1%}" for label in profile.labels if counts}
     if not any(details.values()):
-        told = "; ".join(f"{label} {share}" for label, share in shares.items()) if len(shares) <= MOST_NAMED else ""
+        told = ", ".join(f"{label} {share}" for label, share in shares.items()) if len(shares) <= MOST_NAMED else ""
         yield _line(f"labels: [{', '.join(map(scalar, profile.labels))}]", f"{source}{f': {told} of the rows' if told else ''}")
         return
     yield _line("labels:", source)
@@ -188,7 +188,7 @@ def _labels(profile: Profile) -> Iterator[str]:
 
 
 def _details(profile: Profile, label: str) -> list[tuple[str, str]]:
-    parts = [("title", scalar(title))] if (title := _label_title(label)) else []
+    parts = [("title", scalar(title))] if (title := profile.titles.get(label) or _label_title(label)) else []
     return parts + ([("key", scalar(profile.keys[label]))] if label in profile.keys else [])
 
 
