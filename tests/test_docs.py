@@ -127,7 +127,7 @@ def test_the_page_names_the_keys_that_labels_cannot_have() -> None:
 def blocks(path: Path) -> Iterator[tuple[int, str]]:
     body = path.read_text(encoding="utf-8")
     for match in re.finditer(r"^```yaml\n(.*?)^```", body, re.MULTILINE | re.DOTALL):
-        yield body[: match.start()].count("\n") + 2, match[1]
+        yield body[: match.start()].count("\n") + 2, re.sub(r"\A# [\w.]+\n", "", match[1])  # the name it is to be saved under
 
 
 YAML = [pytest.param(path, block, id=f"{path.name}:{line}") for path in DOCS for line, block in blocks(path)]
