@@ -55,5 +55,7 @@ def test_the_page_works_as_it_is_written(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_three_commands_at_most(page: Path) -> None:
     """Those that set up: what makes the example's own files, and what looks at the result, counts apart."""
-    own = [line for language, body in blocks(page) if language == "sh" for line in body.splitlines() if line.startswith("signoff ")]
+    own = [
+        line for language, body in blocks(page) if language == "sh" for line in body.splitlines() if line.startswith("signoff ")
+    ]
     assert 1 <= len([line for line in own if not re.match(r"signoff (queue|item show|up|key)", line)]) <= 3
