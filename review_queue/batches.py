@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from contract.given import Given, explanation, read_given
@@ -102,20 +102,16 @@ def lease(
         execution_options={"synchronize_session": False},
     )
     attempts = dict(taken.tuples().all())
-    query = select(ItemRow, ItemKey.external_id).join(ItemKey, ItemKey.item_id == ItemRow.id)
-    rows = [row for chunk in _chunks(sorted(attempts)) for row in session.execute(query.where(ItemRow.id.in_(chunk)))]
+    came = ItemRow.prediction if sent else null()
+    query = select(ItemRow.id, ItemKey.external_id, ItemRow.input, ItemRow.groups, came).join(
+        ItemKey, ItemKey.item_id == ItemRow.id
+    )
+    rows = [row for chunk in _chunks(sorted(attempts)) for row in session.execute(query.where(ItemRow.id.in_(chunk))).tuples()]
     project = by_id(session, project_id).project
     known = versions.known(session, project_id) if sent else {}
     return [
-        Leased(
-            item.id,
-            external_id,
-            read_input(project, item.input),
-            json.loads(item.groups or "{}"),
-            attempts[item.id],
-            _sent(item.prediction, known) if sent else None,
-        )
-        for item, external_id in rows
+        Leased(i, external_id, read_input(project, given), json.loads(groups or "{}"), attempts[i], _sent(prediction, known))
+        for i, external_id, given, groups, prediction in rows
     ]
 
 

@@ -16,9 +16,12 @@ from db.tables import Blob, Item, ItemKey, Outcome, Routing, Work
 from review_queue import clock, versions
 from review_queue.activity import Actor
 from review_queue.projects import Setting
+from review_queue.versions import Version
 
 State = Literal["received", "waiting", "decided", "failed", "conflict", "invalid"]
 CHUNK = 500
+MOST_NEW = 20
+"""Model versions that one request may bring along for the first time."""
 PARTS = ("external_id", "input", "show", "groups", "subject", "prediction")
 
 
@@ -179,28 +182,37 @@ def _lacking_blobs(session: Session, project: Project, submissions: Sequence[Sub
 
 
 def _unfit_versions(session: Session, setting: Setting, submissions: Sequence[Submission], by: Actor | None) -> dict[str, str]:
-    """Registers the versions of new items; why an item is not taken whose version never had one of its labels."""
+    """Registers the versions of new items; why some are not taken: one new name too many, or a label its version never had."""
     named = [s for s in submissions if s.model_version is not None]
     if not named:
         return {}
-    known = versions.known(session, setting.id)
+    known, crowd = versions.known(session, setting.id), set[str]()
     if any(s.model_version not in known for s in named):
-        here = set(_standing(session, setting.id, [s.external_id for s in named]))
-        fresh = [s.model_version for s in named if s.model_version and s.external_id not in here]
-        versions.register_new(session, setting.id, fresh, list(setting.project.labels), by=by)
+        crowd = _register_versions(session, setting, named, known, by)
         known = versions.known(session, setting.id)
-    every = set(setting.project.labels)
-    old = {name: every - set(each.labels) for name, each in known.items() if every - set(each.labels)}
-    return dict(_newer_labels(named, old)) if old else {}
+    said = f"is one of more than {MOST_NEW} new ones at once; name the model that made the prediction, not its run or day"
+    crowded = {s.external_id: f"prediction.model_version: {said}" for s in named if s.model_version in crowd}
+    return crowded | dict(_newer_labels(named, known, set(setting.project.labels)))
 
 
-def _newer_labels(named: Sequence[Submission], old: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
+def _register_versions(
+    session: Session, setting: Setting, named: Sequence[Submission], known: Mapping[str, Version], by: Actor | None
+) -> set[str]:
+    """Register what new items name for the first time; the names that were too many. A conflict leaves no version behind."""
+    here = _standing(session, setting.id, [s.external_id for s in named])
+    fresh = dict.fromkeys(s.model_version for s in named if s.model_version and s.external_id not in here)
+    new = [name for name in fresh if name not in known]
+    versions.register_new(session, setting.id, new[:MOST_NEW], list(setting.project.labels), by=by)
+    return set(new[MOST_NEW:])
+
+
+def _newer_labels(named: Sequence[Submission], known: Mapping[str, Version], labels: set[str]) -> Iterator[tuple[str, str]]:
+    newer = {name: labels - set(version.labels) for name, version in known.items()}
     for each in named:
-        newer = old.get(each.model_version or "", set()) & set(read_given(each.prediction or "").probabilities)
-        if newer:
-            version, label = each.model_version, sorted(newer)[0]
+        strange = newer.get(each.model_version or "")
+        if strange and (given := sorted(strange & set(read_given(each.prediction or "").probabilities))):
             mend = "a model that gives it is another version: send its own model_version"
-            yield each.external_id, f"prediction.model_version: {version} is older than the label {label!r}; {mend}"
+            yield each.external_id, f"prediction.model_version: {each.model_version} is older than the label {given[0]!r}; {mend}"
 
 
 def blobs_in(text: str | None) -> Iterator[str]:

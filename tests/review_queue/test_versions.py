@@ -66,6 +66,13 @@ def test_two_batches_with_a_new_version_at_once_register_it_once(database: Datab
     assert database.read(lambda s: s.scalar(select(func.count()).select_from(Item))) == 120
 
 
+def test_a_name_for_each_item_is_no_name_of_a_version(database: Database, held: Setting) -> None:
+    receipts = factories.submit(database, held, [sent(f"{n:02}", 0.8, f"run-{n}") for n in range(25)])
+    assert [r.state for r in receipts] == ["received"] * intake.MOST_NEW + ["invalid"] * 5
+    assert "not its run or day" in (receipts[-1].problem or "")
+    assert len(names(database, held)) == 1 + intake.MOST_NEW
+
+
 def test_registering_beside_a_training_run_numbers_both(database: Database) -> None:
     held = elsewhere.setting(database, signed=False)
 
