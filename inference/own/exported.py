@@ -150,7 +150,9 @@ def opened(data: bytes) -> ExportedProgram:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        program = torch.export.load(io.BytesIO(data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.load(io.BytesIO(data))
     except Exception as error:
         raise ValueError(f"torch cannot read it: {outputs.first_line(error)}") from error
     finally:
@@ -256,7 +258,7 @@ def _found(program: ExportedProgram, data: bytes, sample: Sample, options: Optio
     meaning = outputs.meaning(values)
     labels = outputs.named((), options.labels, sample.project, values.shape[1])
     kind = PictureEngine if picture else Engine
-    findings = (*said, shape, outputs.said(meaning, labels))
+    findings = (*said, shape, outputs.of_labels((), labels), outputs.said(meaning, labels))
     return kind(labels, data, run, device, takes, meaning, features, picture, findings)
 
 

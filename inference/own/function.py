@@ -97,6 +97,7 @@ def add(source: Path | str, sample: Sample, options: Options) -> Engine:
     module = None if spec.rpartition(":")[0].endswith(".py") else spec.rpartition(":")[0]
     said = (
         f"{code.name} of {code.path} is asked as it stands: where the file changes, add it anew.",
+        outputs.of_labels(names, labels),
         outputs.said(meaning, labels),
     )
     kind = PictureEngine if sample.project.input.type == "image" else Engine

@@ -140,7 +140,7 @@ def add(source: Path | str, sample: Sample, options: Options) -> Engine:
     meaning = outputs.meaning(values)
     own = _own_labels(engine.keys, facts, values.shape[1])
     labels = outputs.named(own, options.labels, sample.project, values.shape[1])
-    findings = (*engine.findings, _of_labels(own, labels), outputs.said(meaning, labels))
+    findings = (*engine.findings, outputs.of_labels(own, labels), outputs.said(meaning, labels))
     done = replace(engine, labels=labels, meaning=meaning, findings=findings)
     _check_labels(done, own or labels, given)
     return done
@@ -281,14 +281,6 @@ def _of_inputs(ports: Sequence[_Port], project: Project) -> str:
     left = [name for name in project.input.features if name not in used]
     unused = f" It does not look at {outputs.listed(left)}." if left else ""
     return f"The model takes {len(used)} columns by name: {outputs.listed(used, 10)}.{unused}"
-
-
-def _of_labels(own: Sequence[str], labels: Sequence[str]) -> str:
-    if not own:
-        return f"Its answers are, in order, {', '.join(labels)}, as --labels says."
-    if tuple(own) == tuple(labels):
-        return f"It names its answers itself: {', '.join(labels)}."
-    return f"It names its answers {', '.join(own)}; these are {', '.join(labels)}, as --labels says."
 
 
 def _output(session: Any) -> str:

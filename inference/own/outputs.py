@@ -33,6 +33,15 @@ def said(meaning: Meaning, labels: Sequence[str]) -> str:
     return _SAID[meaning].format(label=labels[1])
 
 
+def of_labels(own: Sequence[str], labels: Sequence[str]) -> str:
+    """A sentence on whose names the labels are; `own` are those that the model keeps."""
+    if not own:
+        return f"Its answers are, in order, {', '.join(labels)}, as --labels says."
+    if tuple(own) == tuple(labels):
+        return f"It names its answers itself: {', '.join(labels)}."
+    return f"It names its answers {', '.join(own)}; these are {', '.join(labels)}, as --labels says."
+
+
 def table(values: Any, rows: int) -> Floats:
     """n answers, one number or k each, to (n, k) or (n, 1). Raises WrongShape naming anything else."""
     try:

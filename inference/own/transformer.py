@@ -259,11 +259,9 @@ def _tried(engine: Engine, sample: Sample, own: Sequence[str]) -> tuple[str, ...
         raise ModelAddError("the model answers no row of the sample with numbers (all are NaN or infinite); look at its weights")
     lengths = [len(tokens) for tokens in engine.tokenizer([text or "" for text in texts])["input_ids"]]
     cut = sum(length > engine.longest for length in lengths)
-    names = f"It names its answers itself: {', '.join(own)}." if own else ""
-    asked = f"Its answers are, in order, {', '.join(engine.labels)}, as --labels says."
     return (
         f"The model is a {engine.model.config.model_type} of {engine.model.num_parameters():,} numbers; it reads {name}, "
         f"the first {engine.longest:,} tokens; {cut} of {len(texts)} texts of the sample are longer.",
-        names if tuple(own) == engine.labels else asked,
+        outputs.of_labels(own, engine.labels),
         outputs.said("log-odds", engine.labels),
     )

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from torch import nn
 
@@ -142,7 +144,8 @@ def test_a_program_answers_as_its_module_whatever_its_answers_are(fitted: Any, t
         assert np.abs(one.probabilities(kit.cells(sample)) - own(net, rows)).max() < 1e-6
         assert np.abs(one.probabilities(kit.cells(sample, sample.rows[:1])) - own(net, rows[:1])).max() < 1e-6
     assert "6 numbers a row" in engine.said()[0]
-    assert len(engine.said()) == 2
+    assert engine.said()[1] == "Its answers are, in order, malignant, benign, as --labels says."
+    assert len(engine.said()) == 3
 
 
 def test_labels_are_those_of_the_owner_in_the_order_of_the_answers(fitted: Any, tmp_path: Path) -> None:
@@ -222,6 +225,7 @@ def test_weights_that_do_not_fit_are_named(fitted: Any, code: Path) -> None:
     torch.save({("final" + key[4:] if key.startswith("last") else key): value for key, value in weights.items()}, code / "a.pt")
     torch.save({**weights, "last.bias": torch.zeros(3)}, code / "b.pt")
     torch.save([1, 2], code / "c.pt")
+    torch.save({"w": Harmless(code / "ran")}, code / "h.pt")
     torch.save(nn.Linear(6, 2), code / "d.pt")
     (code / "e.pt").write_bytes(b"no")
     (code / "f.safetensors").write_bytes(b"no")
@@ -232,6 +236,7 @@ def test_weights_that_do_not_fit_are_named(fitted: Any, code: Path) -> None:
         "b.pt": r"last.bias is \[3\], where nets:Net has \[2\]",
         "c.pt": "holds no state_dict",
         "d.pt": "holds more than weights .*state_dict",
+        "h.pt": "holds more than weights .*state_dict",
         "e.pt": "no file that torch.save wrote|holds more than weights",
         "f.safetensors": "not a safetensors file",
         "g.pt": "is TorchScript",
@@ -239,6 +244,7 @@ def test_weights_that_do_not_fit_are_named(fitted: Any, code: Path) -> None:
     }.items():
         with pytest.raises(ModelAddError, match=said):
             exported.add(code / name, sample, kit.options(*LABELS, class_name="nets:Net"))
+    assert not (code / "ran").exists()
 
 
 def test_inputs_that_a_program_cannot_take_are_named(fitted: Any, tmp_path: Path) -> None:
@@ -735,3 +741,25 @@ def test_weights_with_their_class_are_brought(fitted: Any, code: Path) -> None:
     torch.save(net.state_dict(), code / "weights.pt")
     taken = kit.brought(code / "weights.pt", sample, kit.options(*LABELS, class_name="nets:Net"), code)
     assert np.abs(kit.probabilities(taken) - own(net, rows)).max() < 1e-6
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(draw=st.data())
+def test_a_changed_program_is_refused_or_answers_but_runs_nothing_else(small: bytes, draw: st.DataObject) -> None:
+    """Any text of a program stands in place of any other: what passes the screen is a program or a ValueError."""
+    with zipfile.ZipFile(io.BytesIO(small)) as held:
+        text = held.read("archive/models/model.json").decode()
+    texts = sorted(set(re.findall(r'"[^"\\]*"', text)))
+    mine = st.sampled_from([*texts, '"torch.os.abort"', '"_operator.call"', '"x=1;y"', '"__import__"', "null", "[]", "{}", "7"])
+    for _ in range(draw.draw(st.integers(1, 3))):
+        text = text.replace(draw.draw(st.sampled_from(texts)), draw.draw(mine), draw.draw(st.sampled_from([1, 2, -1])))
+    try:
+        program = exported.opened(screen.rebuilt(changed(small, "models/model.json", text.encode())))
+    except ValueError:
+        return
+    assert isinstance(program, torch.export.ExportedProgram)
+
+
+@pytest.fixture(scope="module")
+def small() -> bytes:
+    return archive(nn.Linear(2, 2), torch.rand(3, 2))
