@@ -62,13 +62,17 @@ SAMPLE = 2**15
 """Bytes of lines beyond ASCII by which letters are judged."""
 
 
+NULS = 4
+"""NUL bytes at the start of a file from which it is UTF-16, or no text."""
+
+
 def by_start(start: bytes) -> str | None:
     """The encoding that the first bytes prove: a byte order mark, or the NUL bytes of UTF-16 text; None where they do not."""
     for mark, encoding in _MARKS.items():
         if start.startswith(mark):
             return encoding
     even, odd = start[::2].count(0), start[1::2].count(0)
-    if even + odd < max(4, len(start) / 10):
+    if even + odd < max(NULS, len(start) / 10):
         return None
     return "utf-16-le" if odd >= 9 * even else "utf-16-be" if even >= 9 * odd else None
 

@@ -66,7 +66,7 @@ def first(handle: TextIO) -> list[str]:
 
 def _proven(start: bytes, path: Path) -> str | None:
     encoding = encodings.by_start(start)
-    if encoding is None and b"\x00" in start:
+    if encoding is None and start.count(0) >= encodings.NULS:
         raise LoadError(f"{path} holds NUL bytes: it is no text; save it as CSV or JSON lines in UTF-8")
     return encoding
 

@@ -57,7 +57,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The shape of a project: its columns in the order of the file, its labels, and what the person should know.
+    """The shape of a project: its columns, its labels, and what the person should know.
+
+    `columns`: in the order of the file, before them those of a brought model in its order.
 
     `of_rows`: the label of each row of the sample, None where it has none; `probabilities`: label to column; `keys`: keys that
     remind of the labels; `titles`: what another column calls them; `said`: sentences for the person; `leaks`: columns that
@@ -164,7 +166,9 @@ class _Profiler:
         chances, labels = dict[str, str](), list(found.labels)
         if wish.probabilities:
             chances, labels = targets.probabilities(self.table, wish.probabilities, labels, wish.label is not None)
-        columns = self._with_id([self._column(look) for look in self.looks.values()])
+        order = dict.fromkeys((*(wish.features or ()), *self.looks))
+        columns = self._with_id([self._column(self.looks[name]) for name in order])
+        self._require_no_other_id(columns)
         leaking = self._leaks(columns, found.of_rows)
         names = {c.name: held for c in columns if c.name in leaking and (held := self._titles(c, found))}
         columns = [self._named(c, names) if c.name in names else self._unless_leak(c, leaking) for c in columns]
@@ -264,6 +268,15 @@ class _Profiler:
         best = min(candidates, key=lambda column: self._rank(column.name))
         return [replace(each, role="id", why=f"names the row: {each.why}") if each is best else each for each in columns]
 
+    def _require_no_other_id(self, columns: Sequence[Column]) -> None:
+        """Raises LoadError where rows would be named by a column that does not name them."""
+        roles = {column.name: column.role for column in columns}
+        if "id" not in roles.values() and roles.get("external_id") in ("left out", "group", "time", "label", "probability"):
+            raise LoadError(
+                f"{self.table.source.path}: a column called external_id names the rows, and this one does not: its values are "
+                f"missing or stand twice; mend or rename it, or name another column with --id"
+            )
+
     def _rank(self, name: str) -> tuple[int, int]:
         look = self.looks[name]
         words = looking.tokens(name)
@@ -288,7 +301,7 @@ class _Profiler:
 
     def _only_text(self, features: Sequence[Column]) -> str:
         texts = [column.name for column in features if column.type == "text"]
-        texts = texts or [column.name for column in features if self.looks[column.name].are_texts]
+        texts = texts or [column.name for column in features if column.type == "category"]
         if not texts:
             raise LoadError(f"--type text: {self.table.source.path} has no column of text; leave --type out")
         return max(texts, key=lambda name: sum(map(len, self.looks[name].present)))

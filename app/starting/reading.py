@@ -122,6 +122,8 @@ def _csv(source: Csv, most: int, chance: random.Random, progress: Progress | Non
 
 def _csv_dtypes(source: Csv, drawn: _Drawn) -> dict[str, str]:
     """What `pandas.read_csv` would make of the columns."""
+    if not drawn.kept:
+        return {}
     import pandas as pd
 
     held = io.StringIO(newline="")

@@ -53,7 +53,7 @@ def test_utf_8_with_one_broken_byte_is_not_another_encoding(tmp_path: Path) -> N
 
 def test_bytes_that_windows_1252_has_not_are_taken_as_latin_1(tmp_path: Path) -> None:
     file = tmp_path / "file.csv"
-    file.write_bytes(b"a,b\n1,\x81\xff\x00\n")
+    file.write_bytes(b"a,b\n1,\x00\x00\x00\x00\x81\xff\n")
     with pytest.raises(LoadError, match="holds NUL bytes: it is no text"):
         source_of(file)
     file.write_bytes(b"a,b\n1,\x81 \x8d \xff \xe9\n")
