@@ -46,7 +46,7 @@ def test_reasons_without_name_and_unit_say_no_more_than_was_sent() -> None:
 def test_a_prediction_from_elsewhere_names_its_version_and_why_it_is_here() -> None:
     said = Predicted("pay", 0.64, {"pay": 0.64, "deny": 0.36}, "v<1>", "made by version v<1>, which nobody signed yet", True)
     drawn = prediction.heading(said, str)
-    assert "Sent by the producer, version v&lt;1&gt;. Here: made by version v&lt;1&gt;, which nobody signed yet." in drawn
+    assert "Sent by the producer, version v&lt;1&gt;. Here because: made by version v&lt;1&gt;, which nobody signed yet." in drawn
     assert "Sent by" not in prediction.heading(Predicted("pay", 0.64, {"pay": 0.64}, "3", "below"), str)
     none = prediction.heading(Predicted(None, None, {}, "v", "not scored: it came without a prediction", True), str)
     assert "Not scored: it came without a prediction" in none

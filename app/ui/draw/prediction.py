@@ -49,6 +49,5 @@ def heading(predicted: Predicted, title_of: Title) -> str:
 def _sent(predicted: Predicted) -> str:
     if not predicted.external or predicted.label is None:
         return ""
-    return (
-        f'<p class="so-note">Sent by the producer, version {text(predicted.model_version)}. Here: {text(predicted.reason)}.</p>'
-    )
+    version, reason = text(predicted.model_version), text(predicted.reason)
+    return f'<p class="so-note">Sent by the producer, version {version}. Here because: {reason}.</p>'
