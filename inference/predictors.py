@@ -241,13 +241,17 @@ def _scored(labels: tuple[str, ...], rows: Sequence[int], score: Score) -> Itera
     except Exception as error:
         if len(rows) == 1:
             logger.warning("the model raised %s on one item", type(error).__name__)
-            yield rows[0], Unscored(f"the model failed on this item: {type(error).__name__}: {error}"[:300])
+            yield rows[0], Unscored(f"the model failed on this item: {_line(error)}"[:300])
             return
         yield from _scored(labels, rows[: len(rows) // 2], score)
         yield from _scored(labels, rows[len(rows) // 2 :], score)
         return
     for n, values, sound in zip(rows, found.tolist(), _sound(found).tolist(), strict=True):
         yield n, Prediction(labels, tuple(values)) if sound else Unscored(_unsound(labels, values))
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def _checked(found: Floats, rows: int, labels: int) -> Floats:

@@ -130,7 +130,7 @@ def load(labels: tuple[str, ...], settings: dict[str, Any], files: Mapping[str, 
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelLoadError(f"the model's settings do not say how rows are handed over: {error}; add the model again") from error
     model = opened(data, FILE)
-    if len(getattr(model, "classes_", labels)) != len(labels):
+    if len(model.classes_) != len(labels):
         raise ModelLoadError(f"{FILE} knows {len(model.classes_)} classes, where model.json names {len(labels)} labels")
     return Engine(labels, model, data, held)
 
@@ -172,6 +172,8 @@ def check(model: Any, name: str) -> None:
             else "bring a fitted classifier or a Pipeline that ends in one"
         )
         raise ModelLoadError(f"{name} holds a {_named(model)}, which has no predict_proba: {mend}")
+    if not hasattr(model, "classes_"):
+        raise ModelLoadError(f"{name} holds a {_named(model)} without classes_: fit it before you save it")
 
 
 def _named(model: Any) -> str:
@@ -181,10 +183,7 @@ def _named(model: Any) -> str:
 
 def engine(model: Any, data: bytes, held: frames.Handing, sample: Sample, options: Options, said: Sequence[str] = ()) -> Engine:
     """The model with its labels. Raises ModelAddError where they do not fit the project."""
-    classes = getattr(model, "classes_", None)
-    if classes is None:
-        raise ModelAddError(f"the {type(model).__name__} has no classes_; is it fitted?")
-    labels = _labels(list(classes), sample, options)
+    labels = _labels(list(model.classes_), sample, options)
     return Engine(labels, model, data, held, (*said, _handed(held)))
 
 
@@ -262,6 +261,6 @@ def _names(model: Any) -> list[str] | None:
 
 def answered(model: Any, held: frames.Handing, rows: Given, some: Sequence[int]) -> list[Prediction | None]:
     """The model's answer to each of some rows, None where it has none."""
-    labels = tuple(map(str, range(len(getattr(model, "classes_", ())))))
+    labels = tuple(map(str, range(len(model.classes_))))
     found = answers(labels, len(some), {}, lambda places: ask(model, held, rows.inputs([some[place] for place in places])))
     return [each if isinstance(each, Prediction) else None for each in found]

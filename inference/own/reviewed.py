@@ -16,7 +16,7 @@ from inference.errors import ModelLoadError, UntrustedType
 
 MAX_BYTES = 1 << 30
 _NUMPY = (
-    "abs", "amax", "amin", "around", "atleast_1d", "atleast_2d", "average", "clip", "column_stack", "concatenate", "cumsum",
+    "amax", "amin", "around", "atleast_1d", "atleast_2d", "average", "clip", "column_stack", "concatenate", "cumsum",
     "diff", "digitize", "expand_dims", "hstack", "isin", "max", "mean", "median", "min", "nan_to_num", "nanmean", "nanmedian",
     "prod", "ravel", "real", "reshape", "round", "sort", "squeeze", "stack", "std", "sum", "swapaxes", "transpose", "var",
     "vstack", "where",
@@ -77,7 +77,7 @@ _REVIEWED: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("ObjectNode", _all("sklearn.neural_network._stochastic_optimizers", ("AdamOptimizer", "SGDOptimizer")),
      "Python classes of numbers; used while fitting only."),
     ("ObjectNode", ("scipy.interpolate._bsplines.BSpline",),
-     "Knots and coefficients as arrays; `sound` passes them through BSpline's own constructor, which checks them."),
+     "Knots and coefficients as arrays; their sizes are held against each other in `sound`."),
     ("FunctionNode", ("scipy._lib.array_api_compat.numpy._aliases.asarray",),
      "numpy.asarray, which BSpline keeps."),
     ("ObjectNode", (*_all("sklearn.metrics._scorer", ("_Scorer", "_PassthroughScorer", "_CurveScorer")),

@@ -137,8 +137,9 @@ def _neighbours(tree: Any) -> bool:
 
 
 def _spline(spline: Any) -> bool:
-    type(spline)(spline.t, spline.c, spline.k, spline.extrapolate, spline.axis)
-    return True
+    """Knots in order, and a coefficient for each basis function."""
+    places = len(spline.t) - int(spline.k) - 1
+    return spline.t.ndim == 1 and spline.k >= 0 and 0 < places <= len(spline.c) and bool((np.diff(spline.t) >= 0).all())
 
 
 def _xgboost(booster: Any) -> bool:
