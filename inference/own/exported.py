@@ -12,8 +12,7 @@ import logging
 import pickle
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +27,7 @@ from torch.export.passes import move_to_device_pass
 
 from contract.predictors import Floats
 from contract.project import Project
-from inference.devices import resolve
+from inference.devices import exact, resolve
 from inference.errors import ModelAddError, ModelLoadError
 from inference.own import importing, inputs, outputs, reading, screen
 from inference.own.engine import Options, Sample
@@ -218,20 +217,6 @@ def answers(run: Callable[[Tensor], Any], takes: _Input, given: Floats, device: 
                 continue
             start += size
     return np.concatenate(found) if found else np.empty((0, 1))
-
-
-@contextmanager
-def exact(device: torch.device) -> Iterator[None]:
-    """Convolutions and products of matrices in full precision on CUDA, so that a device changes no answer."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _pass(run: Callable[[Tensor], Any], takes: _Input, part: Tensor, device: torch.device) -> Floats:

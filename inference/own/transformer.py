@@ -18,11 +18,10 @@ import torch
 
 from contract.predictors import Floats
 from contract.project import Project
-from inference.devices import resolve
+from inference.devices import exact, resolve
 from inference.errors import ModelAddError, ModelLoadError
 from inference.own import formats, outputs, reading
 from inference.own.engine import Options, Sample
-from inference.own.exported import exact
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer_config.json", "model.safetensors"
 BATCH = {"cpu": 32, "cuda": 256}

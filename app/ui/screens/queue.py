@@ -32,7 +32,11 @@ def _figures(place: Place) -> None:
             (age, "the oldest", "since it was routed"),
             (formats.number(held.overdue), "overdue", "past their due time"),
             (formats.number(held.unscored), "not scored yet", "they come by themselves"),
-            (formats.percent(ready.value), "have their reasons", f"of the next {int(ready.of)} waiting"),
+            (
+                formats.percent(ready.value),
+                "came with reasons" if place.setting.project.external else "have their reasons",
+                f"of the next {int(ready.of)} waiting",
+            ),
         ]
     )
 
