@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from app.loading.columns import VERSION
 from app.loading.errors import LoadError
 from app.loading.sources import Folder
 from app.starting import leaks, looking, targets
@@ -201,11 +202,17 @@ class _Profiler:
             return make("label", None, "the known answer, as named")
         if name in wish.probabilities:
             return make("probability", "number", "computed elsewhere, as named")
+        if name == VERSION and wish.probabilities:
+            return make("left out", None, "the version that made each prediction")
         if name == wish.id:
             return make("id", None, self._id_named(look))
         if wish.features is not None and name in wish.features:
-            kind, why = as_trained(look)
-            return make("feature", kind, why)
+            return make("feature", *as_trained(look))
+        return self._beside(look, make)
+
+    def _beside(self, look: Look, make: "_Make") -> Column:
+        """A column that is neither label, probability, id nor what a brought model needs."""
+        name, wish = look.name, self.wish
         if name == wish.time and name not in wish.keep:
             return make("time", "date", self._time_named(look))
         if name in wish.drop:
@@ -214,9 +221,9 @@ class _Profiler:
             return self._shown(look, make)
         if name in wish.groups and name not in wish.keep:
             return make("group", "category", "for fairness figures, as named; not for the model")
-        if wish.features is not None:
-            return make("left out", None, "the model does not need it")
-        return self._judged(look, make)
+        judged = self._judged(look, make)
+        unneeded = wish.features is not None and not judged.unique and judged.role == "feature"
+        return make("left out", None, "the model does not need it") if unneeded else judged
 
     def _judged(self, look: Look, make: "_Make") -> Column:
         """A column by what it holds."""

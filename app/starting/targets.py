@@ -11,6 +11,7 @@ from app.loading.labels import label_in, plain_label
 from app.starting.looking import Look, short, tokens
 from app.starting.reading import Table
 from contract.given import SUM_WITHIN
+from contract.inputs import MISSING
 from contract.project import DESK_KEYS
 
 MOST_LABELS = 500
@@ -185,16 +186,19 @@ def _common(names: Sequence[str]) -> str:
 
 
 def _require_probabilities(table: Table, columns: Sequence[str], *, whole: bool) -> None:
-    """Raises LoadError naming rows whose numbers are no probabilities."""
+    """Raises LoadError naming rows whose numbers are no probabilities; a row may have none at all."""
     looks = [Look(table, name) for name in columns]
     rows = [[look.numbers.get(value) for value in look.values] for look in looks]
-    for found, values in zip(table.rows, zip(*rows, strict=True), strict=True):
+    empty = [look.values for look in looks]
+    for found, held, values in zip(table.rows, zip(*empty, strict=True), zip(*rows, strict=True), strict=True):
+        if all(each is None or (isinstance(each, str) and each.lower() in MISSING) for each in held):
+            continue
         where = f"--predictions: row {found.place} of {table.source.path}"
         for name, p in zip(columns, values, strict=True):
             if p is None or not 0 <= p <= 1:
-                held = found.values.get(name)
+                stands = found.values.get(name)
                 percent = "; write percentages as shares, 0.87 for 87 %" if p is not None and 1 < p <= 100 else ""
-                raise LoadError(f"{where}: {name} is {held!r}, which is no probability from 0 to 1{percent or _mend}")
+                raise LoadError(f"{where}: {name} is {stands!r}, which is no probability from 0 to 1{percent or _mend}")
         total = sum(p for p in values if p is not None)
         if whole and abs(total - 1) > SUM_WITHIN:
             raise LoadError(f"{where}: {', '.join(columns[:5])} sum to {total:.4g}, not to 1; name a column for every label")

@@ -205,6 +205,7 @@ def test_what_a_brought_model_needs_is_what_it_gets(tmp_path: Path) -> None:
         "note": sentences(),
         "price": many([1.5, 2.5]),
         "gives_away": [("a", "b")[n % 2] for n in range(ROWS)],
+        "claim_id": [f"c{n * 7}" for n in range(ROWS)],
     }
     wanted = ["note", "plz", "same", "insured", "gives_away", "when"]
     found = shaped(tmp_path, columns, features=wanted)
@@ -217,6 +218,8 @@ def test_what_a_brought_model_needs_is_what_it_gets(tmp_path: Path) -> None:
         "gives_away": "category",
     }
     assert [column.name for column in found.features] == wanted
+    assert found.id == "claim_id"
+    assert found.of("left out")[0].why == "the model does not need it"
     assert found.said == ("gives_away may be a leak (alone it gives 100.0% of outcome away); it is kept, as asked.",)
     with pytest.raises(LoadError, match=r"the model's input foo: .* has no such column"):
         shaped(tmp_path, columns, features=["foo"])
@@ -395,6 +398,18 @@ def test_without_known_answers_the_labels_are_the_names(tmp_path: Path) -> None:
 def test_a_label_that_no_row_has_is_one_by_its_column(tmp_path: Path) -> None:
     held = predicted(tmp_path, p_a=[0.5] * 60, p_b=[0.3] * 60, p_c=[0.2] * 60, y=["a", "b"] * 30)
     assert profile(held, label="y", probabilities=["p_a", "p_b", "p_c"]).labels == ("a", "b", "c")
+
+
+def test_a_row_without_a_prediction_is_for_a_person_and_a_version_is_no_feature(tmp_path: Path) -> None:
+    columns = {"p_a": [0.5, "", "n/a"] * 20, "p_b": [0.5, "", "-"] * 20, "model_version": ["v1", "v2", ""] * 20}
+    found = profile(predicted(tmp_path, **columns, y=["a", "b"] * 30), label="y", probabilities=["p_a", "p_b"])
+    assert [column.name for column in found.features] == ["x"]
+    with pytest.raises(LoadError, match=r"row 3 of .*: p_b is '', which is no probability from 0 to 1"):
+        profile(
+            predicted(tmp_path, p_a=[0.5] * 60, p_b=[0.5, "", 0.5] * 20, y=["a", "b"] * 30),
+            label="y",
+            probabilities=["p_a", "p_b"],
+        )
 
 
 @pytest.mark.parametrize(
