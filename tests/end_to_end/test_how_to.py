@@ -12,6 +12,7 @@ from db.engine import Database
 from review_queue import insights, projects
 from tests.end_to_end.processes import plain
 
+README = Path(__file__).parents[2] / "README.md"
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("*.md"))
 EXPLAINED = {"bring-a-pytorch-model", "bring-a-scikit-learn-pipeline"}
 """Pages that bring a model, whose cases are explained."""
@@ -35,13 +36,22 @@ def script(page: Path, folder: Path) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.timeout(300)
+def test_the_readme_starts_in_three_commands(tmp_path: Path) -> None:
+    section = README.read_text(encoding="utf-8").split("\n## Your own data in three commands\n")[1]
+    install, *rest = re.search(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)[1].splitlines()  # type: ignore[index]
+    assert install == "make install"
+    assert len(rest) == 2
+    run = _bash("\n".join(["set -e", *(line.replace(".venv/bin/", "") for line in rest)]) + " --no-ui", tmp_path)
+    assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
+    assert "At 5 % error" in run.stdout
+    assert "sample_id" in (tmp_path / "signoff-data" / "projects" / "samples" / "project.yaml").read_text()
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_page_works_as_it_is_written(page: Path, tmp_path: Path) -> None:
-    env = {**plain(), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        ["bash", "-c", script(page, tmp_path)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=540
-    )
+    run = _bash(script(page, tmp_path), tmp_path)
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
     database = Database(f"sqlite:///{tmp_path / 'signoff-data' / 'signoff.db'}")
     (setting,) = database.read(projects.everything)
@@ -59,3 +69,8 @@ def test_three_commands_at_most(page: Path) -> None:
         line for language, body in blocks(page) if language == "sh" for line in body.splitlines() if line.startswith("signoff ")
     ]
     assert 1 <= len([line for line in own if not re.match(r"signoff (queue|item show|up|key)", line)]) <= 3
+
+
+def _bash(text: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    env = {**plain(), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(["bash", "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=540)
