@@ -137,6 +137,7 @@ def profile(
         keep=tuple(keep),
         features=tuple(features) if features is not None else None,
         probabilities=tuple(probabilities),
+        labels=tuple(labels),
     )
     return _Profiler(table, wish).profile()
 

@@ -582,3 +582,8 @@ def test_a_table_is_given_back_as_rows_of_text(tmp_path: Path) -> None:
         ("outcome", "label", "the known answer, as named", "pay"),
     ]
     assert replace(found, labels=("a",)).labels == ("a",)
+
+
+def test_labels_that_are_named_need_no_column_of_known_answers(tmp_path: Path) -> None:
+    found = profile(table(tmp_path, {"x": many([1.5, 2.5])}), labels=("pay", "deny"))
+    assert (found.label, found.labels, set(found.of_rows)) == (None, ("pay", "deny"), {None})
