@@ -29,7 +29,7 @@ from retrain.examples import Examples
 from retrain.records import ModelInfo
 from review_queue import insights, intake, projects
 from review_queue.activity import Actor
-from review_queue.errors import NotFound
+from review_queue.errors import NotFound, Refused
 from review_queue.projects import Setting
 
 if TYPE_CHECKING:
@@ -91,11 +91,13 @@ def open_desk(settings: Settings, port: int) -> NoReturn:
 
 
 def _standing(workspace: Workspace, name: str) -> Setting | None:
-    """The project where its items have arrived."""
+    """The project where its items have arrived. Raises Refused where one of that name was not made here."""
     try:
         setting = workspace.database.read(projects.get, name)
     except NotFound:
         return None
+    if not (_folder(workspace, name) / "project.yaml").exists():
+        raise Refused(f"there is a project {name} already, which `signoff start` did not make; give this one another --name")
     return setting if workspace.database.read(insights.totals, setting.id)["items"] else None
 
 

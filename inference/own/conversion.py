@@ -20,8 +20,9 @@ from inference.own.engine import Options, Sample
 ASKED, SAID, ANSWERS = "asked.json", "said.json", "answers.npy"
 
 
-def converted(source: Path, rows: pipeline.Given, sample: Sample, options: Options) -> pipeline.Engine:
-    """The engine of a pickled estimator. Raises ModelAddError."""
+def add(source: Path, sample: Sample, options: Options) -> pipeline.Engine:
+    """The engine of a pickled estimator; `options.trust_pickle` lets it be read. Raises ModelAddError."""
+    rows = pipeline.given(sample)
     if not source.is_file():
         raise ModelAddError(f"{source} is not there")
     if not options.trust_pickle:

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from inference.errors import ModelAddError, ModelLoadError
@@ -15,6 +16,8 @@ MODULES: Mapping[Format, str] = {
     "hf": "transformer",
     "python": "function",
 }
+PICKLES = (".joblib", ".pkl", ".pickle")
+"""Endings of scikit-learn files that are turned into another kind before they are kept."""
 _EXTRAS: Mapping[Format, str] = {
     "sklearn": "pip install 'signoff[worker]'",
     "torch-export": "pip install 'signoff[worker]'",
@@ -56,8 +59,9 @@ LIBRARIES: Mapping[Format, Mapping[str, str]] = {
 
 def add(kind: Format, source: Any, sample: Sample, options: Options) -> Engine:
     """By the module of a format. Raises ModelAddError, also where a library of it is not installed."""
+    pickled = kind == "sklearn" and Path(source).suffix.lower() in PICKLES
     try:
-        module = importlib.import_module(f"inference.own.{MODULES[kind]}")
+        module = importlib.import_module(f"inference.own.{'conversion' if pickled else MODULES[kind]}")
     except ModuleNotFoundError as error:
         raise ModelAddError(f"a model of format {kind} needs {error.name}, which is not installed: {_EXTRAS[kind]}") from error
     engine: Engine = module.add(source, sample, options)

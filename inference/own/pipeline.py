@@ -21,7 +21,6 @@ from inference.own.engine import Format, Options, Sample
 from inference.predictors import answers, read_text
 
 FILE = "model.skops"
-PICKLES = (".joblib", ".pkl", ".pickle")
 TOLERANCE = 1e-6
 TRIED = 20
 """Rows that tell in which form a model takes them."""
@@ -106,12 +105,8 @@ def given(sample: Sample) -> Given:
 
 
 def add(source: Path, sample: Sample, options: Options) -> Engine:
-    """The model of a file. A pickle needs `options.trust_pickle`, and is read in a child process. Raises ModelAddError."""
+    """The model of a skops file. Raises ModelAddError."""
     rows = given(sample)
-    if source.suffix.lower() in PICKLES:
-        from inference.own import conversion
-
-        return conversion.converted(source, rows, sample, options)
     try:
         data = source.read_bytes()
         model = opened(data, source.name)
