@@ -306,8 +306,8 @@ def caveat(found: Alone, number: Callable[[int], str] = grouped) -> str:
     """What the figures rest on."""
     return (
         f"Each row of the table holds with {_percent(found.confidence)} confidence. It rests on {number(found.n)} old, labelled "
-        "rows that the model had not seen, and on new cases being like them. Audits, spot checks of what acts alone, will prove "
-        "or disprove it as cases come in."
+        "rows, on the model not having learned from them, and on new cases being like them. Audits, spot checks of what acts "
+        "alone, will prove or disprove it as cases come in."
     )
 
 

@@ -35,7 +35,6 @@ class Added:
 
     info: ModelInfo
     brought: "Brought"
-    labelled: int
     unusable: tuple[str, ...]
 
 
@@ -59,9 +58,8 @@ def add(
     if not held.rows:
         raise LoadError(f"no row of {path} is one that {setting.name} takes; {held.rejected[0]}")
     brought = adding.add(source, sample(table, setting.project, held, held.rows), options)
-    truth = [row.label for row in held.rows]
-    info = keeping.register(workspace.database, setting, brought, truth, by=by)
-    return Added(info, brought, len(truth) - truth.count(None), held.rejected)
+    info = keeping.register(workspace.database, setting, brought, [row.label for row in held.rows], by=by)
+    return Added(info, brought, held.rejected)
 
 
 def most(kind: str) -> int:

@@ -48,9 +48,6 @@ class Sampled:
         """Labelled rows that were held out."""
         return [row for row in self.rows if row.label is not None and row.held_out]
 
-    def unlabelled(self) -> list[Taken]:
-        return [row for row in self.rows if row.label is None]
-
     def inputs(self, rows: Iterable[Taken]) -> tuple[Row, ...]:
         """Rows as a Predictor takes them: images as bytes."""
         return tuple({name: self._filled(value) for name, value in row.input.items()} for row in rows)

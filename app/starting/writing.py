@@ -175,7 +175,7 @@ def _beside(profile: Profile) -> Iterator[str]:
 
 def _labels(profile: Profile) -> Iterator[str]:
     counts = Counter(label for label in profile.of_rows if label is not None)
-    source = f"as they stand in {profile.label}" if profile.label is not None else "as the columns of probabilities are called"
+    source = _source_of_labels(profile)
     details = {label: _details(profile, label) for label in profile.labels}
     shares = {label: f"{counts[label] / counts.total():.1%}" for label in profile.labels if counts}
     if not any(details.values()):
@@ -185,6 +185,12 @@ def _labels(profile: Profile) -> Iterator[str]:
     yield _line("labels:", source)
     for label, parts in details.items():
         yield _line(f"  {scalar(label)}: {_flow(parts)}", f"{shares[label]} of the rows" if shares else "")
+
+
+def _source_of_labels(profile: Profile) -> str:
+    if profile.label is not None:
+        return f"as they stand in {profile.label}"
+    return "as the columns of probabilities are called" if profile.probabilities else "as named when the project was started"
 
 
 def _details(profile: Profile, label: str) -> list[tuple[str, str]]:

@@ -193,3 +193,10 @@ def test_many_labels_are_not_listed_in_the_guidelines() -> None:
 def test_labels_with_nothing_to_say_of_them_are_a_list() -> None:
     text = writing.project(made(["a"], ["<=50K", ">50K"]), "adult", said="a test")
     assert '\nlabels: ["<=50K", ">50K"]           # as they stand in the label: <=50K 50.0%, >50K 50.0% of the rows\n' in text
+
+
+def test_project_yaml_says_where_labels_come_from_that_no_column_holds(tmp_path: Path) -> None:
+    held = read(csv_file(tmp_path / "a.csv", {"x": [f"{n}.5" for n in range(60)]}))
+    text = writing.project(profile(held, labels=("deny", "pay")), "a", said="a test")
+    assert "# as named when the project was started\n" in text
+    assert "probabilities" not in text
