@@ -174,6 +174,7 @@ class _Profiler:
         leaking = self._leaks(columns, found.of_rows)
         names = {c.name: held for c in columns if c.name in leaking and (held := self._titles(c, found))}
         columns = [self._named(c, names) if c.name in names else self._unless_leak(c, leaking) for c in columns]
+        columns = self._blind(columns, chances, labels)
         kind, columns = self._typed(columns)
         self._require_features(columns)
         unread = [Column(name, "left out", None, why, "") for name, why in self.table.unread.items()]
@@ -328,9 +329,9 @@ class _Profiler:
     # Leaks
 
     def _leaks(self, columns: Sequence[Column], of_rows: Sequence[str | None]) -> dict[str, float]:
-        """Features and shown columns that give the label away."""
+        """Features and shown columns that give the label away, or the prediction."""
         kinds = {c.name: str(c.type) for c in columns if c.role in ("feature", "show") and c.type in _JUDGED}
-        if self.wish.label is None or not kinds:
+        if not kinds or not any(of_rows):
             return {}
         return leaks.leaks(kinds, lambda n: {name: self._read(name, kind, n) for name, kind in kinds.items()}, of_rows)
 
@@ -369,6 +370,24 @@ class _Profiler:
             f"If it is known when a case arrives, keep it with --keep {column.name}."
         )
         return replace(column, role="left out", type=None, why=f"likely leak: {found}")
+
+    def _blind(self, columns: list[Column], chances: Mapping[str, str], labels: Sequence[str]) -> list[Column]:
+        """Features that say what the other system predicted are left out: who answers blind would read it there."""
+        said = self._leaks(columns, targets.predicted(self.table, chances, labels)) if chances else {}
+        return [self._unless_said(column, said) for column in columns]
+
+    def _unless_said(self, column: Column, said: Mapping[str, float]) -> Column:
+        if column.name not in said or column.name in self.wish.keep:
+            return column
+        found = f"alone it gives {said[column.name]:.1%} of the predictions away"
+        if column.role == "show":
+            self.said.append(f"{column.name} is shown, also to whoever is to answer without the prediction ({found}).")
+            return column
+        self.said.append(
+            f"{column.name} is left out, since who answers blind would see the prediction in it: {found}. "
+            f"If it was known before the prediction, keep it with --keep {column.name}."
+        )
+        return replace(column, role="left out", type=None, why=f"tells the prediction: {found}")
 
     def _require_features(self, columns: Sequence[Column]) -> None:
         """Raises LoadError where nothing is left for a model, or a person, to decide by."""

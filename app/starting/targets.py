@@ -130,6 +130,23 @@ def probabilities(table: Table, columns: Sequence[str], labels: Sequence[str], k
     return {label: matched[label] for label in every if label in matched}, list(every)
 
 
+def predicted(table: Table, chances: Mapping[str, str], labels: Sequence[str]) -> tuple[str | None, ...]:
+    """The label that is most probable in each row by these columns (label to column), None where a row has no number."""
+    looks = {label: Look(table, column) for label, column in chances.items()}
+    return tuple(
+        _most_probable({label: look.numbers.get(look.values[n]) for label, look in looks.items()}, labels)
+        for n in range(len(table.rows))
+    )
+
+
+def _most_probable(held: Mapping[str, float | None], labels: Sequence[str]) -> str | None:
+    known = {label: p for label, p in held.items() if p is not None}
+    if not known:
+        return None
+    rest = (1 - sum(known.values())) if len(known) < len(labels) else 0.0
+    return max(labels, key=lambda label: known.get(label, rest))
+
+
 def _matched(columns: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
     matched: dict[str, str] = {}
     unknown = []

@@ -587,3 +587,38 @@ def test_a_table_is_given_back_as_rows_of_text(tmp_path: Path) -> None:
 def test_labels_that_are_named_need_no_column_of_known_answers(tmp_path: Path) -> None:
     found = profile(table(tmp_path, {"x": many([1.5, 2.5])}), labels=("pay", "deny"))
     assert (found.label, found.labels, set(found.of_rows)) == (None, ("pay", "deny"), {None})
+
+
+def test_a_column_that_tells_the_prediction_is_left_out_unless_kept(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    shares = [round(chance.random(), 3) for _ in range(ROWS)]
+    columns: dict[str, Any] = {
+        "amount": [round(chance.random(), 3) for _ in range(ROWS)],
+        "predicted": ["pay" if p > 0.5 else "deny" for p in shares],
+        "points": [round(100 * p, 1) for p in shares],
+        "p_pay": shares,
+    }
+    found = shaped(tmp_path, columns, probabilities=["p_pay"])
+    assert [column.name for column in found.features] == ["amount"]
+    assert [c.name for c in found.of("left out") if c.why.startswith("tells the prediction: alone it gives ")] == [
+        "predicted", "points"
+    ]  # fmt: skip
+    assert sum("--keep predicted" in sentence for sentence in found.said) == 1
+    kept = shaped(tmp_path, columns, probabilities=["p_pay"], keep=["points"])
+    assert [column.name for column in kept.features] == ["amount", "points"]
+    shown = shaped(tmp_path, columns, probabilities=["p_pay"], show=["predicted"])
+    assert shown.of("show")
+    assert any("predicted is shown, also to whoever" in sentence for sentence in shown.said)
+
+
+def test_without_labels_a_column_that_tells_the_prediction_is_found_too(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    shares = [round(chance.random(), 3) for _ in range(ROWS)]
+    columns: dict[str, Any] = {
+        "amount": [round(chance.random(), 3) for _ in range(ROWS)],
+        "call": ["x" if p > 0.5 else "y" for p in shares],
+        "p_pay": shares,
+        "p_deny": [round(1 - p, 3) for p in shares],
+    }
+    found = profile(table(tmp_path, columns), probabilities=["p_pay", "p_deny"])
+    assert [column.name for column in found.features] == ["amount"]
