@@ -72,7 +72,9 @@ def test_bad_cells(trained: Trained) -> None:
         {**good, "note": 5}, {name: good[name] for name in good if name != "radius"}, None, [1],
     ]  # fmt: skip
     answers = trained.predictor.predict([good, *bad, good])  # type: ignore[list-item]
-    assert answers[0] == answers[-1]
+    assert isinstance(answers[0], Prediction)
+    assert isinstance(answers[-1], Prediction)
+    assert answers[0].probabilities == pytest.approx(answers[-1].probabilities, abs=1e-6)  # kernels treat a batch's end apart
     assert all(isinstance(each, Unscored) for each in answers[1:-1])
     assert answers[1] == Unscored("radius: 'wide' is not a number")
 
