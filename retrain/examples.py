@@ -1,6 +1,6 @@
 """Labelled examples for training and judging: the rows that came with the project, and those that people answered."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,16 +34,20 @@ class Examples:
 
 def base(session: Session, setting: Setting, split: str) -> Examples:
     """What came with the project, of one split."""
-    newest = next((info for info in datasets.datasets(session, setting.id) if info.kind == "base"), None)
-    held = [row for row in datasets.lines(session, newest) if row["split"] == split] if newest else []
+    held = [row for row in _base(session, setting) if row["split"] == split]
     given = [under_both_names(setting.project, row["input"]) for row in held]
     return _examples(session, given, [row["label"] for row in held], [None] * len(held))
 
 
 def decided(session: Session, setting: Setting, watermark: int, split: str) -> Examples:
-    """What people answered by a watermark, of one split; rejected items have no label and are left out."""
+    """What people answered by a watermark, of one split; rejected items have no label and are left out.
+
+    An item that came with the project too is of the split that it has there.
+    """
     table = rows.gather(session, setting, watermark)
-    kept = [(i, row) for i, row in zip(table.item_ids, table.rows, strict=True) if row["split"] == split]
+    there = {row["external_id"]: row["split"] for row in _base(session, setting)}
+    pairs = zip(table.item_ids, table.rows, strict=True)
+    kept = [(i, row) for i, row in pairs if there.get(row["external_id"], row["split"]) == split]
     kept = [(item_id, row) for item_id, row in kept if row["label"] in setting.project.labels]
     inputs = dict(_inputs(session, setting.project, [item_id for item_id, _ in kept]))
     given = [inputs[item_id] for item_id, _ in kept]
@@ -57,11 +61,17 @@ def known(session: Session, setting: Setting, watermark: int) -> Examples:
         return Examples((), (), ())
     learned = {row["external_id"] for row in rows.gather(session, setting, watermark).rows if row["split"] == "train"}
     answers = {row["external_id"]: row["label"] for row in datasets.lines(session, info)}
-    query = select(ItemKey.external_id, ItemKey.item_id).where(ItemKey.project_id == setting.id).order_by(ItemKey.item_id)
-    kept = [(i, answers[e]) for e, i in session.execute(query) if e in answers and e not in learned]
-    inputs = dict(_inputs(session, setting.project, [item_id for item_id, _ in kept]))
-    given = [inputs[item_id] for item_id, _ in kept]
-    return _examples(session, given, [label for _, label in kept], [None] * len(kept))
+    return _answered(session, setting, {i: label for i, label in answers.items() if i not in learned})
+
+
+def judges(session: Session, setting: Setting) -> Examples:
+    """Rows that no model learns from and that are like the traffic: the test split of what came with the project, and of the
+    items whose answers are known, whether or not people decided them."""
+    info = datasets.known_answers(session, setting.id)
+    answers = {row["external_id"]: row["label"] for row in datasets.lines(session, info)} if info else {}
+    there = {row["external_id"] for row in _base(session, setting)}
+    wanted = [i for i in answers if i not in there and rows.split_of(setting.name, i) == "test"]
+    return base(session, setting, "test") + _answered(session, setting, {i: answers[i] for i in wanted})
 
 
 def sources(session: Session, setting: Setting) -> tuple[list[DatasetInfo], int]:
@@ -75,6 +85,19 @@ def sources(session: Session, setting: Setting) -> tuple[list[DatasetInfo], int]
     if rows.gather(session, setting, watermark).rows:
         used.append(datasets.export_at(session, setting, watermark, format="parquet", by=None))
     return used, watermark
+
+
+def _base(session: Session, setting: Setting) -> Iterator[dict[str, Any]]:
+    newest = next((info for info in datasets.datasets(session, setting.id) if info.kind == "base"), None)
+    return datasets.lines(session, newest) if newest else iter(())
+
+
+def _answered(session: Session, setting: Setting, answers: Mapping[str, str]) -> Examples:
+    """Arrived items with the answers that are known of them, by external id."""
+    query = select(ItemKey.external_id, ItemKey.item_id).where(ItemKey.project_id == setting.id).order_by(ItemKey.item_id)
+    kept = [(i, answers[e]) for e, i in session.execute(query) if e in answers]
+    inputs = dict(_inputs(session, setting.project, [item_id for item_id, _ in kept]))
+    return _examples(session, [inputs[i] for i, _ in kept], [label for _, label in kept], [None] * len(kept))
 
 
 def _examples(session: Session, given: Sequence[Any], labels: Sequence[str], weights: Sequence[float | None]) -> Examples:

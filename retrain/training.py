@@ -28,8 +28,8 @@ def train(
     """Fit, judge and register a model; it plays no role until it is promoted.
 
     Rows of the test split stay out, so that models can be compared on them, and say what could act alone: those that came with
-    the project, not those that were decided here, which are the unsure ones. `held` are other rows that are to say it, which
-    are in no dataset. Raises Refused where nothing is labelled.
+    the project and items whose answers are known, not those that were decided here, which are the unsure ones. `held` are
+    other rows that are to say it. Raises Refused where nothing is labelled.
     """
     from inference import store, training
 
@@ -51,7 +51,7 @@ def train(
         progress=lambda share, step: report(0.05 + 0.85 * share, step),
     )
     report(0.9, "judging by held-out rows")
-    held = held or database.read(examples.base, setting, "test")
+    held = held or database.read(examples.judges, setting)
     judged = judging.judge(fit.predictor, held, **judging.wished(setting.policy))
     with tempfile.TemporaryDirectory() as folder:
         store.save(fit, Path(folder))

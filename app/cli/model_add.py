@@ -57,6 +57,8 @@ def add(
         with bar("trying the model") as progress:
             added = bringing.add(workspace, setting, path, sample, label, options, by=by, progress=progress)
     say(as_json, {**plain(added.info), "problems": len(added.brought.problems)}, "\n".join(_page(added)))
+    if added.strange:
+        note(f"not judged, since the project has no such label: rows labelled {', '.join(added.strange[:5])}")
     if added.unusable:
         note(f"{len(added.unusable):,} rows of {sample} could not be used; the first: {added.unusable[0]}")
 

@@ -1,5 +1,6 @@
 """`signoff start`: cases on a desk from one's own file."""
 
+import csv
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,8 +133,8 @@ def start(
 
 
 def _columns(given: list[str] | None) -> tuple[str, ...]:
-    """Names given one by one or separated by commas."""
-    return tuple(part.strip() for each in given or [] for part in each.split(",") if part.strip())
+    """Names given one by one or separated by commas; one that holds a comma stands in quotes."""
+    return tuple(part for row in csv.reader(given or [], skipinitialspace=True) for part in row if part.strip())
 
 
 def _kind(given: str | None) -> str | None:

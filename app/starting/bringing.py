@@ -20,22 +20,22 @@ from review_queue.projects import Setting
 
 if TYPE_CHECKING:
     from inference.own.adding import Brought
-    from inference.own.engine import Options, Sample
+    from inference.own.engine import Engine, Options, Sample
 
 MOST = 20_000
 """Rows of a file on which a model is tried."""
 MOST_IMAGES = 6_000
-TRIED = 200
-"""Rows on which it is found out which columns a model names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of a brought model. `unusable`: rows of the sample that the project does not take, the first few in words."""
+    """What became of a brought model. `unusable`: rows of the sample that the project does not take, in words; `strange`: what
+    stands in the column of labels and is none of the project's."""
 
     info: ModelInfo
     brought: "Brought"
     unusable: tuple[str, ...]
+    strange: tuple[str, ...]
 
 
 def add(
@@ -59,7 +59,8 @@ def add(
         raise LoadError(f"no row of {path} is one that {setting.name} takes; {held.rejected[0]}")
     brought = adding.add(source, sample(table, setting.project, held, held.rows), options)
     info = keeping.register(workspace.database, setting, brought, [row.label for row in held.rows], by=by)
-    return Added(info, brought, held.rejected)
+    values = {label_in(value) for value in table.values(label) if _known(setting.project, value) is None} if label else set()
+    return Added(info, brought, held.rejected, tuple(sorted(values - {""})))
 
 
 def most(kind: str) -> int:
@@ -73,17 +74,24 @@ def holds_images(table: Table) -> bool:
     return table.source.path.is_dir() or any(isinstance(value, bytes) for value in values)
 
 
-def named(source: str, held: "Sample", options: "Options") -> tuple[str, ...] | None:
-    """The columns that a model names itself, in its order; None where it names none, or is not to be opened."""
+def opened(source: str, held: "Sample", options: "Options") -> "Engine | None":
+    """A model as it is found out what it needs; None where it is not to be opened so."""
     from inference.errors import ModelAddError
     from inference.own import adding
 
     try:
-        engine = adding.opened(source, held, options)
+        return adding.opened(source, held, options)
     except ModelAddError:  # it is opened again with the columns that are left, and then the error stands
         return None
-    found: tuple[str, ...] | None = getattr(engine, "named", None)
-    return found
+
+
+def kept(engine: "Engine", source: str, folder: Path) -> str:
+    """Where the model is to be opened from again: of a scikit-learn model, the file that it was turned into."""
+    if engine.format != "sklearn":
+        return source
+    ((name, data),) = engine.files().items()
+    (folder / name).write_bytes(data)
+    return str(folder / name)
 
 
 def sample(table: Table, project: Project, held: Sampled, some: Sequence[Taken]) -> "Sample":

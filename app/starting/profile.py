@@ -453,18 +453,21 @@ def _rises(look: Look) -> bool:
 
 # What is held out
 
+HELD_OUT = "\nstart"
+"""What sets this choice apart from that of `retrain.rows` for decided items."""
+
 
 def split(table: Table, profile: Profile, project: str, share: float = TEST_SHARE) -> Iterator[bool]:
     """For each row of the table, whether it is held out.
 
     With a time the newest rows are, about `share` of them, rows of the same moment together, and those without a time are
-    not; else the share that `retrain.rows.split_of` holds out by the id, which no later load changes. Raises LoadError where
-    all rows are of one moment.
+    not; else `split_of` holds them out by the id, under another name than the project's: of the rows that arrive most are to
+    train once people have decided them. Raises LoadError where all rows are of one moment.
     """
     if profile.time is None:
         source = table.source
         ids = (_id(found.values.get(profile.id)) if profile.id else source.name_of(found) for found in table.rows)
-        yield from (split_of(project, external_id) == "test" for external_id in ids)
+        yield from (split_of(f"{project}{HELD_OUT}", external_id) == "test" for external_id in ids)
         return
     look = Look(table, profile.time)
     moments = [_moment(look.read("date", value)) for value in look.values]

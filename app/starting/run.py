@@ -1,9 +1,14 @@
 """`signoff start`: from one's own file to cases on a desk."""
 
+import hashlib
+import json
 import logging
 import random
-from collections.abc import Iterator, Sequence
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,6 +17,7 @@ from tqdm import tqdm
 
 from app import logs
 from app.filling import Steps, become, fill
+from app.loading.errors import LoadError
 from app.settings import Settings
 from app.starting import bringing, reading, rows, telling, writing
 from app.starting import profile as profiles
@@ -19,9 +25,11 @@ from app.starting.profile import Profile
 from app.starting.reading import Table
 from app.starting.rows import Sampled, Taken
 from app.workspace import Workspace, open_workspace
+from contract.canonical import digest
 from contract.given import read_given
 from contract.policy import read_policy
-from contract.project import Project, read_project
+from contract.project import NAME, Project, read_project
+from contract.records import Scored, Unscored
 from db import blobs
 from retrain import adding, alone, datasets, judging, registry, training
 from retrain.alone import Alone
@@ -70,9 +78,10 @@ class Wish:
 def start(settings: Settings, wish: Wish, *, port: int, ui: bool) -> None:
     """From a file to cases on a desk; where that was done already, on from where it was."""
     logs.configure(logging.WARNING)
+    _require(wish)
     workspace = open_workspace(settings)
     by = workspace.local_actor("cli")
-    standing = _standing(workspace, wish.project)
+    standing = _standing(workspace, wish)
     if standing is None:
         standing = Beginning(workspace, wish, by).begin()
     else:
@@ -85,20 +94,61 @@ def start(settings: Settings, wish: Wish, *, port: int, ui: bool) -> None:
         open_desk(settings, port)
 
 
+def _require(wish: Wish) -> None:
+    """Raises LoadError where there is no file, or the project could not be called so."""
+    if not wish.file.exists():
+        raise LoadError(f"there is no file {wish.file}")
+    if not re.match(NAME, wish.project):
+        better = writing.plain_name(wish.project) or "my-project"
+        raise LoadError(
+            f"--name {wish.project}: a name is small letters, digits, - and _, and begins with a letter, e.g. {better}"
+        )
+
+
 def open_desk(settings: Settings, port: int) -> NoReturn:
     """The desk on the workspace that is there."""
     become("up", "--dir", str(settings.dir), "--port", str(port))
 
 
-def _standing(workspace: Workspace, name: str) -> Setting | None:
-    """The project where its items have arrived. Raises Refused where one of that name was not made here."""
+def _standing(workspace: Workspace, wish: Wish) -> Setting | None:
+    """The project, where `start` made it of this file before. Raises Refused where its name is taken by another."""
+    file, setting = _folder(workspace, wish.project) / "project.yaml", _known(workspace, wish.project)
+    arrived = setting is not None and workspace.database.read(insights.totals, setting.id)["items"] > 0
+    made_of = _made_of(file)
+    if (setting is not None and not file.exists()) or (file.exists() and made_of is None and not arrived):
+        raise Refused(
+            f"there is a project {wish.project} already, which `signoff start` did not make; give this one another --name"
+        )
+    if made_of is not None and made_of != fingerprint(wish.file):
+        raise Refused(
+            f"{wish.project} was made of another file than {wish.file}, which was not read: make a project of its own of it with "
+            f"--name, or give its rows to this one with `signoff item load {wish.file} --project {wish.project}`"
+        )
+    return setting if arrived else None
+
+
+def _known(workspace: Workspace, name: str) -> Setting | None:
     try:
-        setting = workspace.database.read(projects.get, name)
+        return workspace.database.read(projects.get, name)
     except NotFound:
         return None
-    if not (_folder(workspace, name) / "project.yaml").exists():
-        raise Refused(f"there is a project {name} already, which `signoff start` did not make; give this one another --name")
-    return setting if workspace.database.read(insights.totals, setting.id)["items"] else None
+
+
+def _made_of(file: Path) -> str | None:
+    """The fingerprint of the file that a project.yaml was written from."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    found = re.search(r"^# Written by `signoff start` from .* \((\w+)\)", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+@lru_cache(maxsize=8)
+def fingerprint(path: Path) -> str:
+    """What tells a file from another, and a folder by the names and sizes in it."""
+    if path.is_dir():
+        held = sorted((each.relative_to(path).as_posix(), each.stat().st_size) for each in path.rglob("*") if each.is_file())
+        return digest(json.dumps(held))[:16]
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
 
 
 def _folder(workspace: Workspace, name: str) -> Path:
@@ -115,25 +165,31 @@ class Beginning:
     def __init__(self, workspace: Workspace, wish: Wish, by: Actor) -> None:
         self.workspace, self.wish, self.by = workspace, wish, by
         self.folder = _folder(workspace, wish.project)
+        self.source = wish.model or ""
+        self.said: Sequence[str] = ()
 
     def begin(self) -> Setting:
         """Raises LoadError, ModelAddError, TrainingError with the mend."""
+        with tempfile.TemporaryDirectory(prefix="signoff-start-") as spare:
+            return self._begin(Path(spare))
+
+    def _begin(self, spare: Path) -> Setting:
         wish = self.wish
         with _bar() as bar:
             table = self._read(Steps(bar, 0, 100))
-        profile = self._profile(table)
+        profile = self._profile(table, spare)
         telling.columns(table, profile)
         setting = self._apply(profile, writing.policy(None, wish.max_error, "not measured yet"))
         held = rows.sampled(table, setting.project, profile.of_rows, profiles.split(table, profile, setting.name))
         telling.rejected(held)
+        self._keep_base(setting, held)
         with _bar() as bar:
-            info = self._model(setting, table, profile, held, Steps(bar, 0, 100))
-        found = Alone.from_dict(info.figures["alone"]) if "alone" in info.figures else None
-        telling.model(setting, info, found, wish.max_error)
+            info, figures = self._model(setting, table, held, Steps(bar, 0, 100))
+        found = Alone.from_dict(figures["alone"]) if "alone" in figures else None
+        telling.model(figures, found, wish.max_error)
         setting = self._apply(profile, self._policy(found))
         telling.files(self.folder, found, wish.max_error)
-        self._promote(setting, info)
-        self._arrive(setting, held)
+        self.workspace.database.write(self._complete, setting, held, info, figures)
         return setting
 
     # The file
@@ -145,11 +201,11 @@ class Beginning:
             return reading.read(wish.file, time=wish.time, most=bringing.MOST_IMAGES, progress=step)
         return table
 
-    def _profile(self, table: Table) -> Profile:
+    def _profile(self, table: Table, spare: Path) -> Profile:
         """What each column is; a brought model sees the columns that it names, or all that could be features."""
         if self.wish.model is None:
             return self._profiled(table)
-        if named := self._named(table):
+        if named := self._named(table, spare):
             return self._profiled(table, features=named)
         first = self._profiled(table)
         could = [
@@ -176,16 +232,20 @@ class Beginning:
             probabilities=wish.predictions,
         )
 
-    def _named(self, table: Table) -> tuple[str, ...] | None:
-        """The columns that the model names itself."""
+    def _named(self, table: Table, spare: Path) -> tuple[str, ...] | None:
+        """The columns that the model names itself. What was a pickle is not opened again, but what was made of it."""
         wish = self.wish
         other = {wish.label, wish.id, wish.time, *wish.drop, *wish.show, *wish.predictions}
         profile = self._profiled(table, features=[name for name in table.columns if name not in other], kind="tabular")
         project = self._project(profile)
         held = rows.sampled(table, project, profile.of_rows, [True] * len(table.rows))
-        return bringing.named(
-            str(wish.model), bringing.sample(table, project, held, held.rows[: bringing.TRIED]), self._options()
-        )
+        engine = bringing.opened(self.source, bringing.sample(table, project, held, held.rows), self._options())
+        if engine is None:
+            return None
+        self.source = bringing.kept(engine, self.source, spare)
+        named: tuple[str, ...] | None = getattr(engine, "named", None)
+        self.said = engine.said() if named else ()
+        return named
 
     def _options(self) -> "Options":
         from inference.own.engine import Options
@@ -196,9 +256,8 @@ class Beginning:
     # The project
 
     def _write(self, profile: Profile, policy: str) -> None:
-        said = (
-            f"Written by `signoff start` from {self.wish.file.name}; change what you know better, then `signoff project apply`."
-        )
+        made_of = f"{self.wish.file.name} ({fingerprint(self.wish.file)})"
+        said = f"Written by `signoff start` from {made_of}; change what you know better, then `signoff project apply`."
         version = VERSION if self.wish.predictions else None
         text = writing.project(profile, self.wish.project, said=said, version=version)
         writing.write(self.folder, text, policy, writing.guidelines(profile, self.wish.project))
@@ -219,22 +278,24 @@ class Beginning:
         error = self.wish.max_error
         if found is None:
             return writing.policy(None, error, "no labelled rows say how often the model is right")
+        unless = ", if the model has not learned from them" if self.wish.model or self.wish.predictions else ""
         tested = (
-            f"Tested on {found.n:,} old, labelled rows, with {found.confidence:.0%} confidence; spot checks prove or disprove it."
+            f"Tested on {found.n:,} old, labelled rows with {found.confidence:.0%} confidence{unless}; spot checks prove or "
+            "disprove it."
         )
         return writing.policy(found.threshold(error), error, f"{alone.headline(found, error)}\n{tested}")
 
     # Who predicts
 
-    def _model(self, setting: Setting, table: Table, profile: Profile, held: Sampled, step: Steps) -> ModelInfo:
-        self._keep_base(setting, held)
+    def _model(self, setting: Setting, table: Table, held: Sampled, step: Steps) -> tuple[ModelInfo | None, Mapping[str, Any]]:
+        """The version that is to act, None where it answers elsewhere, and what labelled rows say of it."""
         if self.wish.predictions:
-            return self._elsewhere(setting, held)
-        if self.wish.model is not None:
-            return self._brought(setting, table, held, step)
-        return self._trained(setting, held, step)
+            return None, self._elsewhere(setting, held)
+        train_or_take = self._trained if self.wish.model is None else self._brought
+        info = train_or_take(setting, table, held, step)
+        return info, info.figures
 
-    def _trained(self, setting: Setting, held: Sampled, step: Steps) -> ModelInfo:
+    def _trained(self, setting: Setting, _: Table, held: Sampled, step: Steps) -> ModelInfo:
         judges = held.held()
         return training.train(
             self.workspace.database,
@@ -249,22 +310,17 @@ class Beginning:
         from inference.own import adding as own
 
         step(0.1, "trying your model on the rows")
-        brought = own.add(str(self.wish.model), bringing.sample(table, setting.project, held, held.rows), self._options())
-        telling.brought(brought)
+        brought = own.add(self.source, bringing.sample(table, setting.project, held, held.rows), self._options())
+        telling.brought(brought, self.said)
         return adding.register(self.workspace.database, setting, brought, [row.label for row in held.rows], by=self.by)
 
-    def _elsewhere(self, setting: Setting, held: Sampled) -> ModelInfo:
-        """Predictions that came with the rows, judged by the labels that are known."""
+    def _elsewhere(self, setting: Setting, held: Sampled) -> Mapping[str, Any]:
+        """What the labels that are known say of predictions that came with the rows."""
         labels = list(setting.project.labels)
-        known = [(row, label) for row in held.rows if (label := row.label) is not None and row.submission.prediction]
-        answers = [read_given(str(row.submission.prediction)).prediction(labels) for row, _ in known]
+        known = [row for row in held.rows if row.label is not None]
         wish = judging.wished(setting.policy)
-        figures = judging.figures(judging.told(answers, [label for _, label in known], wish["score"]), **wish)
-        return self.workspace.database.write(registry.register_external, setting.id, VERSION, labels, self.by, figures=figures)
-
-    def _promote(self, setting: Setting, info: ModelInfo) -> None:
-        database, key = self.workspace.database, self.workspace.keys.draw_key_id
-        database.write(registry.propose, setting.id, info.version, by=self.by, draw_key_id=key)
+        told = judging.told([_given(row, labels) for row in known], [str(row.label) for row in known], wish["score"])
+        return judging.figures(told, **wish)
 
     # The rows
 
@@ -285,18 +341,23 @@ class Beginning:
         chosen = random.Random(0).sample(range(len(could)), min(self.wish.items, len(could)))
         return [could[n] for n in sorted(chosen)]
 
-    def _arrive(self, setting: Setting, held: Sampled) -> None:
+    def _complete(self, session: Session, setting: Setting, held: Sampled, info: ModelInfo | None, figures: Any) -> None:
+        """The model acts and the rows arrive, both or neither: what was begun and broken off is begun anew."""
+        if info is None:
+            info = registry.register_external(
+                session, setting.id, VERSION, list(setting.project.labels), self.by, figures=figures
+            )
+        registry.propose(session, setting.id, info.version, by=self.by, draw_key_id=self.workspace.keys.draw_key_id)
         arriving = self._arriving(held)
-        for part in _parts(arriving):
-            self.workspace.database.write(_accept, setting, held, part, by=self.by)
         answers = {row.external_id: row.label for row in arriving if row.label is not None}
         if answers:
-            self.workspace.database.write(datasets.add_answers, setting, answers, by=self.by)
+            datasets.add_answers(session, setting, answers, by=self.by)
+        _accept(session, setting, held, arriving, by=self.by)
 
 
-def _parts(taken: Sequence[Taken], size: int = 500) -> Iterator[Sequence[Taken]]:
-    for begin in range(0, len(taken), size):
-        yield taken[begin : begin + size]
+def _given(row: Taken, labels: Sequence[str]) -> Scored:
+    given = row.submission.prediction
+    return read_given(given).prediction(labels) if given else Unscored("it came without a prediction")
 
 
 def _keep(session: Session, setting: Setting, held: Sampled, lines: Sequence[dict[str, Any]], *, by: Actor) -> None:

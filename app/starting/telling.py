@@ -1,9 +1,9 @@
 """What `signoff start` says while it works."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.starting.profile import HEAD, Profile
 from app.starting.reading import Table
@@ -11,7 +11,6 @@ from app.starting.rows import Sampled
 from app.workspace import Workspace
 from retrain import alone
 from retrain.alone import Alone
-from retrain.records import ModelInfo
 from review_queue import insights
 from review_queue.projects import Setting
 
@@ -52,9 +51,9 @@ def rejected(held: Sampled) -> None:
         print()
 
 
-def brought(found: "Brought") -> None:
-    """What was found out about a brought model."""
-    for sentence in found.said:
+def brought(found: "Brought", before: Sequence[str] = ()) -> None:
+    """What was found out about a brought model, `before` when it was opened."""
+    for sentence in dict.fromkeys((*before, *found.said)):
         say(sentence)
     say(f"It answers {found.rows_per_second:,.0f} rows a second here.")
     for sentence in problems(found.problems):
@@ -70,15 +69,15 @@ def problems(found: Mapping[int, str]) -> list[str]:
     return [f"It gives no answer for {len(found):,} rows, which go to people; row {first + 1}, for one: {found[first]}"]
 
 
-def model(setting: Setting, info: ModelInfo, found: Alone | None, max_error: float) -> None:
+def model(figures: Mapping[str, Any], found: Alone | None, max_error: float) -> None:
     """How the model does on rows that it has not seen, and what could act alone."""
-    held = info.figures.get("held_out")
+    held = figures.get("held_out")
     if held is None or found is None:
         say("No labelled row says how often the model is right, so nothing acts alone: people decide every case.")
         print()
         return
-    learned = info.figures.get("rows", {}).get("base")
-    before = f"The model ({info.trainer}) learned from {learned:,} rows and" if learned else "The model"
+    learned = figures.get("rows", {}).get("base")
+    before = f"The model ({figures['trainer']}) learned from {learned:,} rows and" if learned else "The model"
     right = f"{held['accuracy']:.1%}" if held["accuracy"] is not None else "none"
     say(f"{before} is right in {right} of {held['answered']:,} {'held-out' if learned else 'labelled'} rows.")
     if not learned:

@@ -37,11 +37,12 @@ def project_name(path: Path) -> str:
     """A name for the project out of the file's name, or the folder's where that says nothing."""
     path = path.resolve()
     stems = [path.name if path.is_dir() else path.name.partition(".")[0], path.parent.name]
-    names = [name for name in map(_name, stems) if name]
+    names = [name for name in map(plain_name, stems) if name]
     return next((name for name in names if name not in _GENERIC), names[0] if names else "cases")
 
 
-def _name(text: str) -> str:
+def plain_name(text: str) -> str:
+    """A text as a project may be called; empty where nothing of it is left."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9_]+", "-", plain).lstrip("0123456789_-")[:60].rstrip("_-")
 

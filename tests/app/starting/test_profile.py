@@ -462,11 +462,15 @@ def test_else_the_id_says_which_rows_are_held_out(tmp_path: Path) -> None:
     held = table(tmp_path, {"claim_id": [f"c{n}" for n in range(400)], "x": many([1.5, 2.5]), "y": many(["a", "b"])})
     found = profile(held, label="y")
     out = list(split(held, found, "claims"))
-    assert out == [split_of("claims", f"c{n}") == "test" for n in range(400)]
+    assert 0.2 < sum(out) / len(out) < 0.4
+    assert list(split(held, found, "claims")) == out
+    assert list(split(held, found, "other")) != out
+    arriving = [split_of("claims", f"c{n}") for n, one in enumerate(out) if one]
+    assert 0.5 < arriving.count("train") / len(arriving) < 0.9  # most of what people decide is to train
     assert 80 < sum(out) < 160
     by_number = profile(held, label="y", drop=["claim_id"])
     names = [held.source.name_of(row) for row in held.rows]
-    assert list(split(held, by_number, "claims")) == [split_of("claims", name) == "test" for name in names]
+    assert list(split(held, by_number, "claims")) == [split_of("claims\nstart", name) == "test" for name in names]
 
 
 # What is inferred is what the loader accepts
