@@ -12,11 +12,10 @@ import structlog
 import yaml
 from sqlalchemy import func, select
 
-from app.starting.run import Beginning
 from app.workspace import Workspace
 from db.tables import Item, ItemKey, ModelAlias, ProjectVersion
 from retrain import datasets, registry
-from review_queue import insights, projects
+from review_queue import insights, intake, projects
 from tests.app.starting.making import Columns, csv_file, jsonl_file, parquet_file
 from tests.cli.conftest import Signoff
 
@@ -126,27 +125,38 @@ def counted(workspace: Workspace) -> tuple[int, ...]:
     return workspace.database.read(count)
 
 
-@pytest.mark.parametrize(
-    ("when", "step"),
-    [
-        ("before", "_apply"), ("after", "_apply"), ("before", "_keep_base"), ("after", "_keep_base"), ("after", "_model"),
-        ("before", "_promote"), ("after", "_arrive"),
-    ],
-)  # fmt: skip
-def test_interrupted_at_any_step_and_run_again_it_ends_in_a_whole_project(
-    signoff: Signoff, file: Path, workspace_of: Opened, monkeypatch: pytest.MonkeyPatch, when: str, step: str
-) -> None:
-    done = getattr(Beginning, step)
+STEPS = ((projects, "apply"), (datasets, "add_base"), (registry, "propose"), (datasets, "add_answers"), (intake, "accept"))
 
-    def interrupted(self: Beginning, *args: Any) -> None:
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("module", "step"), STEPS, ids=lambda value: value if isinstance(value, str) else "")
+def test_interrupted_at_any_step_and_run_again_it_ends_in_a_whole_project(
+    signoff: Signoff, file: Path, workspace_of: Opened, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, when: str
+) -> None:
+    done = getattr(module, step)
+
+    def interrupted(*args: Any, **named: Any) -> None:
         if when == "after":
-            done(self, *args)
+            done(*args, **named)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Beginning, step, interrupted)
+        patched.setattr(module, step, interrupted)
         signoff("start", file, *ELSEWHERE, "--items", "10", code=130)
     assert "10 rows arrived" in signoff("start", file, *ELSEWHERE, "--items", "10").stdout
+    whole(workspace_of(signoff))
+
+
+def test_interrupted_while_it_scores_it_goes_on(
+    signoff: Signoff, file: Path, workspace_of: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.starting.run.fill", interrupted)
+        signoff("start", file, *ELSEWHERE, "--items", "10", code=130)
+    assert "goes on from where it was" in " ".join(signoff("start", file, *ELSEWHERE, "--items", "10").stdout.split())
     whole(workspace_of(signoff))
 
 
@@ -295,9 +305,19 @@ def test_a_project_that_start_did_not_make_is_left_alone(claims: Signoff, file: 
 
 
 def test_no_name_that_a_project_cannot_have(signoff: Signoff, file: Path) -> None:
-    said = signoff.refused("start", file, *ELSEWHERE, "--name", "My Claims")
-    assert "My Claims" in said
-    assert "Traceback" not in said
+    assert "e.g. my-claims" in signoff.refused("start", file, *ELSEWHERE, "--name", "My Claims")
+
+
+def test_another_file_of_the_same_name_is_not_taken_for_the_first(
+    signoff: Signoff, file: Path, tmp_path: Path, workspace_of: Opened
+) -> None:
+    signoff("start", file, *ELSEWHERE, "--items", "10")
+    (tmp_path / "other").mkdir()
+    other = csv_file(tmp_path / "other" / "claims.csv", claims(90))
+    said = signoff.refused("start", other, *ELSEWHERE, "--items", "10")
+    assert "was made of another file" in said
+    assert "--name" in said
+    assert len(arrived(workspace_of(signoff))) == 10
 
 
 # What is refused
