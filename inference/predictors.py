@@ -1,6 +1,7 @@
 """Models of tables, texts and images behind one Predictor: what is checked, what a bad row gets, and the views for explaining."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -224,8 +225,11 @@ def answers(labels: tuple[str, ...], count: int, bad: Mapping[int, Scored], scor
     """
     found: list[Scored] = [bad.get(n, _UNANSWERED) for n in range(count)]
     good = [n for n in range(count) if n not in bad] if bad else list(range(count))
-    for n, answer in _scored(labels, good, score):
+    raised = Counter[str]()
+    for n, answer in _scored(labels, good, score, raised):
         found[n] = answer
+    for kind, times in raised.items():
+        logger.warning("the model raised %s on %d of %d items", kind, times, count)
     return found
 
 
@@ -233,18 +237,18 @@ NOT_A_NUMBER = "the model gave a probability that is not a number"
 _UNANSWERED = Unscored("the model gave no answer")
 
 
-def _scored(labels: tuple[str, ...], rows: Sequence[int], score: Score) -> Iterator[tuple[int, Scored]]:
+def _scored(labels: tuple[str, ...], rows: Sequence[int], score: Score, raised: Counter[str]) -> Iterator[tuple[int, Scored]]:
     if not rows:
         return
     try:
         found = _checked(score(rows), len(rows), len(labels))
     except Exception as error:
         if len(rows) == 1:
-            logger.warning("the model raised %s on one item", type(error).__name__)
+            raised[type(error).__name__] += 1
             yield rows[0], Unscored(f"the model failed on this item: {_line(error)}"[:300])
             return
-        yield from _scored(labels, rows[: len(rows) // 2], score)
-        yield from _scored(labels, rows[len(rows) // 2 :], score)
+        yield from _scored(labels, rows[: len(rows) // 2], score, raised)
+        yield from _scored(labels, rows[len(rows) // 2 :], score, raised)
         return
     for n, values, sound in zip(rows, found.tolist(), _sound(found).tolist(), strict=True):
         yield n, Prediction(labels, tuple(values)) if sound else Unscored(_unsound(labels, values))

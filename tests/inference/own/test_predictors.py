@@ -142,7 +142,7 @@ def test_each_distinct_row_is_asked_for_once() -> None:
         predictor.table_probabilities(type(encoded)(encoded.matrix[:, :3], {}))
 
 
-def test_row_that_the_model_raises_on_takes_no_other_down() -> None:
+def test_row_that_the_model_raises_on_takes_no_other_down(caplog: pytest.LogCaptureFixture) -> None:
     def answer(inputs: Any) -> Floats:
         if 13 in inputs["whole"]:
             raise RuntimeError("thirteen")
@@ -151,6 +151,15 @@ def test_row_that_the_model_raises_on_takes_no_other_down() -> None:
     answers = table(answer).predict(ROWS)
     assert answers[13] == Unscored("the model failed on this item: RuntimeError: thirteen")
     assert answers[:13] + answers[14:] == [Prediction(LABELS, (0.75, 0.25))] * 39
+    assert [each.getMessage() for each in caplog.records] == ["the model raised RuntimeError on 1 of 40 items"]
+
+
+def test_a_model_that_raises_on_all_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(inputs: Any) -> Floats:
+        raise RuntimeError("out of order")
+
+    assert {type(each) for each in table(answer).predict(ROWS)} == {Unscored}
+    assert [each.getMessage() for each in caplog.records] == ["the model raised RuntimeError on 40 of 40 items"]
 
 
 @pytest.mark.parametrize(
