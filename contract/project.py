@@ -23,7 +23,7 @@ FeatureType = Literal["number", "category", "boolean", "date", "text", "image"]
 ShowType = Literal["number", "category", "boolean", "date", "text", "link", "image", "file"]
 InputType = Literal["tabular", "text", "image"]
 ReasonVerb = Literal["reject", "correct", "skip"]
-Trainer = Literal["auto", "torch-mlp", "sklearn-hgb", "torch-text", "torch-cnn"]
+Trainer = Literal["auto", "torch-mlp", "sklearn-hgb", "sklearn-linear", "torch-text", "torch-cnn"]
 
 DESK_KEYS = frozenset("axmseu?fpcr")
 """Keys that the desk (a x m s e u ? f p) or Streamlit (c r) uses itself."""

@@ -61,11 +61,11 @@ def design(columns: Sequence[Column], encoded: Encoded) -> Floats:
     unseen = np.array(tables.code_sizes(columns), dtype=np.float64) - 2
     codes[codes == unseen] = np.nan
     places = [place for place, column in enumerate(columns) if column.kind == "text"]
-    texts = [_word_counts(encoded.matrix[:, place], encoded.texts[place]) for place in places]
+    texts = [word_counts(encoded.matrix[:, place], encoded.texts[place]) for place in places]
     return np.concatenate([codes, parts.numbers, *texts], axis=1)
 
 
-def _word_counts(codes: Floats, texts: tuple[str, ...]) -> Floats:
+def word_counts(codes: Floats, texts: tuple[str, ...]) -> Floats:
     bags = ngrams.bags(texts, characters=False)
     counts = np.zeros((len(texts) + 1, TEXT_BUCKETS))
     counts[-1] = np.nan

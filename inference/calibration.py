@@ -65,8 +65,12 @@ def _golden(function: Any, low: float, high: float) -> float:
 
 def log_loss(probabilities: Floats, truth: Integers, weights: Floats) -> float:
     """Weighted mean of -log p of the true label, in nats."""
-    held = np.clip(probabilities[np.arange(len(truth)), truth], 1e-15, 1)
-    return float(np.average(-np.log(held), weights=weights))
+    return float(np.average(losses(probabilities, truth), weights=weights))
+
+
+def losses(probabilities: Floats, truth: Integers) -> Floats:
+    """(n,) -log p of the true label, in nats."""
+    return np.asarray(-np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-15, 1)))
 
 
 def expected_calibration_error(confidences: Floats, right: NDArray[np.bool_]) -> float:

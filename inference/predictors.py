@@ -19,7 +19,7 @@ from inference.calibration import softmax, spread
 logger = logging.getLogger(__name__)
 
 Files = Mapping[str, bytes]
-Kind = Literal["torch-mlp", "sklearn-hgb", "torch-text", "torch-cnn"]
+Kind = Literal["torch-mlp", "sklearn-hgb", "sklearn-linear", "torch-text", "torch-cnn"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from inference.own import formats
 from inference.own.engine import Format
 from inference.own.predictors import Modality, Own, OwnCard, own
 from inference.predictors import BuiltIn, Card, ImagePredictor, Kind, TablePredictor, TextPredictor
-from inference.training import Trained
+from inference.training import TRAINERS, Trained
 
 FORMAT = 1
 MODEL, BACKGROUND = "model.json", "background.jsonl"
@@ -36,6 +36,7 @@ WEIGHTS: Mapping[str, str] = {
     "torch-text": "weights.safetensors",
     "torch-cnn": "weights.safetensors",
     "sklearn-hgb": "model.skops",
+    "sklearn-linear": "weights.safetensors",
 }
 MAX_BYTES = 1 << 30
 """Bytes that an archive may unpack to."""
@@ -288,7 +289,7 @@ def _check_known(model: _BuiltIn, path: Path) -> None:
     if model.settings.get("known") != len(known):
         raise ModelLoadError(f"{path}: settings and known do not fit each other")
     described = [(column.name, column.kind) for column in model.columns]
-    if model.kind in ("torch-mlp", "sklearn-hgb") and described != [(name, each.type) for name, each in model.features.items()]:
+    if model.kind in TRAINERS["tabular"] and described != [(name, each.type) for name, each in model.features.items()]:
         raise ModelLoadError(f"{path}: columns and features do not fit each other")
 
 
@@ -303,6 +304,10 @@ def _engine(model: _BuiltIn, files: dict[str, bytes], device: str) -> Any:
             from inference import boosting
 
             return boosting.load(columns, model.settings, files)
+        if model.kind == "sklearn-linear":
+            from inference import linear
+
+            return linear.load(columns, model.settings, files)
         from inference import cnn, mlp, textbag
         from inference.devices import resolve
 

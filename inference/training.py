@@ -22,10 +22,11 @@ from inference.splits import Integers, Progress, Task, split
 logger = logging.getLogger(__name__)
 
 TRAINERS: Mapping[str, tuple[Kind, ...]] = {
-    "tabular": ("torch-mlp", "sklearn-hgb"),
+    "tabular": ("sklearn-linear", "sklearn-hgb", "torch-mlp"),
     "text": ("torch-text",),
     "image": ("torch-cnn",),
 }
+"""By the type of the input, the plainest first."""
 BACKGROUND = 500
 """Training rows that are kept with a model of tables or texts, for explaining."""
 
@@ -59,12 +60,24 @@ def train(
     data = _gather(project, rows, labels, weights, seed)
     report = progress or _silent
     with _limited(threads):
-        trained = [_train_one(kind, data, device, seed, _part(report, n, len(kinds))) for n, kind in enumerate(kinds)]
-    best = min(trained, key=lambda each: (each.figures["log_loss"] or 0.0, -(each.figures["accuracy"] or 0.0)))
-    if len(trained) == 1:
+        tried = [_train_one(kind, data, device, seed, _part(report, n, len(kinds))) for n, kind in enumerate(kinds)]
+    report(1.0, "trained")
+    best = tried[_chosen([losses for _, losses in tried])][0]
+    if len(tried) == 1:
         return best
-    figures = {**best.figures, "candidates": {each.figures["trainer"]: dict(each.figures) for each in trained}}
+    figures = {**best.figures, "candidates": {each.figures["trainer"]: dict(each.figures) for each, _ in tried}}
     return Trained(replace(best.predictor, card=replace(best.predictor.card, figures=figures)), figures)
+
+
+def _chosen(losses: Sequence[Floats]) -> int:
+    """Of models in order, each with its losses on the same validation rows, the first that is within one standard error of the
+    best (Breiman et al. 1984, section 3.4.3): on few rows the plainest, which chance favours least."""
+    if not len(losses[0]):
+        return 0
+    best = min(losses, key=lambda each: float(each.mean()))
+    gaps = [each - best for each in losses]
+    error = [float(gap.std()) / len(gap) ** 0.5 for gap in gaps]
+    return next(n for n, gap in enumerate(gaps) if float(gap.mean()) <= error[n])
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +234,8 @@ def _background(project: Project, rows: Sequence[Row], training: Integers, seed:
     return tuple({name: rows[n].get(name) for name in project.input.features} for n in sorted(chosen.tolist()))
 
 
-def _train_one(kind: Kind, data: _Data, device: str, seed: int, progress: Progress) -> Trained:
+def _train_one(kind: Kind, data: _Data, device: str, seed: int, progress: Progress) -> tuple[Trained, Floats]:
+    """A model, and its losses on the validation rows, each by its weight."""
     begun = time.monotonic()
     engine = _fit(kind, data, device, seed, progress)
     task = data.task
@@ -230,7 +244,8 @@ def _train_one(kind: Kind, data: _Data, device: str, seed: int, progress: Progre
     temperature = calibration.fit_temperature(scores, task.truth[held], task.weights[held])
     card = Card(kind, data.labels, data.known, data.project.input.features, temperature, data.hash)
     truth = np.array(data.known, dtype=np.int64)[task.truth[held]]
-    judged = calibration.figures(probabilities(card, scores), truth, task.weights[held], data.labels)
+    chances = probabilities(card, scores)
+    judged = calibration.figures(chances, truth, task.weights[held], data.labels)
     figures = {
         "trainer": kind,
         "n_train": len(task.training),
@@ -241,7 +256,12 @@ def _train_one(kind: Kind, data: _Data, device: str, seed: int, progress: Progre
         "unreadable": dict(data.unreadable),
         "seconds": round(time.monotonic() - begun, 3),
     }
-    return Trained(_predictor(replace(card, figures=figures), engine, data.background), figures)
+    if kind == "sklearn-linear":
+        from inference import linear
+
+        engine = linear.whole(engine, data.inputs, task, len(data.known), seed)
+    losses = calibration.losses(chances, truth) * task.weights[held]
+    return Trained(_predictor(replace(card, figures=figures), engine, data.background), figures), losses
 
 
 def _fit(kind: Kind, data: _Data, device: str, seed: int, progress: Progress) -> Any:
@@ -250,6 +270,10 @@ def _fit(kind: Kind, data: _Data, device: str, seed: int, progress: Progress) ->
         from inference import boosting
 
         return boosting.train(data.columns, data.inputs, data.task, labels, seed=seed, progress=progress)
+    if kind == "sklearn-linear":
+        from inference import linear
+
+        return linear.train(data.columns, data.inputs, data.task, labels, seed=seed, progress=progress)
     from inference import cnn, mlp, textbag
     from inference.devices import resolve
 

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from inference.training import Trained, train
 from tests.inference import data
 
-KINDS = ("torch-mlp", "sklearn-hgb", "torch-text", "torch-cnn")
+KINDS = ("torch-mlp", "sklearn-hgb", "sklearn-linear", "torch-text", "torch-cnn")
 
 
 def rows_of(kind: str) -> tuple[data.Project, data.Labelled]:

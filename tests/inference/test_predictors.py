@@ -14,7 +14,7 @@ from inference.training import Trained, train
 from tests.inference import data
 from tests.inference.conftest import rows_of
 
-TABLES = ("torch-mlp", "sklearn-hgb")
+TABLES = ("torch-mlp", "sklearn-hgb", "sklearn-linear")
 
 
 class Strange:
