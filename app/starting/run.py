@@ -8,7 +8,6 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -141,7 +140,6 @@ def _made_of(file: Path) -> str | None:
     return found[1] if found else None
 
 
-@lru_cache(maxsize=8)
 def fingerprint(path: Path) -> str:
     """What tells a file from another, and a folder by the names and sizes in it."""
     if path.is_dir():

@@ -78,8 +78,11 @@ def model(figures: Mapping[str, Any], found: Alone | None, max_error: float) -> 
         return
     learned = figures.get("rows", {}).get("base")
     before = f"The model ({figures['trainer']}) learned from {learned:,} rows and" if learned else "The model"
-    right = f"{held['accuracy']:.1%}" if held["accuracy"] is not None else "none"
-    say(f"{before} is right in {right} of {held['answered']:,} {'held-out' if learned else 'labelled'} rows.")
+    kind = "held-out" if learned else "labelled"
+    does = f"answers none of {held['n']:,}"
+    if held["answered"]:
+        does = f"is right in {held['accuracy']:.1%} of {held['answered']:,}"
+    say(f"{before} {does} {kind} rows.")
     if not learned:
         say("That holds if it has not learned from these rows; of rows that it knows, it says too much.")
     print()

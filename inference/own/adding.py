@@ -19,7 +19,7 @@ from inference.own.predictors import Own, OwnCard, own
 
 BACKGROUND = 1_000
 """Rows of the sample that are kept with a model of tables or texts, for explaining."""
-FIRST, BATCH = 20, 1_024
+FIRST, BATCH = 50, 1_024
 SUFFIXES: Mapping[str, Format] = {
     ".skops": "sklearn",
     ".joblib": "sklearn",
@@ -63,15 +63,21 @@ def add(source: str, sample: Sample, options: Options) -> Brought:
     project = sample.project
     card = OwnCard(f"own:{engine.format}", project.input.type, engine.labels, project.input.features, dict(sample.dtypes))
     predictor = own(card, engine, version=f"unsaved-{content_hash([engine.format, *engine.labels])[:12]}")
-    predict_in_batches(predictor, sample.rows[:FIRST], FIRST)
+    drawn = range(0, len(sample.rows), -(-len(sample.rows) // FIRST))
+    _require_answers(drawn, predictor.predict([sample.rows[n] for n in drawn]))
     begun = time.perf_counter()
     answers = tuple(predict_in_batches(predictor, sample.rows, BATCH))
     rate = len(answers) / max(time.perf_counter() - begun, 1e-9)
     problems = {n: each.reason for n, each in enumerate(answers) if not isinstance(each, Prediction)}
-    if len(problems) == len(answers):
-        raise ModelAddError(f"the model answers none of the {len(answers):,} rows of the sample: {_reasons(problems)}")
     kept = own(card, engine, _background(sample, answers), predictor.version)
     return Brought(kept, rate, len(answers) - len(problems), problems, tuple(engine.said()), answers)
+
+
+def _require_answers(drawn: Sequence[int], answers: Sequence[Scored]) -> None:
+    """Raises ModelAddError where a model answers none of the rows that were drawn."""
+    problems = {n: each.reason for n, each in zip(drawn, answers, strict=True) if not isinstance(each, Prediction)}
+    if len(problems) == len(answers):
+        raise ModelAddError(f"the model answers none of {len(answers):,} rows drawn evenly from the sample: {_reasons(problems)}")
 
 
 def opened(source: str, sample: Sample, options: Options) -> Engine:

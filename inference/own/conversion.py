@@ -42,8 +42,9 @@ def add(source: Path, sample: Sample, options: Options) -> pipeline.Engine:
         held = frames.read(said["handing"])
     except ModelLoadError as error:
         raise ModelAddError(f"{error}. Ways on: {pipeline.WAYS}") from error
-    _compare(expected, table(pipeline.answered(model, held, rows, rows.good), expected.shape[1]), rows.good, source.name)
-    note = f"The pickle was turned into a skops file, which answers all {len(rows.good):,} rows of the sample the same."
+    some = pipeline.worth_asking(model, held, rows)
+    _compare(expected, table(pipeline.answered(model, held, rows, some), expected.shape[1]), some, source.name)
+    note = f"The pickle was turned into a skops file, which answers all {len(some):,} rows of the sample the same."
     notes = (*said["said"], note)
     return pipeline.engine(model, data, held, sample, options, notes)
 

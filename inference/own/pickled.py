@@ -75,7 +75,7 @@ def _converted(source: Path, folder: Path) -> dict[str, Any]:
     model, said = _best(_read(source))
     pipeline.check(model, "the pickle")
     held = pipeline.handing(model, rows)
-    found = pipeline.answered(model, held, rows, rows.good)
+    found = pipeline.answered(model, held, rows, pipeline.worth_asking(model, held, rows))
     (folder / pipeline.FILE).write_bytes(_dumped(model))
     np.save(folder / conversion.ANSWERS, conversion.table(found, len(model.classes_)), allow_pickle=False)
     return {"handing": held.settings(), "said": said}

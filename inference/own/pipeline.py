@@ -24,6 +24,8 @@ FILE = "model.skops"
 TOLERANCE = 1e-6
 TRIED = 20
 """Rows that tell in which form a model takes them."""
+DRAWN = 50
+"""Rows that tell whether a model answers any."""
 WAYS = (
     "give the step a named function of numpy or scikit-learn, export the model to ONNX (skl2onnx), or bring a function that "
     "asks it: python:FILE.py:FUNCTION"
@@ -252,6 +254,12 @@ def _names(model: Any) -> list[str] | None:
     except AttributeError:
         return None
     return None if names == [f"Column_{n}" for n in range(len(names))] else names
+
+
+def worth_asking(model: Any, held: frames.Handing, rows: Given) -> list[int]:
+    """All rows that can be read; an even draw of them where the model answers none of it, since each failure is costly."""
+    draw = rows.good[:: -(-len(rows.good) // DRAWN)] if rows.good else []
+    return rows.good if any(answered(model, held, rows, draw)) else draw
 
 
 def answered(model: Any, held: frames.Handing, rows: Given, some: Sequence[int]) -> list[Prediction | None]:

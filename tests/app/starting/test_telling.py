@@ -42,7 +42,7 @@ def test_without_labels_nothing_acts_alone(known: dict[str, object], capsys: pyt
 def test_a_model_that_answers_no_labelled_row(capsys: pytest.CaptureFixture[str]) -> None:
     none = alone([0.0] * 20, [True] * 20)
     telling.model({"held_out": {"n": 20, "answered": 0, "accuracy": None}}, none, 0.05)
-    assert "is right in none of 0 labelled rows" in capsys.readouterr().out
+    assert "The model answers none of 20 labelled rows." in capsys.readouterr().out
 
 
 def test_the_threshold_is_told_as_it_is_written(sure: Alone, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
