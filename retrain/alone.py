@@ -313,7 +313,7 @@ def caveat(found: Alone, number: Callable[[int], str] = grouped) -> str:
 
 def lines(found: Alone, max_error: float = 0.05) -> list[str]:
     """The table for a terminal, with its sentence above and what it rests on below."""
-    head = ("error at most", "confidence", "acts alone", "between", "people, of 1,000", "errors found")
+    head = ("error at most", "confidence", "acts alone", "between", "people, of 1,000", "wrong, of those tested")
     rows = [head, *(_cells(level) for level in found.levels)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  " + "   ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

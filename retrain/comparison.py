@@ -71,18 +71,19 @@ def compare(
         "challenger": wanted.version,
         "watermark": watermark,
         "views": views,
-        "verdict": verdict(views[0]),
+        "verdict": verdict(views),
     }
 
 
-def verdict(view: dict[str, Any]) -> str:
-    """One sentence about the first view."""
-    points = f"{100 * view['difference']:+.1f} points ({100 * view['low']:+.1f} to {100 * view['high']:+.1f})"
-    if view["low"] > 0:
-        return f"better: {points} on {view['n']} held-out labels"
-    if view["high"] < 0:
-        return f"worse: {points} on {view['n']} held-out labels"
-    return f"not told apart: {points} on {view['n']} held-out labels"
+def verdict(views: Sequence[dict[str, Any]]) -> str:
+    """One sentence: of the views that tell the two apart the one of most labels, else the one of most labels."""
+    told = [view for view in views if view["low"] > 0 or view["high"] < 0]
+    shown = max(told or views, key=lambda view: int(view["n"]))
+    points = f"{100 * shown['difference']:+.1f} points ({100 * shown['low']:+.1f} to {100 * shown['high']:+.1f})"
+    found = "not told apart" if not told else "better" if shown["low"] > 0 else "worse"
+    if len({view["low"] > 0 for view in told}) > 1:
+        found += ", though elsewhere the other way round"
+    return f"{found}: {points} on {shown['n']} held-out labels ({shown['name']})"
 
 
 def _views(models: Sequence[Predictor], decided: Examples, base: Examples, known: Examples) -> list[View]:

@@ -105,14 +105,20 @@ def propose(
     draw_key_id: int,
     kind: Kind = "promote",
     comparison: Mapping[str, Any] | None = None,
+    force: bool = False,
 ) -> ProposalInfo:
-    """Ask that a version acts; whoever asks signs at once. Raises NotFound, Forbidden, Refused."""
+    """Ask that a version acts; whoever asks signs at once. Raises NotFound, Forbidden, Refused.
+
+    Without `force` also where the version is clearly less often right than the one that acts, each on its labelled rows.
+    """
     setting = projects.by_id(session, project_id)
     wanted, acting = model(session, project_id, version), champion(session, project_id)
     if acting is not None and acting.version == version:
         raise Refused(f"model {version} is the champion already")
     _refuse_strange_labels(wanted, setting.project.labels)
     _refuse_unasked(wanted, setting.project)
+    if kind == "promote" and acting is not None and not force:
+        _refuse_worse(wanted, acting)
     proposal_id = session.scalars(
         insert(Proposal).returning(Proposal.id),
         {
@@ -216,6 +222,23 @@ def _refuse_strange_labels(wanted: ModelInfo, labels: Mapping[str, Any]) -> None
     if strange:
         mend = "send predictions under another version" if wanted.external else "train a new one"
         raise Refused(f"model {wanted.called} predicts {strange[0]!r}, which the project no longer has; {mend}")
+
+
+def _refuse_worse(wanted: ModelInfo, acting: ModelInfo) -> None:
+    """Three standard errors apart: not a matter of the rows that were drawn."""
+    (right, n), (other, m) = (_right(each) for each in (wanted, acting))
+    if n and m and other - right > 3 * (right * (1 - right) / n + other * (1 - other) / m) ** 0.5:
+        raise Refused(
+            f"model {wanted.version} is right in {right:.1%} of {n:,} labelled rows, and model {acting.version}, which acts, in "
+            f"{other:.1%} of {m:,}: hold them against each other with `signoff model compare {wanted.version}`; if it is to act "
+            f"all the same, `signoff model promote {wanted.version} --force`"
+        )
+
+
+def _right(info: ModelInfo) -> tuple[float, int]:
+    """How often a version is right on rows that it was judged by, and how many those are."""
+    held = info.figures.get("held_out") or {}
+    return float(held.get("accuracy") or 0.0), int(held.get("answered") or 0)
 
 
 def _refuse_unasked(wanted: ModelInfo, project: Project) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from app.loading import Labelled
     from app.workspace import Workspace
+    from contract.policy import Policy
     from retrain.records import ProposalInfo
     from review_queue.activity import Actor
     from review_queue.projects import Setting
@@ -100,15 +101,27 @@ def compare(
 
 
 @app.command()
-def promote(version: Version, project: ProjectName = None, directory: Dir = None, as_json: AsJson = False) -> None:
+def promote(
+    version: Version,
+    project: ProjectName = None,
+    force: Annotated[
+        bool, typer.Option("--force", envvar="SIGNOFF_FORCE", help="Although it is right less often than the one that acts.")
+    ] = False,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
     """Propose that a version acts, or sign what was proposed; with enough signatures it acts from the next batch on."""
-    from app.cli.console import chosen, opened, say
+    from app.cli.console import chosen, note, opened, say
+    from retrain import registry
 
     with opened(directory) as workspace:
         setting, by = chosen(workspace, project), workspace.local_actor("cli")
         key = workspace.keys.draw_key_id
-        proposal = workspace.database.write(_sign, setting.id, version, by=by, draw_key_id=key)
+        proposal = workspace.database.write(_sign, setting.id, version, by=by, draw_key_id=key, force=force)
+        figures = workspace.database.read(registry.model, setting.id, version).figures
     say(as_json, proposal, _state(proposal))
+    if proposal.state == "applied" and (told := _threshold(figures, setting.policy)):
+        note(told)
 
 
 @app.command()
@@ -142,7 +155,7 @@ def _keep(workspace: "Workspace", setting: "Setting", rows: Path, label: str | N
     return kept
 
 
-def _sign(session: "Session", project_id: int, version: int, *, by: "Actor", draw_key_id: int) -> "ProposalInfo":
+def _sign(session: "Session", project_id: int, version: int, *, by: "Actor", draw_key_id: int, force: bool) -> "ProposalInfo":
     """The open proposal of this version signed, or a new one; one against a former champion is withdrawn."""
     from retrain import registry
 
@@ -154,7 +167,7 @@ def _sign(session: "Session", project_id: int, version: int, *, by: "Actor", dra
         if each.against == (acting.version if acting else None):
             return registry.sign(session, each.id, by=by, draw_key_id=draw_key_id)
         registry.withdraw(session, each.id, by=by)
-    return registry.propose(session, project_id, version, by=by, draw_key_id=draw_key_id)
+    return registry.propose(session, project_id, version, by=by, draw_key_id=draw_key_id, force=force)
 
 
 def _state(proposal: "ProposalInfo") -> str:
@@ -165,8 +178,23 @@ def _state(proposal: "ProposalInfo") -> str:
     return f"model {proposal.version} is proposed, {signed}; {lacking} more must sign before it acts"
 
 
+def _threshold(figures: Any, policy: "Policy") -> str | None:
+    """What is to be said where the policy's threshold was not set for this model."""
+    from retrain.alone import Alone, written
+
+    if "alone" not in figures:
+        return None
+    found, error = Alone.from_dict(figures["alone"]), policy.evidence.max_error
+    fits = next((level for level in found.levels if level.max_error == error), None)
+    held, wanted = policy.automate.at_least, fits.threshold if fits is not None else None
+    if fits is None or (held == "off" if wanted is None else held == wanted):
+        return None
+    return f"policy.yaml says at_least: {held}; by this model's labelled rows {written(wanted)} keeps errors to {error:.4g}"
+
+
 def _judged(figures: Any) -> str:
     named = ("accuracy", "test_accuracy", "log_loss", "ece")
+    figures = figures if isinstance(figures.get("accuracy"), float) else figures.get("held_out") or {}
     return ", ".join(f"{name.replace('_', ' ')} {figures[name]:.3f}" for name in named if isinstance(figures.get(name), float))
 
 

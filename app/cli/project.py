@@ -25,6 +25,7 @@ def apply(path: PathArgument, directory: Dir = None, as_json: AsJson = False) ->
 
     file = file_in(path, "project.yaml")
     project = read_project(file)
+    require_policy(file, project)
     policy = read_policy(file.parent / project.policy, project)
     guidelines = guidelines_of(file, project)
     with opened(directory, make=True) as workspace:
@@ -41,6 +42,18 @@ def apply(path: PathArgument, directory: Dir = None, as_json: AsJson = False) ->
     say(as_json, value, f"{project.project}: {', '.join(said)}")
     if project.external and applied.project_changed:
         note("predictions come with the items; their version registers itself, and acts once `signoff model promote 1` is signed")
+
+
+def require_policy(file: Path, project: "Project") -> None:
+    """Raises Problem where the policy that a project names is not there."""
+    from app.cli.console import Problem
+
+    path = file.parent / project.policy
+    if not path.exists():
+        raise Problem(
+            f"there is no {path}, which {file.name} names as its policy: write one; `autonomy: set` in it is enough, and lets "
+            "nothing act alone"
+        )
 
 
 @app.command("list")

@@ -1,5 +1,6 @@
 """A brought model and a file of rows: which columns it needs, how it does on them, and the version that it becomes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from app.starting.reading import Table
 from app.starting.rows import Sampled, Taken
 from app.workspace import Workspace
 from contract.project import Project
+from contract.records import Prediction
+from inference.errors import ModelAddError
 from retrain.records import ModelInfo
 from review_queue.activity import Actor
 from review_queue.projects import Setting
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 MOST = 20_000
 """Rows of a file on which a model is tried."""
 MOST_IMAGES = 6_000
+FEW = 50
+"""Labelled rows below which nothing is said of the order of labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,9 @@ def add(
     if not held.rows:
         raise LoadError(f"no row of {path} is one that {setting.name} takes; {held.rejected[0]}")
     brought = adding.add(source, sample(table, setting.project, held, held.rows), options)
-    info = keeping.register(workspace.database, setting, brought, [row.label for row in held.rows], by=by)
+    truth = [row.label for row in held.rows]
+    require_order(brought, truth)
+    info = keeping.register(workspace.database, setting, brought, truth, by=by)
     values = {label_in(value) for value in table.values(label) if _known(setting.project, value) is None} if label else set()
     return Added(info, brought, held.rejected, tuple(sorted(values - {""})))
 
@@ -74,9 +81,36 @@ def holds_images(table: Table) -> bool:
     return table.source.path.is_dir() or any(isinstance(value, bytes) for value in values)
 
 
+def require(source: str, trust_pickle: bool, class_name: str | None, *, named: bool) -> None:
+    """What can be told of a model before it is opened. Raises ModelAddError; LoadError where nothing says what it answers."""
+    from inference.own import adding
+
+    adding.require(source, trust_pickle, class_name)
+    if not named:
+        raise LoadError(
+            "name the column of the known answers with --label; where there is none, say what the model's outputs stand for, in "
+            "order, with --labels A,B"
+        )
+
+
+def require_order(brought: "Brought", truth: Sequence[str | None]) -> None:
+    """Raises ModelAddError where two labels are told apart well, but the wrong way round."""
+    labels = brought.predictor.labels
+    known = [(a.label, t) for a, t in zip(brought.answers, truth, strict=True) if isinstance(a, Prediction) and t in labels]
+    if len(labels) != 2 or len(known) < FEW:
+        return
+    right = sum(guess == label for guess, label in known) / len(known)
+    common = max(Counter(label for _, label in known).values()) / len(known)
+    if 1 - right > common + 3 * (common * (1 - common) / len(known)) ** 0.5:
+        raise ModelAddError(
+            f"the model is right in {right:.1%} of {len(known):,} labelled rows, and the other way round it would be in "
+            f"{1 - right:.1%}: its outputs stand for {' and '.join(labels)}, in this order; name them in the other: "
+            f"--labels {','.join(reversed(labels))}"
+        )
+
+
 def opened(source: str, held: "Sample", options: "Options") -> "Engine | None":
     """A model as it is found out what it needs; None where it is not to be opened so."""
-    from inference.errors import ModelAddError
     from inference.own import adding
 
     try:

@@ -17,6 +17,7 @@ from retrain.rows import TEST_SHARE, split_of
 
 Role = Literal["label", "id", "time", "feature", "show", "group", "probability", "left out"]
 _JUDGED = ("number", "category", "boolean", "date")
+AS_ASKED = "as asked"
 HEAD = ("column", "taken as", "why", "example")
 
 
@@ -54,6 +55,7 @@ class Wish:
     features: tuple[str, ...] | None = None
     probabilities: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    why: str = AS_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,14 @@ def profile(
     features: Sequence[str] | None = None,
     probabilities: Sequence[str] = (),
     labels: Sequence[str] = (),
+    why: str = AS_ASKED,
 ) -> Profile:
     """What each column of a table is taken for.
 
     `label`: the column of known answers; `drop`: columns to leave out; `show`: for the person alone; `groups`: for fairness
     figures; `keep`: features whatever the rules say; `features`: the columns that a brought model needs, in its order, and
-    then the only ones; `probabilities`: columns that another system computed; `labels`: known where no column holds them.
+    then the only ones; `probabilities`: columns that another system computed; `labels`: known where no column holds them;
+    `why`: the reason of `keep`, where another than the person's wish.
     Raises LoadError with the mend where a column is not there, no label is named, or nothing is left to learn from.
     """
     label = "label" if label is None and isinstance(table.source, Folder) else label
@@ -138,6 +142,7 @@ def profile(
         features=tuple(features) if features is not None else None,
         probabilities=tuple(probabilities),
         labels=tuple(labels),
+        why=why if features is None else "since the model was fitted on it",
     )
     return _Profiler(table, wish).profile()
 
@@ -363,7 +368,7 @@ class _Profiler:
             self.said.append(f"{column.name} is shown, and may give the answer away to whoever decides ({found}).")
             return column
         if column.name in self.wish.keep or self.wish.features is not None:
-            self.said.append(f"{column.name} may be a leak ({found}); it is kept, as asked.")
+            self.said.append(f"{column.name} may be a leak ({found}); it is kept, {self.wish.why}.")
             return replace(column, why=f"{column.why}; kept, though {found}")
         self.said.append(
             f"{column.name} is left out as a likely leak: {found}, so it was probably written down after the answer was known. "

@@ -7,7 +7,7 @@ import random
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,8 +40,11 @@ from review_queue.errors import NotFound, Refused
 from review_queue.projects import Setting
 
 if TYPE_CHECKING:
+    from inference.own.adding import Brought
     from inference.own.engine import Options
 
+UNMEASURED = "not measured yet"
+NEEDED = "since your model may need it; --drop leaves it out"
 VERSION = "as-given"
 """What the version of probabilities in a file is called."""
 
@@ -84,13 +87,19 @@ def start(settings: Settings, wish: Wish, *, port: int, ui: bool) -> None:
     if standing is None:
         standing = Beginning(workspace, wish, by).begin()
     else:
-        telling.goes_on(standing, _folder(workspace, wish.project))
+        telling.goes_on(standing, _folder(workspace, wish.project), _passed_over(wish))
     with _bar() as bar:
         fill(workspace, [standing], Steps(bar, 0, 100))
     telling.waiting(workspace, standing, port, ui)
     workspace.database.close()
     if ui:
         open_desk(settings, port)
+
+
+def _passed_over(wish: Wish) -> list[str]:
+    """What was said on the command line and changes nothing of a project that is there."""
+    used = ("file", "name", "label")
+    return [field.name for field in fields(wish) if field.name not in used and getattr(wish, field.name) != field.default]
 
 
 def _require(wish: Wish) -> None:
@@ -173,16 +182,20 @@ class Beginning:
 
     def _begin(self, spare: Path) -> Setting:
         wish = self.wish
+        if wish.model is not None:
+            named = bool(wish.label or wish.labels) or wish.file.is_dir()
+            bringing.require(wish.model, wish.trust_pickle, wish.class_name, named=named)
         with _bar() as bar:
             table = self._read(Steps(bar, 0, 100))
         profile = self._profile(table, spare)
         telling.columns(table, profile)
-        setting = self._apply(profile, writing.policy(None, wish.max_error, "not measured yet"))
-        held = rows.sampled(table, setting.project, profile.of_rows, profiles.split(table, profile, setting.name))
+        project = self._project(profile, spare)
+        held = rows.sampled(table, project, profile.of_rows, profiles.split(table, profile, project.project))
         telling.rejected(held)
+        brought = self._tried(table, project, held)
+        setting = self._apply(profile, self._off(UNMEASURED))
         self._keep_base(setting, held)
-        with _bar() as bar:
-            info, figures = self._model(setting, table, held, Steps(bar, 0, 100))
+        info, figures = self._model(setting, held, brought)
         found = Alone.from_dict(figures["alone"]) if "alone" in figures else None
         telling.model(figures, found, wish.max_error)
         setting = self._apply(profile, self._policy(found))
@@ -209,33 +222,31 @@ class Beginning:
         could = [
             c.name for c in first.of("left out") if not c.unique and c.name in table.columns and c.name not in self.wish.drop
         ]
-        return self._profiled(table, keep=(*self.wish.keep, *could)) if first.type == "tabular" else first
+        return self._profiled(table, keep=(*self.wish.keep, *could), why=NEEDED) if first.type == "tabular" else first
 
-    def _profiled(
-        self, table: Table, *, features: Sequence[str] | None = None, keep: Sequence[str] | None = None, kind: str | None = None
-    ) -> Profile:
+    def _profiled(self, table: Table, **more: Any) -> Profile:
+        """By what the person said, and what is said here instead."""
         wish = self.wish
-        return profiles.profile(
-            table,
-            label=wish.label,
-            labels=wish.labels if wish.model else (),
-            type=kind or wish.kind,
-            id=wish.id,
-            time=wish.time,
-            drop=wish.drop,
-            show=wish.show,
-            groups=wish.groups,
-            keep=wish.keep if keep is None else keep,
-            features=features,
-            probabilities=wish.predictions,
-        )
+        said = {
+            "label": wish.label,
+            "labels": wish.labels if wish.model else (),
+            "type": wish.kind,
+            "id": wish.id,
+            "time": wish.time,
+            "drop": wish.drop,
+            "show": wish.show,
+            "groups": wish.groups,
+            "keep": wish.keep,
+            "probabilities": wish.predictions,
+        }
+        return profiles.profile(table, **{**said, **more})
 
     def _named(self, table: Table, spare: Path) -> tuple[str, ...] | None:
         """The columns that the model names itself. What was a pickle is not opened again, but what was made of it."""
         wish = self.wish
         other = {wish.label, wish.id, wish.time, *wish.drop, *wish.show, *wish.predictions}
-        profile = self._profiled(table, features=[name for name in table.columns if name not in other], kind="tabular")
-        project = self._project(profile)
+        profile = self._profiled(table, features=[name for name in table.columns if name not in other], type="tabular")
+        project = self._project(profile, spare)
         held = rows.sampled(table, project, profile.of_rows, [True] * len(table.rows))
         engine = bringing.opened(self.source, bringing.sample(table, project, held, held.rows), self._options())
         if engine is None:
@@ -253,19 +264,23 @@ class Beginning:
 
     # The project
 
-    def _write(self, profile: Profile, policy: str) -> None:
+    def _write(self, folder: Path, profile: Profile, policy: str) -> None:
         made_of = f"{self.wish.file.name} ({fingerprint(self.wish.file)})"
         said = f"Written by `signoff start` from {made_of}; change what you know better, then `signoff project apply`."
         version = VERSION if self.wish.predictions else None
         text = writing.project(profile, self.wish.project, said=said, version=version)
-        writing.write(self.folder, text, policy, writing.guidelines(profile, self.wish.project))
+        writing.write(folder, text, policy, writing.guidelines(profile, self.wish.project))
 
-    def _project(self, profile: Profile) -> Project:
-        self._write(profile, writing.policy(None, self.wish.max_error, "not measured yet"))
-        return read_project(self.folder / "project.yaml")
+    def _project(self, profile: Profile, spare: Path) -> Project:
+        """As it will be applied once a model is known to work."""
+        self._write(spare, profile, self._off(UNMEASURED))
+        return read_project(spare / "project.yaml")
+
+    def _off(self, said: str) -> str:
+        return writing.policy(None, self.wish.max_error, said)
 
     def _apply(self, profile: Profile, policy: str) -> Setting:
-        self._write(profile, policy)
+        self._write(self.folder, profile, policy)
         project = read_project(self.folder / "project.yaml")
         wanted = read_policy(self.folder / project.policy, project)
         guidelines = (self.folder / "guidelines.md").read_text(encoding="utf-8")
@@ -275,7 +290,7 @@ class Beginning:
     def _policy(self, found: Alone | None) -> str:
         error = self.wish.max_error
         if found is None:
-            return writing.policy(None, error, "no labelled rows say how often the model is right")
+            return self._off("no labelled rows say how often the model is right")
         unless = ", if the model has not learned from them" if self.wish.model or self.wish.predictions else ""
         tested = (
             f"Tested on {found.n:,} old, labelled rows with {found.confidence:.0%} confidence{unless}; spot checks prove or "
@@ -285,32 +300,40 @@ class Beginning:
 
     # Who predicts
 
-    def _model(self, setting: Setting, table: Table, held: Sampled, step: Steps) -> tuple[ModelInfo | None, Mapping[str, Any]]:
+    def _tried(self, table: Table, project: Project, held: Sampled) -> "Brought | None":
+        """The model that was brought, on all rows, before anything is applied. Raises ModelAddError."""
+        if self.wish.model is None:
+            return None
+        from inference.own import adding as own
+
+        brought = own.add(self.source, bringing.sample(table, project, held, held.rows), self._options())
+        truth = [row.label for row in held.rows]
+        bringing.require_order(brought, truth)
+        telling.brought(brought, truth, self.said)
+        return brought
+
+    def _model(self, setting: Setting, held: Sampled, brought: "Brought | None") -> tuple[ModelInfo | None, Mapping[str, Any]]:
         """The version that is to act, None where it answers elsewhere, and what labelled rows say of it."""
         if self.wish.predictions:
             return None, self._elsewhere(setting, held)
-        train_or_take = self._trained if self.wish.model is None else self._brought
-        info = train_or_take(setting, table, held, step)
+        if brought is not None:
+            truth = [row.label for row in held.rows]
+            info = adding.register(self.workspace.database, setting, brought, truth, by=self.by)
+        else:
+            info = self._trained(setting, held)
         return info, info.figures
 
-    def _trained(self, setting: Setting, _: Table, held: Sampled, step: Steps) -> ModelInfo:
+    def _trained(self, setting: Setting, held: Sampled) -> ModelInfo:
         judges = held.held()
-        return training.train(
-            self.workspace.database,
-            setting.name,
-            by=self.by,
-            device=self.workspace.settings.device,
-            held=Examples(held.inputs(judges), tuple(str(row.label) for row in judges), (None,) * len(judges)),
-            progress=step,
-        )
-
-    def _brought(self, setting: Setting, table: Table, held: Sampled, step: Steps) -> ModelInfo:
-        from inference.own import adding as own
-
-        step(0.1, "trying your model on the rows")
-        brought = own.add(self.source, bringing.sample(table, setting.project, held, held.rows), self._options())
-        telling.brought(brought, self.said)
-        return adding.register(self.workspace.database, setting, brought, [row.label for row in held.rows], by=self.by)
+        with _bar() as bar:
+            return training.train(
+                self.workspace.database,
+                setting.name,
+                by=self.by,
+                device=self.workspace.settings.device,
+                held=Examples(held.inputs(judges), tuple(str(row.label) for row in judges), (None,) * len(judges)),
+                progress=Steps(bar, 0, 100),
+            )
 
     def _elsewhere(self, setting: Setting, held: Sampled) -> Mapping[str, Any]:
         """What the labels that are known say of predictions that came with the rows."""
@@ -334,8 +357,10 @@ class Beginning:
             self.workspace.database.write(_keep, setting, held, lines, by=self.by)
 
     def _arriving(self, held: Sampled) -> list[Taken]:
-        """Held-out rows and those without a label, drawn evenly, in the order of the file."""
-        could = [row for row in held.rows if row.held_out or row.label is None]
+        """Rows drawn evenly, in the order of the file: of those held out and those without a label where a model learned from
+        the others, or the newest are held out; else of all."""
+        learned = self.wish.model is None and not self.wish.predictions
+        could = [row for row in held.rows if row.held_out or row.label is None or not (learned or self.wish.time)]
         chosen = random.Random(0).sample(range(len(could)), min(self.wish.items, len(could)))
         return [could[n] for n in sorted(chosen)]
 

@@ -15,7 +15,7 @@ from contract.inputs import MISSING
 from contract.project import DESK_KEYS
 
 MOST_LABELS = 500
-MOST_NUMBERS = 100
+MOST_NUMBERS = 50
 """Different numbers above which a column is an amount to predict, no label."""
 LONGEST = 200
 """Characters of a label."""

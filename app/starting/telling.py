@@ -1,6 +1,7 @@
 """What `signoff start` says while it works."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from review_queue.projects import Setting
 if TYPE_CHECKING:
     from inference.own.adding import Brought
 
+_MODEL = " A model of yours becomes a version of it by `signoff model add`."
 WIDE = 100
 """Characters of a line of prose."""
 
@@ -26,11 +28,14 @@ def say(text: str = "") -> None:
     print("\n".join(textwrap.wrap(text, WIDE)))
 
 
-def goes_on(setting: Setting, folder: Path) -> None:
+def goes_on(setting: Setting, folder: Path, passed_over: Sequence[str] = ()) -> None:
+    """That a project is there, and what of the command line changes nothing about it."""
     say(
         f"{setting.name} is there already, so this goes on from where it was. Its files are in {folder}: change them and run "
         f"`signoff project apply {folder}`, or begin anew with another --name or --dir."
     )
+    if passed_over:
+        say(f"Not used, since it is there: {', '.join(passed_over)}.{_MODEL if 'model' in passed_over else ''}")
 
 
 def columns(table: Table, profile: Profile) -> None:
@@ -51,14 +56,24 @@ def rejected(held: Sampled) -> None:
         print()
 
 
-def brought(found: "Brought", before: Sequence[str] = ()) -> None:
+def brought(found: "Brought", truth: Sequence[str | None], before: Sequence[str] = ()) -> None:
     """What was found out about a brought model, `before` when it was opened."""
     for sentence in dict.fromkeys((*before, *found.said)):
         say(sentence)
     say(f"It answers {found.rows_per_second:,.0f} rows a second here.")
-    for sentence in problems(found.problems):
+    for sentence in (*problems(found.problems), *never_answered(found, truth)):
         say(sentence)
     print()
+
+
+def never_answered(found: "Brought", truth: Sequence[str | None]) -> list[str]:
+    """Labels that stand beside rows and that the model does not know."""
+    counts = Counter(label for label in truth if label is not None and label not in found.predictor.labels)
+    return [f"It never answers {label}, which {_rows(n)} labelled: it is wrong there." for label, n in counts.items()]
+
+
+def _rows(count: int) -> str:
+    return "1 row is" if count == 1 else f"{count:,} rows are"
 
 
 def problems(found: Mapping[int, str]) -> list[str]:
@@ -66,7 +81,8 @@ def problems(found: Mapping[int, str]) -> list[str]:
     if not found:
         return []
     first = min(found)
-    return [f"It gives no answer for {len(found):,} rows, which go to people; row {first + 1}, for one: {found[first]}"]
+    which = "1 row, which goes" if len(found) == 1 else f"{len(found):,} rows, which go"
+    return [f"It gives no answer for {which} to people; row {first + 1}, for one: {found[first]}"]
 
 
 def model(figures: Mapping[str, Any], found: Alone | None, max_error: float) -> None:
@@ -104,8 +120,10 @@ def waiting(workspace: Workspace, setting: Setting, port: int, ui: bool) -> None
     waits = workspace.database.read(insights.backlog, setting.id).waiting
     found = workspace.database.read(insights.totals, setting.id)
     alone_ = found.get("outcomes_auto", 0)
-    checks = ", spot checks among them" if alone_ else ""
-    say(f"{found['items']:,} rows arrived: {alone_:,} acted alone, {waits:,} wait for people{checks}.")
+    decided = workspace.database.read(insights.backlog, setting.id).decided
+    checks = waits + decided - (found["items"] - alone_)
+    checked = f"; {checks:,} of those that acted are spot-checked" if checks > 0 else ""
+    say(f"{found['items']:,} rows arrived: {alone_:,} acted alone, {found['items'] - alone_:,} go to people{checked}.")
     if ui:
         print(f"\nThe desk is at http://127.0.0.1:{port}   (stop it with Ctrl-C; `signoff up` opens it again)\n")
     else:

@@ -13,7 +13,7 @@ from contract.files import nearest
 from contract.records import Prediction, Row, Scored
 from inference.batching import predict_in_batches
 from inference.errors import ModelAddError
-from inference.own import formats
+from inference.own import formats, importing
 from inference.own.engine import Engine, Format, Options, Sample
 from inference.own.predictors import Own, OwnCard, own
 
@@ -31,6 +31,8 @@ SUFFIXES: Mapping[str, Format] = {
     ".safetensors": "torch-export",
     ".onnx": "onnx",
 }
+WEIGHTS = (".pt", ".pth", ".safetensors")
+"""Endings of files that hold weights and no module."""
 _KNOWN = (
     "a scikit-learn estimator (.skops; .joblib or .pkl with --trust-pickle), a torch state_dict (.pt, .safetensors) with "
     "--class, torch.export (.pt2), ONNX (.onnx), a Hugging Face folder, an MLflow folder or mlflow:URI, or "
@@ -80,6 +82,22 @@ def _require_answers(drawn: Sequence[int], answers: Sequence[Scored]) -> None:
         raise ModelAddError(f"the model answers none of {len(answers):,} rows drawn evenly from the sample: {_reasons(problems)}")
 
 
+def require(source: str, trust_pickle: bool, class_name: str | None) -> None:
+    """Raises ModelAddError for what can be told of a model without opening it."""
+    path = Path(source).expanduser()
+    if source.startswith(("mlflow:", "python:")):
+        return
+    _require_there(path)
+    if path.is_dir():
+        return
+    if _kind(path) == "sklearn" and path.suffix.lower() in formats.PICKLES and not trust_pickle:
+        from inference.own import conversion
+
+        raise ModelAddError(conversion.untrusted(path))
+    if path.suffix.lower() in WEIGHTS and class_name is None:
+        raise ModelAddError(importing.weightless(path))
+
+
 def opened(source: str, sample: Sample, options: Options) -> Engine:
     """The engine of what `source` names. Raises ModelAddError."""
     if source.startswith("mlflow:"):
@@ -89,10 +107,14 @@ def opened(source: str, sample: Sample, options: Options) -> Engine:
     if source.startswith("python:"):
         return formats.add("python", source.removeprefix("python:"), sample, options)
     path = Path(source).expanduser()
+    _require_there(path)
+    return _folder(path, sample, options) if path.is_dir() else _file(path, sample, options)
+
+
+def _require_there(path: Path) -> None:
     if not path.exists():
         held = path.parent.iterdir() if path.parent.is_dir() else ()
-        raise ModelAddError(f"{source} is not there{nearest(path.name, sorted(each.name for each in held)[:50])}")
-    return _folder(path, sample, options) if path.is_dir() else _file(path, sample, options)
+        raise ModelAddError(f"{path} is not there{nearest(path.name, sorted(each.name for each in held)[:50])}")
 
 
 def _folder(path: Path, sample: Sample, options: Options) -> Engine:
@@ -106,12 +128,22 @@ def _folder(path: Path, sample: Sample, options: Options) -> Engine:
 
 
 def _file(path: Path, sample: Sample, options: Options) -> Engine:
-    kind = SUFFIXES.get(path.suffix.lower())
-    if kind is None and path.suffix == ".py":
+    return formats.add(_kind(path), path, sample, options)
+
+
+def _kind(path: Path) -> Format:
+    """By the ending of a file. Raises ModelAddError."""
+    ending = path.suffix.lower()
+    if ending in SUFFIXES:
+        return SUFFIXES[ending]
+    if ending == ".py":
         raise ModelAddError(f"{path} is Python code: name the function in it, python:{path}:FUNCTION")
-    if kind is None:
-        raise ModelAddError(f"{path} is of a kind that is not known ({path.suffix or 'no ending'}); a model is {_KNOWN}")
-    return formats.add(kind, path, sample, options)
+    if ending in (".json", ".ubj", ".bst", ".txt"):
+        raise ModelAddError(
+            f"{path} may be what save_model of XGBoost or LightGBM wrote: load it into an XGBClassifier or LGBMClassifier, whose "
+            "classes_ say what it answers, and save that with skops.io.dump or joblib.dump"
+        )
+    raise ModelAddError(f"{path} is of a kind that is not known ({path.suffix or 'no ending'}); a model is {_KNOWN}")
 
 
 def _reasons(problems: Mapping[int, str]) -> str:

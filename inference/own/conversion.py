@@ -26,11 +26,7 @@ def add(source: Path, sample: Sample, options: Options) -> pipeline.Engine:
     if not source.is_file():
         raise ModelAddError(f"{source} is not there")
     if not options.trust_pickle:
-        raise ModelAddError(
-            f"{source.name} is a pickle, and reading one runs whatever code its maker put into it, with your rights. If you made "
-            "it, or trust who did, add --trust-pickle: it is then read once, here, in a process of its own, and turned into a "
-            f"skops file, which runs nothing. Or save it as one: skops.io.dump(model, {source.with_suffix('.skops').name!r})"
-        )
+        raise ModelAddError(untrusted(source))
     with tempfile.TemporaryDirectory(prefix="signoff-convert-") as folder:
         said = _child(source, rows, Path(folder))
         if said.get("error"):
@@ -47,6 +43,15 @@ def add(source: Path, sample: Sample, options: Options) -> pipeline.Engine:
     note = f"The pickle was turned into a skops file, which answers all {len(some):,} rows of the sample the same."
     notes = (*said["said"], note)
     return pipeline.engine(model, data, held, sample, options, notes)
+
+
+def untrusted(source: Path) -> str:
+    """What is said of a pickle that nobody trusts."""
+    return (
+        f"{source.name} is a pickle, and reading one runs whatever code its maker put into it, with your rights. If you made "
+        "it, or trust who did, add --trust-pickle: it is then read once, here, in a process of its own, and turned into a "
+        f"skops file, which runs nothing. Or save it as one: skops.io.dump(model, {source.with_suffix('.skops').name!r})"
+    )
 
 
 def table(answers: Sequence[Any], labels: int) -> Floats:

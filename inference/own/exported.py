@@ -280,10 +280,7 @@ def _module(path: Path, options: Options) -> tuple[nn.Module, list[str]]:
     """The owner's module, filled from its weights and in evaluation mode, and what was found."""
     weights, said = _weights(path)
     if not options.class_name:
-        raise ModelAddError(
-            f"{path} holds weights alone; say whose they are: --class package.module:Class (or FILE.py:Class), "
-            "a class or function that makes the module without arguments"
-        )
+        raise ModelAddError(importing.weightless(path))
     module = _made(options.class_name, path)
     _fill(module, weights, path, options.class_name)
     return module.eval().cpu(), said

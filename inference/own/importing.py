@@ -100,3 +100,11 @@ def _attribute(module: ModuleType, name: str, place: str) -> Any:
             raise NotThere(f"{place} has no {part}" + nearest(part, names))
         held = getattr(held, part)
     return held
+
+
+def weightless(path: Path) -> str:
+    """What is said of weights without a module."""
+    return (
+        f"{path} holds weights alone; say whose they are: --class package.module:Class (or FILE.py:Class), "
+        "a class or function that makes the module without arguments"
+    )

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.pipeline import Pipeline
 
 from contract.predictors import Floats
 from contract.project import Feature
@@ -224,7 +226,7 @@ def handing(model: Any, rows: Given) -> frames.Handing:
     names = _names(model)
     columns = tuple(rows.features) if names is None else frames.ordered(names, rows.features)
     wanted = getattr(model, "n_features_in_", len(columns))
-    if rows.modality == "tabular" and wanted != len(columns):
+    if rows.modality == "tabular" and names is None and wanted != len(columns):
         raise ModelAddError(
             f"the model was fitted on {wanted} columns without names, and the project has {len(columns)} features "
             f"({outputs.listed(columns)}): leave the others out of input.features, or fit the model on a DataFrame, whose names "
@@ -253,6 +255,7 @@ def _names(model: Any) -> list[str] | None:
         names = [str(name) for name in model.feature_names_in_]
     except AttributeError:
         return None
+    names = _read(model, names)
     return None if names == [f"Column_{n}" for n in range(len(names))] else names
 
 
@@ -260,6 +263,16 @@ def worth_asking(model: Any, held: frames.Handing, rows: Given) -> list[int]:
     """All rows that can be read; an even draw of them where the model answers none of it, since each failure is costly."""
     draw = rows.good[:: -(-len(rows.good) // DRAWN)] if rows.good else []
     return rows.good if any(answered(model, held, rows, draw)) else draw
+
+
+def _read(model: Any, names: list[str]) -> list[str]:
+    """Of the columns that a model was fitted on those that it reads: a ColumnTransformer at its head may leave some out."""
+    head = model.steps[0][1] if isinstance(model, Pipeline) else model
+    if not isinstance(head, ColumnTransformer):
+        return names
+    read = [name for name, part, _ in head.transformers_ if not (isinstance(part, str) and part == "drop")]
+    places = {place for name in read for place in head._transformer_to_input_indices[name]}
+    return [name for place, name in enumerate(names) if place in places]
 
 
 def answered(model: Any, held: frames.Handing, rows: Given, some: Sequence[int]) -> list[Prediction | None]:

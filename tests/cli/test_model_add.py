@@ -334,7 +334,7 @@ def test_the_one_bad_row_goes_to_a_person_and_the_rest_on(
     bad.loc[11, "amount"] = 7
     bad.to_csv(sample, index=False)
     printed = claims("model", "add", f"{code}:{function}", "--sample", sample, "--labels", "deny,pay").stdout
-    assert "It gives no answer for 1 rows, which go to people; row 12" in " ".join(printed.split())
+    assert "It gives no answer for 1 row, which goes to people; row 12" in " ".join(printed.split())
     assert why in " ".join(printed.split())
     claims("model", "promote", "1")
     claims("item", "load", sample)

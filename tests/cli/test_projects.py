@@ -59,7 +59,7 @@ def test_missing_files_are_told(signoff: Signoff, files: Path, tmp_path: Path) -
     (files / "guidelines.md").write_bytes(b"\xff\xfe\xff")
     assert "it is not UTF-8" in signoff.refused("project", "apply", files)
     (files / "policy.yaml").unlink()
-    assert "policy.yaml:1: cannot be read" in signoff.refused("project", "apply", files)
+    assert "policy: write one; `autonomy: set` in it is enough" in signoff.refused("project", "apply", files)
 
 
 def test_policy_check_says_everything_wrong(signoff: Signoff, files: Path) -> None:

@@ -36,9 +36,13 @@ def test_the_interval_covers_at_its_rate(gain: float, loss: float, n: int) -> No
 
 
 def test_a_difference_of_nothing_is_not_told_apart() -> None:
-    assert comparison.verdict({"n": 10, "difference": 0.0, "low": -0.2, "high": 0.2}).startswith("not told apart")
-    assert comparison.verdict({"n": 10, "difference": 0.2, "low": 0.1, "high": 0.3}).startswith("better: +20.0 points")
-    assert comparison.verdict({"n": 10, "difference": -0.2, "low": -0.3, "high": -0.1}).startswith("worse")
+    even = {"name": "few", "n": 3, "difference": 0.0, "low": -0.2, "high": 0.2}
+    better = {"name": "many", "n": 10, "difference": 0.2, "low": 0.1, "high": 0.3}
+    worse = {"name": "most", "n": 90, "difference": -0.2, "low": -0.3, "high": -0.1}
+    assert comparison.verdict([even]).startswith("not told apart")
+    assert comparison.verdict([even, better]) == "better: +20.0 points (+10.0 to +30.0) on 10 held-out labels (many)"
+    assert comparison.verdict([even, worse]).startswith("worse: -20.0 points")
+    assert comparison.verdict([better, worse]).startswith("worse, though elsewhere the other way round: -20.0 points")
 
 
 def test_from_decisions_to_a_judged_challenger(sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,8 @@ def held(database: Database) -> Setting:
     return factories.setting(database)
 
 
-def register(database: Database, held: Setting, body: bytes = b"zip") -> ModelInfo:
+def register(database: Database, held: Setting, body: bytes = b"zip", right: float | None = None) -> ModelInfo:
+    judged = {"held_out": {"n": 400, "answered": 400, "accuracy": right}} if right is not None else {}
     return database.write(
         registry.register,
         held.id,
@@ -30,7 +31,7 @@ def register(database: Database, held: Setting, body: bytes = b"zip") -> ModelIn
         trainer="test",
         labels=list(held.project.labels),
         schema_hash="",
-        figures={"grids": {"max_probability": [0.4, 0.9]}},
+        figures={"grids": {"max_probability": [0.4, 0.9]}, **judged},
         datasets=[],
         by=None,
     )
@@ -64,6 +65,19 @@ def test_a_promotion_changes_champion_period_and_rule_together(database: Databas
     rules = database.read(lambda s: list(s.scalars(select(RoutingRule).order_by(RoutingRule.id))))
     assert rules[-1].period_id == periods[-1].id
     assert rules[-1].cause == "promote"
+
+
+def test_who_is_clearly_less_often_right_acts_only_by_force(database: Database, held: Setting) -> None:
+    olga = owner(database)
+    promote(database, held, register(database, held, b"good", 0.9).version, olga)
+    close, worse = register(database, held, b"close", 0.88), register(database, held, b"worse", 0.11)
+    with pytest.raises(
+        Refused, match=r"is right in 11.0% of 400 labelled rows, and model [0-9]+, which acts, in 90.0% of 400.*--force"
+    ):
+        promote(database, held, worse.version, olga)
+    assert promote(database, held, close.version, olga).state == "applied"
+    forced = database.write(registry.propose, held.id, worse.version, by=olga, draw_key_id=key(database), force=True)
+    assert forced.state == "applied"
 
 
 def test_two_signers_must_be_two_people(database: Database) -> None:

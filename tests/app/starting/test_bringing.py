@@ -1,8 +1,10 @@
 """A brought model beside a file of rows: which rows count, which label they have, and what is kept of the model."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.loading import LoadError
@@ -11,6 +13,8 @@ from app.starting import bringing
 from app.starting.reading import read
 from app.workspace import Workspace, open_workspace
 from contract.project import Project
+from contract.records import Prediction
+from inference.errors import ModelAddError
 from inference.own.engine import Options
 from retrain import registry
 from review_queue import projects
@@ -105,3 +109,18 @@ def test_images_are_told_from_tables(tmp_path: Path) -> None:
     (tmp_path / "cats" / "cat" / "1.png").write_bytes(png(1))
     assert bringing.holds_images(read(tmp_path / "cats"))
     assert bringing.most("image") < bringing.most("text") == bringing.most("tabular")
+
+
+@pytest.mark.parametrize(("swapped", "refused"), [(True, True), (False, False)])
+def test_two_labels_the_wrong_way_round_are_told(swapped: bool, refused: bool) -> None:
+    chance = np.random.default_rng(0)
+    truth = chance.choice(["deny", "pay"], 200, p=[0.4, 0.6]).tolist()
+    other = {"deny": "pay", "pay": "deny"}
+    said = [other[label] if (chance.random() < 0.1) != swapped else label for label in truth]
+    answers = tuple(Prediction(("deny", "pay"), (0.9, 0.1) if label == "deny" else (0.1, 0.9)) for label in said)
+    brought: Any = SimpleNamespace(predictor=SimpleNamespace(labels=("deny", "pay")), answers=answers)
+    if refused:
+        with pytest.raises(ModelAddError, match=r"name them in the other: --labels pay,deny"):
+            bringing.require_order(brought, truth)
+    else:
+        bringing.require_order(brought, truth)

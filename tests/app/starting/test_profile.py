@@ -220,7 +220,9 @@ def test_what_a_brought_model_needs_is_what_it_gets(tmp_path: Path) -> None:
     assert [column.name for column in found.features] == wanted
     assert found.id == "claim_id"
     assert found.of("left out")[0].why == "the model does not need it"
-    assert found.said == ("gives_away may be a leak (alone it gives 100.0% of outcome away); it is kept, as asked.",)
+    assert found.said == (
+        "gives_away may be a leak (alone it gives 100.0% of outcome away); it is kept, since the model was fitted on it.",
+    )
     with pytest.raises(LoadError, match=r"the model's input foo: .* has no such column"):
         shaped(tmp_path, columns, features=["foo"])
 
