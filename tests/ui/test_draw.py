@@ -256,7 +256,7 @@ def test_a_version_says_in_its_line_what_could_act() -> None:
         "held_out": {"n": 1500, "answered": 1500, "accuracy": 0.8, "log_loss": 0.3},
         "alone": judged(1500, wrong=0.2).as_dict(),
     }
-    assert figures.facts(held) == "80.0 % on 1\u202f500 held-out rows · 82 % may act alone at 5 % error"
+    assert figures.facts(held) == "80.0 % on 1\u202f500 labelled rows · 82 % may act alone at 5 % error"
     assert figures.facts({"accuracy": 0.9, "n_validation": 7}) == "90.0 % right on 7 validation rows"
 
 

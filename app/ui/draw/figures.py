@@ -216,7 +216,7 @@ def facts(figures: Mapping[str, Any]) -> str:
     if (loss := figures.get("log_loss")) is not None:
         said.append(f"log loss {loss:.3g}")
     if (held := figures.get("held_out")) and held["answered"]:
-        said.append(f"{percent(held['accuracy'], 1)} on {formats.count(held['n'], 'held-out row')}")
+        said.append(f"{percent(held['accuracy'], 1)} on {formats.count(held['n'], 'labelled row')}")
     if found := figures.get("alone"):
         said.append(f"{percent(Alone.from_dict(found).at(SHOWN).share)} may act alone at {percent(SHOWN)} error")
     rows = figures.get("rows", {})

@@ -62,7 +62,7 @@ def _table(place: Place, found: Alone) -> None:
     widgets.line(alone.headline(found, _wanted(place, found), number))
     left, right = st.columns(2, gap="large")
     with left:
-        widgets.grid(figures.ALONE_HEAD, figures.alone(found), caption=f"Tried on {number(found.n)} held-out rows")
+        widgets.grid(figures.ALONE_HEAD, figures.alone(found), caption=f"Tried on {number(found.n)} labelled rows")
         widgets.line(figures.in_force(found, at_least) + (ON_TOP if automate.per_label or automate.never else ""), "note")
     right.html(figures.risk(found, at_least))
     widgets.line(alone.caveat(found, number), "note")
