@@ -109,7 +109,8 @@ def _unread(source: Path, error: Exception) -> str:
     theirs = _written_by(source.read_bytes())
     if theirs and (other := formats.other_minor(theirs)):
         return f"{other} ({type(error).__name__}: {error})"[:600]
-    return f"is no pickle that can be read: {type(error).__name__}: {error}"[:400]
+    reason = ": ".join(filter(None, (type(error).__name__, str(error))))
+    return f"is no pickle that can be read, or is cut off: {reason}; save it again"[:400]
 
 
 def _written_by(data: bytes) -> str | None:
