@@ -100,6 +100,7 @@ def test_a_folder_of_images_for_each_label(tmp_path: Path) -> None:
         assert there.champion.figures["held_out"]["accuracy"] > 0.8
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_run_again_it_ends_whole(tmp_path: Path) -> None:
     chance = random.Random(20261127)
     folder = tmp_path / "signoff-data"
