@@ -101,7 +101,7 @@ def _views(models: Sequence[Predictor], decided: Examples, base: Examples, known
         note = "labelled rows that came with the project and no model learned from"
         views.append(_paired("rows set aside at the start", [_hits(model, base) for model in models], note))
     if len(known):
-        note = "arrived items whose answers are known and that no model learned from; only a demo has such"
+        note = "arrived items whose answers are known and that neither model learned from"
         views.append(_paired("all traffic, by known answers", [_hits(model, known) for model in models], note))
     return views
 
