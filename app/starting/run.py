@@ -214,7 +214,7 @@ class Beginning:
 
     def _profile(self, table: Table, spare: Path) -> Profile:
         """What each column is; a brought model sees the columns that it names, or all that could be features."""
-        if self.wish.model is None:
+        if self.wish.model is None or bringing.holds_images(table):
             return self._profiled(table)
         if named := self._named(table, spare):
             return self._profiled(table, features=named)

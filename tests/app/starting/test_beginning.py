@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from app.loading import LoadError
 from app.settings import Settings
@@ -154,4 +157,26 @@ def test_the_sample_of_a_beginning_is_the_same_each_time(tmp_path: Path) -> None
     held = wish(rows(tmp_path), items=20)
     first = Beginning(workspace, held, workspace.local_actor("cli")).begin()
     assert json.loads(json.dumps(first.project.model.probabilities)) == {"deny": "p_deny", "pay": "p_pay"}
+    workspace.database.close()
+
+
+def test_a_model_of_images_is_brought_to_a_folder_of_them(tmp_path: Path) -> None:
+    held = load_digits()
+    for n in range(80):
+        file = tmp_path / "pics" / str(held.target[n] % 2) / f"{n}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((held.images[n] * 15).astype(np.uint8)).save(file)
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2)).eval()
+    rows_free = ({0: torch.export.Dim("rows")},)
+    torch.export.save(torch.export.export(net, (torch.zeros(2, 1, 8, 8),), dynamic_shapes=rows_free), tmp_path / "net.pt2")
+    workspace = open_workspace(Settings(dir=tmp_path / "data", device="cpu"))
+    brought = Wish(tmp_path / "pics", model=str(tmp_path / "net.pt2"), labels=("0", "1"), items=20)
+    setting = Beginning(workspace, brought, workspace.local_actor("cli")).begin()
+    champion = workspace.database.read(registry.champion, setting.id)
+    assert setting.project.input.type == "image"
+    assert champion is not None
+    assert champion.trainer == "own:torch-export"
+    assert champion.figures["held_out"]["n"] == 80
+    assert workspace.database.read(insights.totals, setting.id)["items"] == 20
     workspace.database.close()
