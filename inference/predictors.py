@@ -167,10 +167,10 @@ class ImagePredictor:
 
     def predict(self, rows: Sequence[Row]) -> list[Scored]:
         """One answer per row; an image that cannot be decoded gets Unshowable, a row without one Unscored."""
-        decoded = [self._decoded(row) for row in rows]
-        bad = {n: each for n, each in enumerate(decoded) if isinstance(each, (Unscored, Unshowable))}
+        opened = [decoded(self.feature, row, self.decode) for row in rows]
+        bad = {n: each for n, each in enumerate(opened) if isinstance(each, (Unscored, Unshowable))}
         return answers(
-            self.labels, len(rows), bad, lambda some: self.image_probabilities(np.stack([np.asarray(decoded[n]) for n in some]))
+            self.labels, len(rows), bad, lambda some: self.image_probabilities(np.stack([np.asarray(opened[n]) for n in some]))
         )
 
     def decode(self, data: bytes) -> Floats:
@@ -184,14 +184,16 @@ class ImagePredictor:
             raise ValueError(f"the model sees images of shape {expected}; these have shape {images.shape[1:]}")
         return probabilities(self.card, self.engine.scores(images))
 
-    def _decoded(self, row: Row) -> Floats | Unscored | Unshowable:
-        data = row.get(self.feature) if isinstance(row, Mapping) else None
-        if data is None:
-            return Unscored(f"{self.feature}: there is no image")
-        try:
-            return self.decode(data)
-        except ValueError as error:
-            return Unshowable(f"{self.feature}: {error}")
+
+def decoded(feature: str, row: Row, decode: Callable[[bytes], Floats]) -> Floats | Unscored | Unshowable:
+    """The image of a row, or why there is none."""
+    data = row.get(feature) if isinstance(row, Mapping) else None
+    if data is None:
+        return Unscored(f"{feature}: there is no image")
+    try:
+        return decode(data)
+    except ValueError as error:
+        return Unshowable(f"{feature}: {error}")
 
 
 BuiltIn = TablePredictor | TextPredictor | ImagePredictor

@@ -95,11 +95,6 @@ class Profile:
         """The column that names a row; None where the file and the row's number do."""
         return next((column.name for column in self.of("id")), None)
 
-    @property
-    def unlabelled(self) -> int:
-        """Rows of the sample that have no label, where a column of labels is there."""
-        return self.of_rows.count(None) if self.label is not None else 0
-
     def table(self) -> list[tuple[str, str, str, str]]:
         """A row for each column, under HEAD."""
         return [(column.name, column.taken_as, column.why, column.example) for column in self.columns]

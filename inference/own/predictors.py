@@ -13,7 +13,7 @@ from contract.records import Row, Scored, Unscored, Unshowable
 from inference import images, tables
 from inference.own import cells, inputs
 from inference.own.engine import Engine, Opens, Sees
-from inference.predictors import NOT_A_NUMBER, answers, read_text
+from inference.predictors import NOT_A_NUMBER, answers, decoded, read_text
 
 Modality = Literal["tabular", "text", "image"]
 SIDE = 256
@@ -148,7 +148,7 @@ class OwnImage(_Own):
 
     def predict(self, rows: Sequence[Row]) -> list[Scored]:
         """One answer per row; an image that cannot be decoded gets Unshowable, a row without one Unscored."""
-        opened = [self._opened(row) for row in rows]
+        opened = [decoded(self.feature, row, self.decode) for row in rows]
         bad = {n: each for n, each in enumerate(opened) if isinstance(each, (Unscored, Unshowable))}
         return answers(
             self.labels, len(rows), bad, lambda some: self._answered([rows[n] for n in some], [opened[n] for n in some])
@@ -167,19 +167,10 @@ class OwnImage(_Own):
         """(n, height, width, channels) in 0..1 to (n, k) probabilities. Raises what the model raises."""
         return self._asked(images, len(images))
 
-    def _answered(self, rows: Sequence[Row], decoded: Sequence[Any]) -> Floats:
+    def _answered(self, rows: Sequence[Row], images: Sequence[Any]) -> Floats:
         if isinstance(self.engine, Opens):
             return np.asarray(self.engine.of_bytes([row[self.feature] for row in rows]), dtype=np.float64)
-        return self.image_probabilities(np.stack(decoded))
-
-    def _opened(self, row: Row) -> Floats | Unscored | Unshowable:
-        data = row.get(self.feature) if isinstance(row, Mapping) else None
-        if data is None:
-            return Unscored(f"{self.feature}: there is no image")
-        try:
-            return self.decode(data)
-        except ValueError as error:
-            return Unshowable(f"{self.feature}: {error}")
+        return self.image_probabilities(np.stack(images))
 
 
 Own = OwnTable | OwnText | OwnImage

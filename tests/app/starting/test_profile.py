@@ -267,7 +267,7 @@ def test_labels_are_texts_and_rows_without_are_counted(tmp_path: Path, values: l
     file = parquet_file(tmp_path / "a.parquet", {"x": many([1.5, 2.5], len(held)), "y": held})
     found = profile(read(file), label="y")
     assert found.labels == labels
-    assert found.unlabelled == 31
+    assert found.of_rows.count(None) == 31
     assert f"31 of {len(held)} rows have no label" in found.said[0]
 
 
@@ -394,7 +394,7 @@ def test_without_known_answers_the_labels_are_the_names(tmp_path: Path) -> None:
     names = ["model_p_very_high_v2", "model_p_low_v2", "model_p_mid_v2"]
     found = profile(held, probabilities=names)
     assert found.probabilities == {"low": names[1], "mid": names[2], "very_high": names[0]}
-    assert (found.label, found.labels, found.unlabelled) == (None, ("low", "mid", "very_high"), 0)
+    assert (found.label, found.labels) == (None, ("low", "mid", "very_high"))
 
 
 def test_a_label_that_no_row_has_is_one_by_its_column(tmp_path: Path) -> None:
