@@ -49,7 +49,7 @@ def untrusted(source: Path) -> str:
     """What is said of a pickle that nobody trusts."""
     return (
         f"{source.name} is a pickle, and reading one runs whatever code its maker put into it, with your rights. If you made "
-        "it, or trust who did, add --trust-pickle: it is then read once, here, in a process of its own, and turned into a "
+        "it, or trust who did, add --trust-pickle: it is then read here, in a process of its own, and turned into a "
         f"skops file, which runs nothing. Or save it as one: skops.io.dump(model, {source.with_suffix('.skops').name!r})"
     )
 
