@@ -21,6 +21,10 @@ _DECIMAL_COMMA = re.compile(r"[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?(?:[
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
+REPLACED = "\x1f"
+"""What marks the place of an item that was replaced; no id of a producer holds it."""
+
+
 class InputError(ValueError):
     """An item that cannot be taken: where, and what to mend."""
 
@@ -33,6 +37,8 @@ def check_external_id(value: Any, place: str = "external_id") -> str:
     """The producer's id, of an item or of its subject, as text. Raises InputError."""
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise InputError(place, f"{_short(value)} is no id; send a text or a whole number")
+    if REPLACED in str(value):
+        raise InputError(place, "holds the control character U+001F; take it out")
     return _text(place, str(value), MAX_ID)
 
 

@@ -1,7 +1,7 @@
 """policy.yaml: what the owner wishes the machine to do alone, and how people check it."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,6 +81,9 @@ class Review(_Part):
     blind_first: Literal["drawn", "all"] = "drawn"
     order: Order = "expected_loss"
     undo_window: Duration = timedelta(seconds=15)
+    max_skips: Annotated[int, Field(ge=1, le=100)] = 3
+    due_soon: Duration = timedelta(hours=1)
+    on_overdue: Literal["stay", "leads"] = "stay"
 
 
 def _day_range(value: Any) -> Any:
@@ -98,10 +101,17 @@ def _hour_range(value: Any) -> Any:
 
 
 class Calendar(_Part):
-    """When people work: due times count these hours only."""
+    """When people work: due times count these hours only, and none of the holidays."""
 
     days: Annotated[str, BeforeValidator(_day_range)] = "mon-sun"
     hours: Annotated[str, BeforeValidator(_hour_range)] = "0-24"
+    holidays: tuple[date, ...] = ()
+
+
+class Intake(_Part):
+    """How much may wait before producers are told to come back later."""
+
+    most_waiting: Annotated[int, Field(ge=1)] | Literal["off"] = "off"
 
 
 class Costs(_Part):
@@ -121,6 +131,7 @@ class Policy(_Part):
     evidence: Evidence = Evidence()
     review: Review = Review()
     calendar: Calendar = Calendar()
+    intake: Intake = Intake()
     costs: Costs = Costs()
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -14,8 +15,10 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db.types import Id, Json, UtcTime
@@ -225,14 +228,30 @@ class Blob(Table):
 
 
 class ItemKey(Table):
-    """The only uniqueness that spans time, in a narrow table of its own."""
+    """The only uniqueness that spans time, in a narrow table of its own.
+
+    A replaced item gives its place up: `external_id` gets a mark that no producer can send, `shown_id` keeps what it was.
+    """
 
     __tablename__ = "item_key"
     item_id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = _key("project.id")
     external_id: Mapped[str]
     content_hash: Mapped[str]
+    revision: Mapped[int] = mapped_column(Integer, default=1, server_default="1")  # how often the producer sent other content
+    shown_id: Mapped[str | None]  # of a replaced item: the id that people know it by
+    closed_at: Mapped[datetime | None]  # when the producer replaced or cancelled it
     __table_args__ = (UniqueConstraint("project_id", "external_id"),)
+
+    @hybrid_property
+    def name(self) -> str:
+        """The producer's id, of replaced items too."""
+        return self.shown_id or self.external_id
+
+    @name.inplace.expression
+    @classmethod
+    def _name(cls) -> ColumnElement[str]:
+        return func.coalesce(cls.shown_id, cls.external_id)
 
 
 class Item(Table):
@@ -362,8 +381,11 @@ class Task(Table):
     seat: Mapped[int] = mapped_column(Integer, default=1)
     audience: Mapped[str] = mapped_column(default="reviewers")  # reviewers, leads
     assignee_id: Mapped[int | None] = _key("person.id")
+    assigned_until: Mapped[datetime | None]  # from then on anybody may take it
+    parked_until: Mapped[datetime | None]  # None while parked: until the item changes
+    requested: Mapped[str | None]  # why somebody asked for a look; None where the rule made the task
     blind: Mapped[bool]
-    state: Mapped[str] = mapped_column(default="pending")  # pending, in_progress, completed, cancelled
+    state: Mapped[str] = mapped_column(default="pending")  # pending, in_progress, parked, completed, cancelled
     rank: Mapped[int]  # virtual deadline in microseconds, fixed when made
     weight: Mapped[float]  # w of the rank, 0.1 to 1: what an audit takes over to be alike
     due_at: Mapped[datetime | None]
@@ -374,6 +396,15 @@ class Task(Table):
         UniqueConstraint("item_id", "routing_n", "kind", "seat"),
         _where("task_next", "project_id", "audience", "rank", "id", where="state = 'pending'"),
         _where("task_held", "project_id", where="state = 'in_progress'"),
+        _where("task_open", "project_id", "id", where="state IN ('pending', 'in_progress', 'parked')"),
+        _where("task_due", "project_id", "due_at", where="state IN ('pending', 'in_progress') AND due_at IS NOT NULL"),
+        _where("task_parked", "project_id", "parked_until", where="state = 'parked'"),
+        _where(
+            "task_contested",
+            "project_id",
+            "id",
+            where="state = 'pending' AND (kind IN ('second', 'adjudication') OR seat > 1 OR skips > 0)",
+        ),
         {"postgresql_with": HOT},
     )
 
@@ -499,6 +530,50 @@ class EventHead(Table):
     __tablename__ = "event_head"
     one: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     seq: Mapped[int]
+
+
+class Webhook(Table):
+    """Where a project's events are posted, and how far that is. Its secret is derived, never stored."""
+
+    __tablename__ = "webhook"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    url: Mapped[str]
+    kinds: Mapped[list[str] | None] = mapped_column(Json)  # None: all
+    key_id: Mapped[int] = _key("secret_key.id")
+    position: Mapped[int]  # the last seq that was delivered or is in `delivery`
+    made_at: Mapped[datetime]
+    made_by: Mapped[int | None] = _key("person.id")
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (_where("webhook_active", "project_id", where="ended_at IS NULL"),)
+
+
+class Delivery(Table):
+    """An event that a webhook did not take at once: waiting for its next try, or dead. What went well leaves no row."""
+
+    __tablename__ = "delivery"
+    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhook.id"), primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(ForeignKey("event.seq"), primary_key=True, autoincrement=False)
+    item_id: Mapped[int | None] = _key("item.id")
+    state: Mapped[str]  # waiting, dead
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_at: Mapped[datetime]
+    last_error: Mapped[str | None]
+    __table_args__ = (
+        _where("delivery_due", "webhook_id", "next_at", where="state = 'waiting'"),
+        _where("delivery_item", "webhook_id", "item_id", "seq", where="state = 'waiting'"),
+        {"postgresql_with": HOT},
+    )
+
+
+class Tally(Table):
+    """Counts of a project as a sum of rows: each transaction adds one, and one at a time folds them into one."""
+
+    __tablename__ = "tally"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    counts: Mapped[dict[str, int]] = mapped_column(Json)
+    __table_args__ = (Index("tally_project", "project_id", "id"), {"postgresql_with": HOT})
 
 
 class Dataset(Table):

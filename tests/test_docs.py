@@ -107,7 +107,13 @@ def test_every_key_has_a_row(page: str, key: tuple[str, str]) -> None:
 
 def test_defaults_in_the_tables_are_those_of_the_models() -> None:
     page = text("docs/policy.md")
-    models = {"audit": policy.Audit(), "evidence": policy.Evidence(), "review": policy.Review(), "calendar": policy.Calendar()}
+    models = {
+        "audit": policy.Audit(),
+        "evidence": policy.Evidence(),
+        "review": policy.Review(),
+        "calendar": policy.Calendar(),
+        "intake": policy.Intake(),
+    }
     for heading, model in models.items():
         section = page.partition(f"### `{heading}`")[2].partition("\n#")[0]
         rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]

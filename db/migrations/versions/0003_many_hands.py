@@ -1,0 +1,94 @@
+"""many hands"""
+
+import sqlalchemy as sa
+from alembic import op
+
+import db.types
+from db.tables import HOT
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+OPEN = "state IN ('pending', 'in_progress', 'parked')"
+DUE = "state IN ('pending', 'in_progress') AND due_at IS NOT NULL"
+CONTESTED = "state = 'pending' AND (kind IN ('second', 'adjudication') OR seat > 1 OR skips > 0)"
+
+
+def upgrade() -> None:
+    _items()
+    _tasks()
+    op.create_table("tally", _id(), _project(), sa.Column("counts", db.types.Json(), nullable=False), postgresql_with=HOT)
+    op.create_index("tally_project", "tally", ["project_id", "id"])
+    _webhooks()
+
+
+def _items() -> None:
+    op.add_column("item_key", sa.Column("revision", sa.Integer(), server_default="1", nullable=False))
+    op.add_column("item_key", sa.Column("shown_id", sa.Text(), nullable=True))
+    op.add_column("item_key", sa.Column("closed_at", db.types.UtcTime(), nullable=True))
+
+
+def _tasks() -> None:
+    op.add_column("task", sa.Column("assigned_until", db.types.UtcTime(), nullable=True))
+    op.add_column("task", sa.Column("parked_until", db.types.UtcTime(), nullable=True))
+    op.add_column("task", sa.Column("requested", sa.Text(), nullable=True))
+    _index("task_open", "task", ["project_id", "id"], OPEN)
+    _index("task_due", "task", ["project_id", "due_at"], DUE)
+    _index("task_parked", "task", ["project_id", "parked_until"], "state = 'parked'")
+    _index("task_contested", "task", ["project_id", "id"], CONTESTED)
+
+
+def _webhooks() -> None:
+    op.create_table(
+        "webhook",
+        _id(),
+        _project(),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("kinds", db.types.Json(), nullable=True),
+        sa.Column("key_id", db.types.Id, sa.ForeignKey("secret_key.id", name="webhook_key_id_fkey"), nullable=False),
+        sa.Column("position", db.types.Id, nullable=False),
+        sa.Column("made_at", db.types.UtcTime(), nullable=False),
+        sa.Column("made_by", db.types.Id, sa.ForeignKey("person.id", name="webhook_made_by_fkey"), nullable=True),
+        sa.Column("ended_at", db.types.UtcTime(), nullable=True),
+    )
+    _index("webhook_active", "webhook", ["project_id"], "ended_at IS NULL")
+    webhook = sa.ForeignKey("webhook.id", name="delivery_webhook_id_fkey")
+    event = sa.ForeignKey("event.seq", name="delivery_seq_fkey")
+    op.create_table(
+        "delivery",
+        sa.Column("webhook_id", db.types.Id, webhook, primary_key=True, autoincrement=False),
+        sa.Column("seq", db.types.Id, event, primary_key=True, autoincrement=False),
+        sa.Column("item_id", db.types.Id, sa.ForeignKey("item.id", name="delivery_item_id_fkey"), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", db.types.UtcTime(), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        postgresql_with=HOT,
+    )
+    _index("delivery_due", "delivery", ["webhook_id", "next_at"], "state = 'waiting'")
+    _index("delivery_item", "delivery", ["webhook_id", "item_id", "seq"], "state = 'waiting'")
+
+
+def _id() -> "sa.Column[int]":
+    return sa.Column("id", db.types.Id, primary_key=True)
+
+
+def _project() -> "sa.Column[int]":
+    return sa.Column("project_id", db.types.Id, sa.ForeignKey("project.id"), nullable=False)
+
+
+def _index(name: str, table: str, columns: list[str], where: str) -> None:
+    op.create_index(name, table, columns, postgresql_where=sa.text(where), sqlite_where=sa.text(where))
+
+
+def downgrade() -> None:
+    for table in ("delivery", "webhook", "tally"):
+        op.drop_table(table)
+    for index in ("task_contested", "task_parked", "task_due", "task_open"):
+        op.drop_index(index, "task")
+    for column in ("requested", "parked_until", "assigned_until"):
+        op.drop_column("task", column)
+    for column in ("closed_at", "shown_id", "revision"):
+        op.drop_column("item_key", column)
