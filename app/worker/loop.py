@@ -15,7 +15,7 @@ from app.worker.models import Models
 from app.worker.scoring import Scoring
 from app.worker.work import Jobs
 from app.workspace import Workspace
-from review_queue import claims, events, outcomes
+from review_queue import claims, events, outcomes, tallies
 
 log = structlog.get_logger()
 IDLE_SECONDS = 0.2
@@ -74,7 +74,7 @@ def _orphaned() -> bool:
 
 
 class House:
-    """What any process may do at any time, done once a second: order events, hand on run-out leases, close overdue draws."""
+    """What any process may do at any time, once a second: order events, end run-out leases, close overdue draws, fold counts."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._database, self._kept = workspace.database, 0.0
@@ -82,7 +82,7 @@ class House:
     def keep(self, *, at_once: bool = False) -> None:
         if not at_once and time.monotonic() - self._kept < 1.0:
             return
-        for verb in (events.sequence, claims.expire, outcomes.resolve_overdue):
+        for verb in (events.sequence, claims.expire, outcomes.resolve_overdue, tallies.fold):
             self._database.write(verb)
         self._kept = time.monotonic()
 

@@ -14,6 +14,9 @@ from db.engine import Database
 from db.migrate import differences, is_current, is_empty, upgrade
 from db.tables import Table
 from db.types import microseconds
+from review_queue import tallies
+from review_queue.projects import Setting
+from tests import factories
 
 
 def test_the_history_makes_the_tables(database: Database) -> None:
@@ -71,9 +74,24 @@ def test_a_database_of_the_first_release_keeps_its_items(database: Database) -> 
         _fill(connection)
     upgrade(database)
     assert differences(database) == []
+    assert database.read(tallies.read, 1) == {"items": 1, "unscored": 1}
     with database.engine.connect() as connection:
         assert connection.execute(text("SELECT input, prediction FROM item")).tuples().all() == [('{"amount":1}', None)]
         assert connection.execute(text("SELECT version, name, trainer FROM model")).tuples().all() == [(1, None, "torch-mlp")]
+
+
+def test_a_database_of_the_release_before_has_its_counts_filled(database: Database) -> None:
+    """Down to the tables of before counts, and up again."""
+    held: Setting = factories.setting(database)
+    answers = {str(n): factories.says("pay" if n % 3 else "deny", 0.5 + n / 40) for n in range(21)}
+    factories.routed(database, held, answers)
+    factories.submit(database, held, [factories.raw("new")])
+    truth = database.read(tallies.recount, held.id)
+    with database.engine.connect().execution_options(signoff_write=True) as connection, connection.begin():
+        command.downgrade(migrate._config(connection), "0002")
+    upgrade(database)
+    assert database.read(tallies.read, held.id) == truth
+    assert truth["band/9/auto"] == 5
 
 
 def _fill(connection: Connection) -> None:

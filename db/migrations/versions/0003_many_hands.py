@@ -1,5 +1,7 @@
 """many hands"""
 
+from collections import defaultdict
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -21,6 +23,7 @@ def upgrade() -> None:
     _tasks()
     op.create_table("tally", _id(), _project(), sa.Column("counts", db.types.Json(), nullable=False), postgresql_with=HOT)
     op.create_index("tally_project", "tally", ["project_id", "id"])
+    _count()
     _webhooks()
 
 
@@ -38,6 +41,32 @@ def _tasks() -> None:
     _index("task_due", "task", ["project_id", "due_at"], DUE)
     _index("task_parked", "task", ["project_id", "parked_until"], "state = 'parked'")
     _index("task_contested", "task", ["project_id", "id"], CONTESTED)
+
+
+COUNTS = """
+SELECT project_id, 'items', count(*) FROM item GROUP BY project_id
+UNION ALL SELECT project_id, 'unscored', count(*) FROM work WHERE kind = 'score' GROUP BY project_id
+UNION ALL SELECT project_id, 'open', count(*) FROM task WHERE state IN ('pending', 'in_progress') GROUP BY project_id
+UNION ALL SELECT project_id, 'decided', count(*) FROM task WHERE state = 'completed' GROUP BY project_id
+UNION ALL SELECT project_id, route, count(*) FROM routing GROUP BY project_id, route
+UNION ALL SELECT project_id, 'outcomes/' || source, count(*) FROM outcome AS o
+  WHERE NOT EXISTS (SELECT 1 FROM outcome AS later WHERE later.item_id = o.item_id AND later.revision > o.revision)
+  GROUP BY project_id, source
+UNION ALL SELECT project_id, 'band/' || CAST(tenth AS TEXT) || '/' || route, count(*) FROM (
+  SELECT project_id, route, CASE WHEN confidence >= 1 THEN 9 ELSE CAST(floor(confidence * 10) AS INTEGER) END AS tenth
+  FROM routing WHERE confidence IS NOT NULL) AS r
+  GROUP BY project_id, tenth, route
+"""
+
+
+def _count() -> None:
+    """What stands in the tables of the release before, counted once."""
+    connection, counts = op.get_bind(), defaultdict[int, dict[str, int]](dict)
+    for project_id, name, n in connection.execute(sa.text(COUNTS)).tuples():
+        counts[project_id][name] = n
+    tally = sa.table("tally", sa.column("project_id", db.types.Id), sa.column("counts", db.types.Json))
+    if counts:
+        op.bulk_insert(tally, [{"project_id": project_id, "counts": held} for project_id, held in counts.items()])
 
 
 def _webhooks() -> None:
