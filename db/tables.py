@@ -80,7 +80,7 @@ class SecretKey(Table):
 
     __tablename__ = "secret_key"
     id: Mapped[int] = mapped_column(primary_key=True)
-    purpose: Mapped[str]  # draw, link
+    purpose: Mapped[str]  # draw, webhook
     fingerprint: Mapped[str]
     active_from: Mapped[datetime]
     __table_args__ = (UniqueConstraint("purpose", "fingerprint"),)
@@ -510,7 +510,11 @@ class Outbox(Table):
     body: Mapped[dict[str, Any]] = mapped_column(Json)
     made_at: Mapped[datetime]
     ready_at: Mapped[datetime]
-    __table_args__ = (Index("outbox_item", "item_id", "id"), {"postgresql_with": HOT})
+    __table_args__ = (
+        Index("outbox_item", "item_id", "id"),
+        Index("outbox_ready", "ready_at", "id"),
+        {"postgresql_with": HOT},
+    )
 
 
 class Event(Table):
@@ -530,10 +534,14 @@ class EventHead(Table):
     __tablename__ = "event_head"
     one: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     seq: Mapped[int]
+    __table_args__ = ({"postgresql_with": HOT},)
 
 
 class Webhook(Table):
-    """Where a project's events are posted, and how far that is. Its secret is derived, never stored."""
+    """Where a project's events are posted, and how far that is. Its secret is derived, never stored.
+
+    A lease moves `ready_at` into the future, as does a pause after failures.
+    """
 
     __tablename__ = "webhook"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -542,26 +550,36 @@ class Webhook(Table):
     kinds: Mapped[list[str] | None] = mapped_column(Json)  # None: all
     key_id: Mapped[int] = _key("secret_key.id")
     position: Mapped[int]  # the last seq that was delivered or is in `delivery`
+    ready_at: Mapped[datetime]
+    worker: Mapped[str | None]
+    failures: Mapped[int] = mapped_column(Integer, default=0)  # turns in a row in which nothing was taken
+    failing_since: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    last_error: Mapped[str | None]
     made_at: Mapped[datetime]
     made_by: Mapped[int | None] = _key("person.id")
     ended_at: Mapped[datetime | None]
-    __table_args__ = (_where("webhook_active", "project_id", where="ended_at IS NULL"),)
+    ended_as: Mapped[str | None]  # removed, gone
+    __table_args__ = (_where("webhook_active", "project_id", where="ended_at IS NULL"), {"postgresql_with": HOT})
 
 
 class Delivery(Table):
-    """An event that a webhook did not take at once: waiting for its next try, or dead. What went well leaves no row."""
+    """An event that a webhook did not take at once. What went well leaves no row.
+
+    `blocked`: an earlier one of the same item is here too, and goes first.
+    """
 
     __tablename__ = "delivery"
     webhook_id: Mapped[int] = mapped_column(ForeignKey("webhook.id"), primary_key=True, autoincrement=False)
     seq: Mapped[int] = mapped_column(ForeignKey("event.seq"), primary_key=True, autoincrement=False)
     item_id: Mapped[int | None] = _key("item.id")
-    state: Mapped[str]  # waiting, dead
+    state: Mapped[str]  # waiting, blocked, dead
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     next_at: Mapped[datetime]
     last_error: Mapped[str | None]
     __table_args__ = (
         _where("delivery_due", "webhook_id", "next_at", where="state = 'waiting'"),
-        _where("delivery_item", "webhook_id", "item_id", "seq", where="state = 'waiting'"),
+        Index("delivery_item", "webhook_id", "item_id", "seq"),
         {"postgresql_with": HOT},
     )
 
@@ -621,6 +639,14 @@ class Job(Table):
         _where("job_ready", "ready_at", where="state IN ('waiting', 'running')"),
         Index("job_project", "project_id", "id"),
     )
+
+
+class Compatibility(Table):
+    """The oldest revision of the tables whose programs can still use these: migrations that only add keep it back."""
+
+    __tablename__ = "compatibility"
+    one: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    since: Mapped[str]
 
 
 class Activity(Table):

@@ -12,6 +12,7 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+fits_since = "0002"
 
 OPEN = "state IN ('pending', 'in_progress', 'parked')"
 DUE = "state IN ('pending', 'in_progress') AND due_at IS NOT NULL"
@@ -25,6 +26,7 @@ def upgrade() -> None:
     op.create_index("tally_project", "tally", ["project_id", "id"])
     _count()
     _webhooks()
+    _events()
 
 
 def _items() -> None:
@@ -78,9 +80,17 @@ def _webhooks() -> None:
         sa.Column("kinds", db.types.Json(), nullable=True),
         sa.Column("key_id", db.types.Id, sa.ForeignKey("secret_key.id", name="webhook_key_id_fkey"), nullable=False),
         sa.Column("position", db.types.Id, nullable=False),
+        sa.Column("ready_at", db.types.UtcTime(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_since", db.types.UtcTime(), nullable=True),
+        sa.Column("delivered_at", db.types.UtcTime(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("made_at", db.types.UtcTime(), nullable=False),
         sa.Column("made_by", db.types.Id, sa.ForeignKey("person.id", name="webhook_made_by_fkey"), nullable=True),
         sa.Column("ended_at", db.types.UtcTime(), nullable=True),
+        sa.Column("ended_as", sa.Text(), nullable=True),
+        postgresql_with=HOT,
     )
     _index("webhook_active", "webhook", ["project_id"], "ended_at IS NULL")
     webhook = sa.ForeignKey("webhook.id", name="delivery_webhook_id_fkey")
@@ -97,7 +107,16 @@ def _webhooks() -> None:
         postgresql_with=HOT,
     )
     _index("delivery_due", "delivery", ["webhook_id", "next_at"], "state = 'waiting'")
-    _index("delivery_item", "delivery", ["webhook_id", "item_id", "seq"], "state = 'waiting'")
+    op.create_index("delivery_item", "delivery", ["webhook_id", "item_id", "seq"])
+
+
+def _events() -> None:
+    op.create_index("outbox_ready", "outbox", ["ready_at", "id"])
+    if op.get_bind().dialect.name == "postgresql":
+        settings = ", ".join(f"{name} = {value}" for name, value in HOT.items())
+        op.execute(f"ALTER TABLE event_head SET ({settings})")
+    one = sa.Column("one", sa.Integer(), primary_key=True, autoincrement=False)
+    op.create_table("compatibility", one, sa.Column("since", sa.Text(), nullable=False))
 
 
 def _id() -> "sa.Column[int]":
@@ -113,7 +132,8 @@ def _index(name: str, table: str, columns: list[str], where: str) -> None:
 
 
 def downgrade() -> None:
-    for table in ("delivery", "webhook", "tally"):
+    op.drop_index("outbox_ready", "outbox")
+    for table in ("compatibility", "delivery", "webhook", "tally"):
         op.drop_table(table)
     for index in ("task_contested", "task_parked", "task_due", "task_open"):
         op.drop_index(index, "task")
