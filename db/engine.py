@@ -1,14 +1,17 @@
 """The database of a process, and the one way to write to it: `write(verb, ...)`."""
 
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
+
+from db.writer import Writer
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -16,20 +19,37 @@ Verb = Callable[Concatenate[Session, P], Result]
 
 SQLITE_BUSY_MS = 30_000
 ATTEMPTS = 8
+RESTED = 5.0
+"""Seconds after which a connection that lay in the pool is tried before it is used."""
 _PASSING = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
 
 
-class Database:
-    """One engine a process. Reads may run side by side; a write is one transaction around one verb."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a process may take of a PostgreSQL server. Seconds; 0 is no limit."""
 
-    def __init__(self, url: str) -> None:
+    connections: int = 20
+    statement_seconds: float = 0
+    lock_seconds: float = 0
+    idle_seconds: float = 60
+
+
+class Database:
+    """One engine a process. Reads may run side by side; a write is one transaction around one verb.
+
+    On SQLite writes that wait share a commit (`db.writer`), so a verb uses its session and arguments alone, writes
+    through nothing else, and may be run again.
+    """
+
+    def __init__(self, url: str, limits: Limits = Limits()) -> None:
         self.url = url
-        self.engine = _engine(url)
+        self.engine = _engine(url, limits)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
-        self._writing = threading.RLock() if self.engine.dialect.name == "sqlite" else None
+        self._writer = Writer(self.engine, _file(self.engine)) if self.engine.dialect.name == "sqlite" else None
 
     def write(self, verb: Verb[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        """Begin, call `verb(session, ...)`, commit. Repeats what failed for being busy, deadlocked or not serializable."""
+        """Begin, call `verb(session, ...)`, commit. Repeats what failed for being busy, deadlocked or not serializable, and
+        what lost its connection before the commit."""
         for attempt in range(ATTEMPTS):
             try:
                 return self._transaction(verb, *args, **kwargs)
@@ -42,32 +62,92 @@ class Database:
     def read(self, verb: Verb[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Call `verb(session, ...)` on one consistent view; nothing it does is kept."""
         with self._sessions() as session:
-            if self._writing is None:  # SQLite's deferred transaction is one view already
+            if self._writer is None:  # SQLite's deferred transaction is one view already
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             return verb(session, *args, **kwargs)
 
     def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
         self.engine.dispose()
 
     def _transaction(self, verb: Verb[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        if self._writing is None:
-            with self._sessions.begin() as session:
-                return verb(session, *args, **kwargs)
-        with self._writing, self._sessions.begin() as session:
-            session.connection(execution_options={"signoff_write": True})
-            return verb(session, *args, **kwargs)
+        if self._writer is not None:
+            result: Result = self._writer.write(lambda session: verb(session, *args, **kwargs))
+            return result
+        with self._sessions() as session:
+            try:
+                result = verb(session, *args, **kwargs)
+                session.flush()
+            except OperationalError as error:
+                if error.connection_invalidated:
+                    raise _Lost(error.statement, error.params, error.orig or error) from error
+                raise
+            session.commit()
+            return result
 
 
-def _engine(url: str) -> Engine:
+class _Lost(OperationalError):
+    """The connection went away before the commit was asked for: nothing was kept."""
+
+
+def _file(engine: Engine) -> Path | None:
+    name = engine.url.database
+    return Path(name) if name and name != ":memory:" else None
+
+
+def _engine(url: str, limits: Limits) -> Engine:
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True, connect_args={"options": "-c timezone=utc"})
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    settings = {
+        "timezone": "utc",
+        "statement_timeout": _milliseconds(limits.statement_seconds),
+        "lock_timeout": _milliseconds(limits.lock_seconds),
+        "idle_in_transaction_session_timeout": _milliseconds(limits.idle_seconds),
+    }
     engine = create_engine(
-        parsed, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_MS / 1000, "check_same_thread": False}
+        parsed,
+        hide_parameters=True,
+        pool_size=limits.connections,
+        max_overflow=0,
+        connect_args={"options": " ".join(f"-c {name}={value}" for name, value in settings.items())},
+    )
+    event.listen(engine, "checkin", _rest)
+    event.listen(engine, "checkout", _try_after_rest)
+    return engine
+
+
+def _sqlite(url: Any) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=40,
+        connect_args={"timeout": SQLITE_BUSY_MS / 1000, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _rest(_: Any, record: Any) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _try_after_rest(connection: Any, record: Any, _: Any) -> None:
+    """A connection that lay in the pool may be gone; one that was used a moment ago is not asked, which would cost as much as
+    a statement."""
+    if time.monotonic() - record.info.get("rests_since", time.monotonic()) < RESTED:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except Exception as error:
+        raise DisconnectionError from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
@@ -83,4 +163,4 @@ def _begin_sqlite(connection: Any) -> None:
 
 def _passes(error: OperationalError) -> bool:
     code = getattr(error.orig, "sqlstate", None)
-    return code in _PASSING or "database is locked" in str(error.orig)
+    return code in _PASSING or isinstance(error, _Lost) or "database is locked" in str(error.orig)
