@@ -382,7 +382,9 @@ class Task(Table):
     audience: Mapped[str] = mapped_column(default="reviewers")  # reviewers, leads
     assignee_id: Mapped[int | None] = _key("person.id")
     assigned_until: Mapped[datetime | None]  # from then on anybody may take it
+    parked_at: Mapped[datetime | None]  # when it was parked; kept where it was cancelled in that state
     parked_until: Mapped[datetime | None]  # None while parked: until the item changes
+    parked_note: Mapped[str | None]  # what whoever parked it wanted to remember
     requested: Mapped[str | None]  # why somebody asked for a look; None where the rule made the task
     blind: Mapped[bool]
     state: Mapped[str] = mapped_column(default="pending")  # pending, in_progress, parked, completed, cancelled
@@ -398,6 +400,7 @@ class Task(Table):
         _where("task_held", "project_id", where="state = 'in_progress'"),
         _where("task_open", "project_id", "id", where="state IN ('pending', 'in_progress', 'parked')"),
         _where("task_due", "project_id", "due_at", where="state IN ('pending', 'in_progress') AND due_at IS NOT NULL"),
+        _where("task_late", "project_id", "due_at", where="state = 'pending' AND audience = 'reviewers' AND due_at IS NOT NULL"),
         _where("task_parked", "project_id", "parked_until", where="state = 'parked'"),
         _where(
             "task_contested",
@@ -419,7 +422,7 @@ class Claim(Table):
     person_id: Mapped[int] = _key("person.id")
     session: Mapped[str]
     token: Mapped[str] = mapped_column(unique=True)
-    state: Mapped[str]  # held, answered, skipped, released, expired
+    state: Mapped[str]  # held, answered, skipped, escalated, released, expired
     taken_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
@@ -452,7 +455,7 @@ class Decision(Table):
     comment: Mapped[str | None]
     seconds: Mapped[float | None]
     blind: Mapped[bool]
-    basis: Mapped[str]  # routed, drawn
+    basis: Mapped[str]  # routed, drawn, requested
     reasons_shown: Mapped[list[str] | None] = mapped_column(Json)
     supersedes_id: Mapped[int | None] = mapped_column(Id, ForeignKey("decision.id"), unique=True)
     via: Mapped[str]

@@ -16,6 +16,7 @@ fits_since = "0002"
 
 OPEN = "state IN ('pending', 'in_progress', 'parked')"
 DUE = "state IN ('pending', 'in_progress') AND due_at IS NOT NULL"
+LATE = "state = 'pending' AND audience = 'reviewers' AND due_at IS NOT NULL"
 CONTESTED = "state = 'pending' AND (kind IN ('second', 'adjudication') OR seat > 1 OR skips > 0)"
 
 
@@ -37,10 +38,13 @@ def _items() -> None:
 
 def _tasks() -> None:
     op.add_column("task", sa.Column("assigned_until", db.types.UtcTime(), nullable=True))
+    op.add_column("task", sa.Column("parked_at", db.types.UtcTime(), nullable=True))
     op.add_column("task", sa.Column("parked_until", db.types.UtcTime(), nullable=True))
+    op.add_column("task", sa.Column("parked_note", sa.Text(), nullable=True))
     op.add_column("task", sa.Column("requested", sa.Text(), nullable=True))
     _index("task_open", "task", ["project_id", "id"], OPEN)
     _index("task_due", "task", ["project_id", "due_at"], DUE)
+    _index("task_late", "task", ["project_id", "due_at"], LATE)
     _index("task_parked", "task", ["project_id", "parked_until"], "state = 'parked'")
     _index("task_contested", "task", ["project_id", "id"], CONTESTED)
 
@@ -135,9 +139,9 @@ def downgrade() -> None:
     op.drop_index("outbox_ready", "outbox")
     for table in ("compatibility", "delivery", "webhook", "tally"):
         op.drop_table(table)
-    for index in ("task_contested", "task_parked", "task_due", "task_open"):
+    for index in ("task_contested", "task_parked", "task_late", "task_due", "task_open"):
         op.drop_index(index, "task")
-    for column in ("requested", "parked_until", "assigned_until"):
+    for column in ("requested", "parked_note", "parked_until", "parked_at", "assigned_until"):
         op.drop_column("task", column)
     for column in ("closed_at", "shown_id", "revision"):
         op.drop_column("item_key", column)
