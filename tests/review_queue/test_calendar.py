@@ -1,17 +1,18 @@
 """Working time: weekends, nights, changes of the clock, zones."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.policy import Calendar
-from review_queue.calendar import add_working_time
+from contract.policy import Calendar, Policy
+from review_queue.calendar import add_working_time, soon
 
 BERLIN, YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 OFFICE = Calendar(days="mon-fri", hours="9-17")
+FEASTS = Calendar(hours="8-20", holidays=tuple(date(2026, month, 1) for month in range(1, 13)))
 
 
 def at(text: str, zone: ZoneInfo = BERLIN) -> datetime:
@@ -62,11 +63,42 @@ def test_a_night_that_lacks_an_hour_does_not_hang() -> None:
     assert at("2026-03-29T01:59") <= end <= at("2026-03-30T02:30")
 
 
+@pytest.mark.parametrize(
+    ("start", "amount", "end"),
+    [
+        ("2026-12-24T16:00", timedelta(hours=2), "2026-12-28T10:00"),  # Christmas is a Friday, then comes the weekend
+        ("2026-12-25T12:00", timedelta(hours=1), "2026-12-28T10:00"),  # begun on the holiday itself
+        ("2026-12-24T10:00", timedelta(days=1), "2026-12-28T10:00"),
+    ],
+)
+def test_nobody_works_on_a_holiday(start: str, amount: timedelta, end: str) -> None:
+    calendar = Calendar(days="mon-fri", hours="9-17", holidays=(date(2026, 12, 25),))
+    assert add_working_time(at(start), amount, calendar, BERLIN) == at(end)
+
+
+def test_a_holiday_stops_a_calendar_that_never_rests() -> None:
+    calendar = Calendar(holidays=(date(2026, 12, 25),))
+    assert add_working_time(at("2026-12-24T23:00"), timedelta(hours=2), calendar, BERLIN) == at("2026-12-26T01:00")
+
+
+def test_a_calendar_whose_next_years_are_holidays_ends_after_them() -> None:
+    years = tuple(date(2026, 1, 1) + timedelta(days=n) for n in range(3 * 365))
+    assert add_working_time(at("2026-03-02T10:00"), timedelta(0), Calendar(holidays=years), BERLIN) == at("2028-12-31T00:00")
+    rare = Calendar(days="sun", hours="23-24", holidays=years)
+    assert add_working_time(at("2026-03-02T10:00"), timedelta(minutes=30), rare, BERLIN) == at("2028-12-31T23:30")
+
+
+def test_soon_is_counted_in_working_time() -> None:
+    body = {"autonomy": "set", "review": {"due_soon": "2h"}, "calendar": {"days": "mon-fri", "hours": "9-17"}}
+    friday = at("2026-11-27T16:00")
+    assert soon(friday, Policy.model_validate(body), BERLIN) == at("2026-11-30T10:00")
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
     st.timedeltas(timedelta(0), timedelta(hours=23)),
-    st.sampled_from([OFFICE, Calendar(days="sat-sun", hours="0-24"), Calendar(days="mon-sun", hours="6-22"), Calendar()]),
+    st.sampled_from([OFFICE, FEASTS, Calendar(days="sat-sun", hours="0-24"), Calendar(days="mon-sun", hours="6-22"), Calendar()]),
     st.sampled_from([BERLIN, YORK, ZoneInfo("UTC"), ZoneInfo("Australia/Lord_Howe")]),
 )
 def test_more_time_is_never_due_earlier_and_the_end_is_working_time(
