@@ -5,10 +5,11 @@ import math
 import struct
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.canonical import canonical, content_hash, digest
+from contract.canonical import canonical, content_hash, digest, listed
 
 
 def test_the_example_of_section_3_2_2() -> None:
@@ -75,3 +76,49 @@ def test_equal_values_have_one_text_that_reads_back(value: object) -> None:
     text = canonical(value)
     assert json.loads(text) == value
     assert canonical(json.loads(text)) == text
+
+
+_key = st.text(
+    st.characters(codec="utf-8") | st.sampled_from('aé\ud7ff\ue000\uffff\U00010000😀\x00\x1f\x7f"\\\u2028'), max_size=4
+)
+_anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(2**53 - 2, 2**53 + 2)
+    | st.floats()
+    | st.floats(-1e6, 1e6).map(lambda x: round(x, 2))
+    | st.integers(-(10**22), 10**22).map(float)
+    | st.floats(1e-8, 1e-3)
+    | st.text(st.characters())  # lone surrogates too
+    | _key,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(_key, inner, max_size=4)
+        | st.dictionaries(st.integers() | st.none(), inner, min_size=1, max_size=2)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(_anything)
+def test_the_bytes_are_those_of_the_reference_or_both_refuse(value: object) -> None:
+    try:
+        wanted = rfc8785.dumps(value).decode()  # type: ignore[arg-type]
+    except ValueError:
+        with pytest.raises(ValueError, match=r".+"):
+            canonical(value)
+        return
+    assert canonical(value) == wanted
+
+
+@pytest.mark.parametrize("value", [{1: "a"}, {"a": 1, 2: 3}, {None: 1}, {"a"}, b"bytes", object()])
+def test_what_is_no_json_is_a_value_error(value: object) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        canonical(value)
+
+
+def test_a_list_is_put_together_from_the_texts_of_its_parts() -> None:
+    assert listed([canonical({"b": 1.0}), canonical("ä"), canonical(None)]) == canonical([{"b": 1.0}, "ä", None])
