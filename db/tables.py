@@ -666,4 +666,4 @@ class Activity(Table):
     subject: Mapped[str]
     before: Mapped[dict[str, Any] | None] = mapped_column(Json)
     after: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    __table_args__ = (Index("activity_project", "project_id", "id"),)
+    __table_args__ = (Index("activity_project", "project_id", "id"), Index("activity_subject", "subject", "id"))

@@ -25,6 +25,7 @@ def upgrade() -> None:
     _tasks()
     op.create_table("tally", _id(), _project(), sa.Column("counts", db.types.Json(), nullable=False), postgresql_with=HOT)
     op.create_index("tally_project", "tally", ["project_id", "id"])
+    op.create_index("activity_subject", "activity", ["subject", "id"])
     _count()
     _webhooks()
     _events()
@@ -136,6 +137,7 @@ def _index(name: str, table: str, columns: list[str], where: str) -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("activity_subject", "activity")
     op.drop_index("outbox_ready", "outbox")
     for table in ("compatibility", "delivery", "webhook", "tally"):
         op.drop_table(table)
