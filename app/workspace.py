@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.settings import Settings
 from db.engine import Database
-from db.migrate import is_current, is_empty, upgrade
+from db.migrate import misfit, standing, upgrade
 from review_queue import people
 from review_queue.activity import Actor, Via
 from review_queue.secrets import Keys, open_keys
@@ -32,10 +32,10 @@ def open_workspace(settings: Settings, *, adopt_key: bool = False) -> Workspace:
     if settings.database_url is None:
         settings.dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.url)
-    if is_empty(database):
+    if standing(database) == "empty":
         upgrade(database)
-    if not is_current(database):
-        raise NotReady("the database is of another release; back it up, then run `signoff db upgrade`")
+    if (reason := misfit(database)) is not None:
+        raise NotReady(reason)
     keys = database.write(open_keys, settings.secrets, adopt=adopt_key)
     return Workspace(settings, database, keys)
 

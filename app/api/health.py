@@ -8,7 +8,7 @@ from app.api import metrics, shapes
 from app.api.access import Here, Reader
 from app.api.problems import document, listed
 from db.engine import Database
-from db.migrate import is_current
+from db.migrate import misfit
 
 router = APIRouter(tags=["health"])
 
@@ -41,8 +41,6 @@ def get_metrics(here: Here, actor: Reader) -> Response:
 
 def _unready(database: Database) -> str | None:
     try:
-        if is_current(database):
-            return None
+        return misfit(database)
     except (SQLAlchemyError, OSError):
         return "the database does not answer"
-    return "the database is of another release; back it up, then run `signoff db upgrade`"

@@ -7,6 +7,7 @@ DOMAIN = (
     ("contract.inputs", "InputError"),
     ("contract.conditions", "ConditionError"),
     ("db.blobs", "BlobTooLarge"),
+    ("db.migrate", "StrangeTables"),
     ("review_queue.errors", "Refused"),
     ("inference.errors", "InferenceError"),
     ("explain.errors", "ExplainError"),

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.settings import Settings
 from db.engine import Database
-from db.migrate import differences, is_current, is_empty
+from db.migrate import differences, misfit, standing
 from db.tables import Claim, Draw, ModelAlias, Outbox, Project, Task, Work
 from review_queue import clock
 from review_queue.errors import StrangeKey
@@ -162,15 +162,18 @@ def _of_database(settings: Settings) -> Iterator[Finding]:
 
 
 def _reached(database: Database) -> Iterator[Finding]:
-    if is_empty(database):
+    stands = standing(database)
+    if stands == "empty":
         yield Finding("database", "it has no tables", "run `signoff db upgrade`")
         return
-    if not is_current(database):
-        yield Finding("database", "it is of another release", "back it up, then run `signoff db upgrade`")
+    if (reason := misfit(database)) is not None:
+        saw, _, mend = reason.partition("; ")
+        yield Finding("database", saw.replace("the database", "it"), mend)
         return
-    found = differences(database)
+    found = differences(database) if stands == "current" else []
     mend = f"somebody changed the tables by hand: {found[0]}"[:200] if found else ""
-    yield Finding("database", f"{database.engine.dialect.name}, of this release", mend)
+    release = "this release" if stands == "current" else "a newer release, which this one fits"
+    yield Finding("database", f"{database.engine.dialect.name}, of {release}", mend)
     if database.engine.dialect.name == "sqlite":
         yield database.read(_integrity)
 

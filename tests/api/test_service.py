@@ -67,7 +67,7 @@ def test_a_database_that_is_gone_is_said_so(tmp_path: Path, sqlite: Database, ca
 
 def test_a_database_of_another_release_is_not_ready(api: Api, database: Database) -> None:
     assert api.client.get("/api/readyz").json() == {"status": "ready"}
-    database.write(lambda session: session.execute(text("UPDATE alembic_version SET version_num = 'older'")))
+    database.write(lambda session: session.execute(text("UPDATE alembic_version SET version_num = '0002'")))
     assert "db upgrade" in problem(api.client.get("/api/readyz"), 503, "not_ready")["detail"]
 
 

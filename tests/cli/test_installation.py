@@ -48,19 +48,25 @@ def execute(workspace: Workspace, statement: Any) -> None:
 def test_db_upgrade_and_check(tmp_path: Path) -> None:
     signoff = Signoff(tmp_path / "new")
     assert "there is no workspace" in signoff.refused("db", "check")
-    assert "is of this release now" in signoff("db", "upgrade").stdout
+    said = signoff("db", "upgrade").stdout
+    assert "0003 many hands: " in said
+    assert "is of this release now" in said
     assert "already" in signoff("db", "upgrade").stdout
-    assert signoff.json("db", "check") == {"current": True, "differences": []}
+    assert signoff.json("db", "check") == {"current": True, "fits": True, "differences": []}
 
 
 def test_db_check_tells_differences(signoff: Signoff) -> None:
     workspace = open_workspace(Settings(dir=signoff.folder))
     execute(workspace, text("ALTER TABLE person ADD COLUMN nick TEXT"))
     assert "nick" in signoff("db", "check", code=1).stdout
-    execute(workspace, text("UPDATE alembic_version SET version_num = 'other'"))
-    assert "of another release" in signoff("db", "check", code=1).stdout
+    execute(workspace, text("UPDATE alembic_version SET version_num = 'newer'"))
+    assert "which this one fits" in signoff("db", "check").stdout
+    assert signoff.json("user", "list") == []
+    assert "newer release" in signoff.refused("db", "upgrade")
+    execute(workspace, text("UPDATE compatibility SET since = 'newer'"))
+    assert "install that release" in signoff("db", "check", code=1).stdout
     workspace.database.close()
-    assert "run `signoff db upgrade`" in signoff.refused("queue", "stats")
+    assert "install that release" in signoff.refused("user", "list")
 
 
 def test_a_sound_installation(ready: Signoff, port: int) -> None:

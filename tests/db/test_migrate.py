@@ -1,6 +1,7 @@
 """The history and the tables are one and the same, on both databases."""
 
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import Column, Connection, Integer, inspect, text
 
 from db import migrate
 from db.engine import Database
-from db.migrate import differences, is_current, is_empty, upgrade
+from db.migrate import StrangeTables, differences, misfit, standing, upgrade
 from db.tables import Table
 from db.types import microseconds
 from review_queue import tallies
@@ -20,7 +21,7 @@ from tests import factories
 
 
 def test_the_history_makes_the_tables(database: Database) -> None:
-    assert is_current(database)
+    assert standing(database) == "current"
     assert differences(database) == []
 
 
@@ -35,13 +36,13 @@ def test_a_table_without_a_migration_is_seen(database: Database) -> None:
 
 def test_upgrading_twice_changes_nothing(database: Database) -> None:
     upgrade(database)
-    assert is_current(database)
+    assert standing(database) == "current"
 
 
 def test_several_processes_may_upgrade_an_empty_database_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new.db'}"
     first = Database(url)
-    assert is_empty(first)
+    assert standing(first) == "empty"
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -54,16 +55,82 @@ def test_several_processes_may_upgrade_an_empty_database_at_once(tmp_path: Path)
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert errors == []
-    assert is_current(first)
+    assert standing(first) == "current"
 
 
-@pytest.mark.parametrize("table", ["task", "claim", "work", "outbox"])
+@pytest.mark.parametrize("table", ["task", "claim", "work", "outbox", "tally", "webhook", "delivery", "event_head"])
 def test_hot_tables_leave_room_for_their_updates(database: Database, table: str) -> None:
     if database.engine.dialect.name != "postgresql":
         pytest.skip("storage settings are PostgreSQL's")
     with database.engine.connect() as connection:
         options = connection.scalar(text("SELECT reloptions FROM pg_class WHERE relname = :table"), {"table": table})
-    assert "fillfactor=80" in options
+    assert {"fillfactor=80", "autovacuum_vacuum_scale_factor=0.01", "autovacuum_analyze_scale_factor=0.01"} <= set(options)
+
+
+def test_each_step_is_told_and_nothing_where_nothing_is_missing(tmp_path: Path) -> None:
+    new = Database(f"sqlite:///{tmp_path / 'new.db'}")
+    told: list[migrate.Step] = []
+    assert upgrade(new, told.append) == told
+    assert [step.revision for step in told] == [script.revision for script in migrate._history()]
+    assert all(step.title and step.seconds > 0 for step in told)
+    assert upgrade(new) == []
+
+
+def programs_of(monkeypatch: pytest.MonkeyPatch, revision: str) -> None:
+    """From here on the programs are those of an earlier release."""
+    known = [each for each in migrate._history() if each.revision <= revision]
+    monkeypatch.setattr(migrate, "_history", lambda: known)
+
+
+def test_programs_of_the_release_before_fit_tables_that_were_only_added_to(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs_of(monkeypatch, "0002")
+    assert standing(database) == "newer"
+    assert misfit(database) is None
+    with pytest.raises(StrangeTables, match="newer release"):
+        upgrade(database)
+
+
+def test_programs_of_a_release_that_does_not_fit_say_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs_of(monkeypatch, "0001")
+    assert standing(database) == "beyond"
+    assert "install that release" in str(misfit(database))
+    with pytest.raises(StrangeTables, match="newer release"):
+        upgrade(database)
+
+
+def test_tables_of_an_older_release_name_the_mend(database: Database) -> None:
+    with database.engine.connect().execution_options(signoff_write=True) as connection, connection.begin():
+        command.downgrade(migrate._config(connection), "0002")
+    assert standing(database) == "older"
+    assert "signoff db upgrade" in str(misfit(database))
+    assert [step.revision for step in upgrade(database)] == ["0003"]
+    assert standing(database) == "current"
+
+
+def test_a_migration_waits_for_a_table_in_use_and_lets_others_go_first(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has one writer, and migrations are one")
+    with database.engine.connect() as connection, connection.begin():
+        command.downgrade(migrate._config(connection), "0002")
+    monkeypatch.setattr(migrate, "PATIENCE", "200ms")
+    monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0.1)
+    done: list[migrate.Step] = []
+    upgrading = threading.Thread(target=lambda: done.extend(upgrade(database)))
+    with database.engine.connect() as reader, reader.begin():
+        reader.execute(text("SELECT count(*) FROM task"))
+        upgrading.start()
+        time.sleep(0.5)
+        begun = time.monotonic()
+        with database.engine.connect() as other:
+            other.execute(text("SELECT count(*) FROM task"))
+        assert time.monotonic() - begun < 2
+        assert done == []
+    upgrading.join(30)
+    assert [step.revision for step in done] == ["0003"]
 
 
 def test_a_database_of_the_first_release_keeps_its_items(database: Database) -> None:
