@@ -30,9 +30,10 @@ def bob(database: Database) -> Actor:
 @pytest.fixture
 def move(monkeypatch: pytest.MonkeyPatch) -> Move:
     """Move the clock on."""
+    present, ahead = clock.now, [timedelta(0)]
+    monkeypatch.setattr(clock, "now", lambda: present() + ahead[0])
 
     def by(span: timedelta) -> None:
-        present = clock.now
-        monkeypatch.setattr(clock, "now", lambda: present() + span)
+        ahead[0] += span
 
     return by

@@ -1,0 +1,157 @@
+"""Each rule is seen to be broken when it is, and all are kept by whatever people do."""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from random import Random
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from contract.records import Scored, Unscored, Unshowable
+from db.engine import Database
+from review_queue import checks, claims, decisions, events, outcomes
+from review_queue.activity import Actor
+from review_queue.decisions import Said
+from review_queue.projects import Setting
+from tests import factories
+from tests.review_queue.acting import Move, take
+
+AUTO, REVIEW = (
+    "(SELECT min(item_id) FROM routing WHERE route = 'auto')",
+    "(SELECT min(item_id) FROM routing WHERE route = 'review')",
+)
+DONE = "(SELECT min(id) FROM task WHERE state = 'completed' AND kind = 'review')"
+HELD = "(SELECT min(task_id) FROM claim WHERE state = 'held')"
+REST = "item_id, project_id, routing_n, kind, seat, audience, blind, state, rank, weight, skips, made_at"
+BROKEN: dict[str, Sequence[str]] = {
+    "content": ["INSERT INTO item_key (item_id, project_id, external_id, content_hash) VALUES (900, 1, 'empty', '')"],
+    "lost": ["DELETE FROM work WHERE kind = 'score'"],
+    "scored twice": [f"UPDATE work SET item_id = {AUTO} WHERE kind = 'score'"],
+    "routing numbers": ["UPDATE routing SET n = 3 WHERE item_id = (SELECT min(item_id) FROM routing WHERE route = 'failed')"],
+    "acted alone": [f"UPDATE outcome SET source = 'human' WHERE item_id = {AUTO}"],
+    "outcome of a route": ["UPDATE outcome SET source = 'auto' WHERE source = 'human'"],
+    "review": [
+        f"UPDATE task SET kind = 'other' WHERE item_id = (SELECT item_id FROM task WHERE id = {HELD}) AND kind = 'review'"
+    ],
+    "seats": [f"UPDATE task SET seat = 3 WHERE id = {HELD}"],
+    "unasked": ["UPDATE routing SET route = 'failed' WHERE route = 'auto'"],
+    "unanswerable draws": ["UPDATE task SET kind = 'review' WHERE kind = 'audit'"],
+    "draws": ["UPDATE draw SET p = 0.001 WHERE purpose = 'evidence'"],
+    "resolved": ["UPDATE draw SET loss = 2 WHERE loss IS NOT NULL"],
+    "failed": ["DELETE FROM outbox WHERE kind = 'failed'", "DELETE FROM event WHERE kind = 'failed'"],
+    "nobody holds": ["UPDATE claim SET state = 'expired' WHERE state = 'held'"],
+    "held in vain": [f"UPDATE task SET state = 'pending' WHERE id = {HELD}"],
+    "held twice": ["DROP INDEX claim_task_held", f"UPDATE claim SET task_id = {HELD} WHERE state = 'held'"],
+    "two seats": ["DROP INDEX claim_item_person", "UPDATE claim SET person_id = 1"],
+    "claims astray": ["UPDATE claim SET closed_at = taken_at WHERE state = 'held'"],
+    "answered": [f"UPDATE task SET state = 'pending' WHERE id = {DONE}"],
+    "ends": ["UPDATE task SET closed_at = made_at WHERE state = 'pending'"],
+    "undone": [f"UPDATE task SET state = 'pending', closed_at = NULL WHERE id = {DONE}"],
+    "strangers": ["UPDATE decision SET person_id = 1"],
+    "blind": ["DELETE FROM decision WHERE stage = 'first'"],
+    "first twice": ["UPDATE decision SET stage = 'first' WHERE blind"],
+    "nothing to settle": ["UPDATE decision SET label = 'pay'"],
+    "unsettled": ["DELETE FROM outcome WHERE source <> 'auto'"],
+    "revisions": ["UPDATE outcome SET revision = revision + 5 WHERE source = 'human'"],
+    "groundless": ["UPDATE decision SET label = 'other' WHERE stage = 'final'"],
+    "announced": ["DELETE FROM event WHERE kind = 'outcome'"],
+    "rumours": [f"DELETE FROM outcome WHERE item_id = {AUTO}"],
+    "order": ["UPDATE event SET body = REPLACE(body, '\"revision\":1', '\"revision\":5')"],
+    "gap": ["DELETE FROM event WHERE seq = 2"],
+    "head": ["UPDATE event_head SET seq = seq + 1"],
+}
+
+
+@pytest.fixture
+def held(database: Database) -> Setting:
+    review = {"reviewers": 2, "second_opinion": 0.3}
+    return factories.setting(database, wished=factories.policy(audit={"rate": 0.5}, review=review))
+
+
+@pytest.fixture
+def lived(database: Database, held: Setting, move: Move) -> Database:
+    """A queue in which everything has happened: answers, disputes, undos, skips, escalations, run-out leases."""
+    chance = Random(7)
+    staff = [factories.person(database, name) for name in ("ann", "bob", "cem", "dee")] + [
+        factories.person(database, "lea", "lead")
+    ]
+    for batch in range(2):
+        answers: dict[str, Scored] = {f"{batch}-{n}": factories.says("pay", chance.uniform(0.5, 1)) for n in range(20)}
+        answers |= {f"{batch}-x": Unscored("no answer"), f"{batch}-y": Unshowable("no picture")}
+        factories.routed(database, held, answers)
+        for _ in range(50):
+            act(database, held, chance.choice(staff), chance)
+            move(timedelta(seconds=chance.choice((1, 5, 20, 300))))
+            database.write(events.sequence)
+            database.write(claims.expire)
+    other = factories.setting(database, factories.project(project="mind"), factories.policy(audit={"rate": 1.0}))
+    change_mind(database, other, staff[0], move)
+    move(timedelta(days=8))
+    database.write(outcomes.resolve_overdue)
+    for actor in staff[:2]:
+        take(database, held, actor)
+    factories.submit(database, held, [factories.raw("new")])
+    return database
+
+
+def act(database: Database, held: Setting, actor: Actor, chance: Random) -> None:
+    """One person takes a case and does something with it, or leaves it lying."""
+    cases = take(database, held, actor)
+    what = chance.choice(("answer",) * 6 + ("skip", "escalate", "undo", "leave"))
+    if not cases or what == "leave":
+        return
+    case, key, label = cases[0], f"{chance.random()}", chance.choice(("pay", "deny"))
+    if what in ("skip", "escalate") and not case.first_given:
+        database.write(decisions.decide, actor, case.task_id, case.token, Said(key, what))  # type: ignore[arg-type]
+        return
+    if case.blind and not case.first_given:
+        database.write(decisions.answer, actor, case.task_id, case.token, f"{key}-first", label)
+        case = take(database, held, actor)[0]
+    same = case.prediction is not None and case.prediction.label == label
+    said = Said(key, "accept") if same else Said(key, "correct", label)
+    stored = database.write(decisions.decide, actor, case.task_id, case.token, said)
+    if what == "undo":
+        database.write(decisions.undo, actor, stored.id)
+
+
+def change_mind(database: Database, held: Setting, actor: Actor, move: Move) -> None:
+    """An answer that has left is taken back and given otherwise; what acted alone beside it is never checked."""
+    factories.routed(database, held, {"alone": factories.says("pay", 0.95), "mind": Unscored("no answer")})
+    case = next(each for each in take(database, held, actor, 2) if each.external_id == "mind")
+    stored = database.write(decisions.decide, actor, case.task_id, case.token, Said("once", "correct", "pay"))
+    move(timedelta(seconds=20))
+    database.write(events.sequence)
+    database.write(decisions.undo, actor, stored.id)
+    database.write(decisions.decide, actor, case.task_id, case.token, Said("twice", "correct", "deny"))
+    database.write(claims.release, actor, [each.token for each in take(database, held, actor, 2)])
+
+
+def test_what_people_do_breaks_no_rule_and_each_broken_one_is_told(lived: Database) -> None:
+    assert lived.read(checks.problems) == []
+    for what, least in (("held", 2), ("answered", 20), ("skipped", 1), ("expired", 1), ("released", 1)):
+        assert count(lived, f"claim WHERE state = '{what}'") >= least, what
+    for what in ("task WHERE kind = 'adjudication' AND state = 'completed'", "outcome WHERE revision = 2", "draw WHERE loss = 1"):
+        assert count(lived, what) > 0, what
+    assert set(BROKEN) == {rule.name for rule in checks.RULES}
+    told = {rule: hurt(lived, BROKEN[rule.name]) for rule in checks.RULES}
+    assert {rule.name: said for rule, said in told.items() if not any(says(rule, each) for each in said)} == {}
+
+
+def says(rule: checks.Rule, sentence: str) -> bool:
+    return re.fullmatch(rf"{re.escape(rule.broken)}: [1-9][0-9]* \({rule.row} [0-9, …]+\)", sentence) is not None
+
+
+def count(database: Database, what: str) -> int:
+    return database.read(lambda s: s.scalar(text(f"SELECT count(*) FROM {what}"))) or 0
+
+
+def hurt(database: Database, statements: Sequence[str]) -> list[str]:
+    """What is told of data broken past its keys, as by a fault of the program or a restored file. Nothing of it is kept."""
+    off = {"sqlite": "PRAGMA defer_foreign_keys = ON", "postgresql": "SET LOCAL session_replication_role = replica"}
+    with Session(database.engine) as session:
+        session.connection(execution_options={"signoff_write": True})
+        for statement in (off[database.engine.dialect.name], *statements):
+            session.connection().exec_driver_sql(statement)
+        return checks.problems(session)
