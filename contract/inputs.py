@@ -3,18 +3,22 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from contract.dates import iso
 from contract.files import nearest
-from contract.project import Feature, Project, Shown
+from contract.project import Feature, Input, Project, Shown
 
 MAX_TEXT = 200_000
 """Characters in one text value."""
 MAX_CATEGORY = 1_000
 MAX_ID = 500
+MOST_PLANS = 256
+"""Projects whose checks are remembered."""
+_WHOLE = 2**53
 MISSING = frozenset({"-", "--", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "unknown", "missing"})
 """What files write, in any case, where a number, a boolean or a date is missing; in a category or a text they are values."""
 _DECIMAL_COMMA = re.compile(r"[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?(?:[eE][-+]?\d+)?")
@@ -46,11 +50,14 @@ def check_input(project: Project, raw: Any) -> dict[str, Any]:
     """What the model sees, in the project's order; a renamed feature is taken under its old name too."""
     if not isinstance(raw, Mapping):
         raise InputError("input", f"must be an object of {', '.join(project.input.features)}, not {_kind(raw)}")
-    known = set(project.input.features) | {f.was for f in project.input.features.values() if f.was} | {project.input.time}
-    for name in raw:
-        if name not in known:
-            raise InputError(f"input.{name}", "the project has no such feature" + nearest(str(name), project.input.features))
-    checked = {name: _feature(name, feature, raw) for name, feature in project.input.features.items()}
+    plan = _plan(project.input)
+    if not plan.known.issuperset(raw):
+        name = next(name for name in raw if name not in plan.known)
+        raise InputError(f"input.{name}", "the project has no such feature" + nearest(str(name), project.input.features))
+    checked = {}
+    for name, place, check, feature in plan.features:
+        value = raw[name] if name in raw else _else(place, feature, raw)
+        checked[name] = None if value is None else check(place, value)
     time = project.input.time
     if time and time not in checked and raw.get(time) is not None:
         checked[time] = _date(f"input.{time}", raw[time])
@@ -122,14 +129,44 @@ def _number_in(text: str, decimal_comma: bool, otherwise: str | None) -> float |
         return otherwise
 
 
-def _feature(name: str, feature: Feature, raw: Mapping[str, Any]) -> Any:
-    place = f"input.{name}"
-    held = feature.was if feature.was and name not in raw else name
-    if held not in raw:
-        if feature.optional:
-            return None
-        raise InputError(place, f"is not there; send a {feature.type}, or null where the value is missing")
-    return _value(place, feature.type, raw[held])
+Check = Callable[[str, Any], Any]
+"""(place, value) to the value as it is kept. Raises InputError."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the check of every item of a project asks for, worked out once."""
+
+    input: Input
+    features: tuple[tuple[str, str, Check, Feature], ...]
+    known: frozenset[str]
+
+    @classmethod
+    def of(cls, held: Input) -> "_Plan":
+        features = tuple((name, f"input.{name}", _CHECKS[f.type], f) for name, f in held.features.items())
+        names = {*held.features, *(f.was for f in held.features.values()), held.time}
+        return cls(held, features, frozenset(name for name in names if name))
+
+
+_plans: dict[int, _Plan] = {}
+
+
+def _plan(held: Input) -> _Plan:
+    plan = _plans.get(id(held))
+    if plan is None or plan.input is not held:
+        if len(_plans) >= MOST_PLANS:
+            _plans.clear()
+        _plans[id(held)] = plan = _Plan.of(held)
+    return plan
+
+
+def _else(place: str, feature: Feature, raw: Mapping[str, Any]) -> Any:
+    """The value of a feature that is not there under its own name."""
+    if feature.was and feature.was in raw:
+        return raw[feature.was]
+    if feature.optional:
+        return None
+    raise InputError(place, f"is not there; send a {feature.type}, or null where the value is missing")
 
 
 def _shown(place: str, field: Shown, value: Any) -> Any:
@@ -145,20 +182,24 @@ def _value(place: str, kind: str, value: Any) -> Any:
 
 
 def _number(place: str, value: Any) -> float | int:
+    if type(value) is float and -_WHOLE < value < _WHOLE:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InputError(place, f"must be a number, not {_kind(value)} {_short(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(place, f"{value} is not a number that can be scored; send null where the value is missing")
-    if abs(value) >= 2**53:
+    if abs(value) >= _WHOLE:
         raise InputError(place, f"{_short(value)} is beyond 2^53, where numbers lose digits; send it as text in a category")
     return value
 
 
 def _category(place: str, value: Any) -> str:
+    if type(value) is str:
+        return _text(place, value, MAX_CATEGORY)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        value = str(int(value)) if abs(value) < 2**53 and value == int(value) else str(value)
+        value = str(int(value)) if abs(value) < _WHOLE and value == int(value) else str(value)
     if not isinstance(value, str):
         raise InputError(place, f"must be a category in text, not {_kind(value)} {_short(value)}")
     return _text(place, value, MAX_CATEGORY)
@@ -191,10 +232,11 @@ def _text(place: str, value: str, limit: int) -> str:
         raise InputError(place, f"has {len(value):,} characters; at most {limit:,} are taken, so shorten or split it")
     if "\x00" in value:
         raise InputError(place, "holds a NUL character; take it out")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise InputError(place, "holds a lone surrogate; send valid Unicode") from None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InputError(place, "holds a lone surrogate; send valid Unicode") from None
     return value
 
 
@@ -212,7 +254,7 @@ def _blob(place: str, value: Any) -> dict[str, str]:
     return {"blob": f"sha256:{digits}"}
 
 
-_CHECKS = {
+_CHECKS: dict[str, Check] = {
     "number": _number,
     "category": _category,
     "boolean": _boolean,

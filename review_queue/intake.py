@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from contract.canonical import canonical, digest
+from contract.canonical import canonical, digest, listed
 from contract.given import check_prediction, keep, read_given, refuse_prediction
 from contract.inputs import InputError, check_external_id, check_groups, check_input, check_shown
 from contract.project import Project
@@ -23,6 +23,7 @@ CHUNK = 500
 MOST_NEW = 20
 """Model versions that one request may bring along for the first time."""
 PARTS = ("external_id", "input", "show", "groups", "subject", "prediction")
+_KNOWN = frozenset(PARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +57,38 @@ def check(project: Project, raw: Mapping[str, Any]) -> Submission:
     """One raw item as a Submission. Raises InputError naming the place and the mend."""
     if not isinstance(raw, Mapping):
         raise InputError("item", "must be an object with external_id and input")
-    unknown = set(raw) - set(PARTS)
-    if unknown:
-        raise InputError(sorted(unknown)[0], f"is no part of an item; send {', '.join(PARTS)}")
-    refuse_prediction(project, raw.get("prediction"))
+    if not _KNOWN.issuperset(raw):
+        raise InputError(sorted(set(raw) - _KNOWN)[0], f"is no part of an item; send {', '.join(PARTS)}")
+    sent = raw.get("prediction")
+    refuse_prediction(project, sent)
     external_id = check_external_id(raw.get("external_id"))
     given = check_input(project, raw.get("input"))
-    sent = check_prediction(project, raw.get("prediction"), given)
+    prediction = check_prediction(project, sent, given)
     shown = check_shown(project, raw.get("show"))
     groups = check_groups(project, raw.get("groups"))
     subject = raw.get("subject")
+    subject_hash = digest(f"{project.project}\n{check_external_id(subject, 'subject')}") if subject is not None else None
+    return _submission(project, external_id, given, shown, groups, subject_hash, prediction)
+
+
+def _submission(
+    project: Project,
+    external_id: str,
+    given: Mapping[str, Any],
+    shown: Mapping[str, Any],
+    groups: Mapping[str, Any],
+    subject_hash: str | None,
+    sent: Mapping[str, Any] | None,
+) -> Submission:
+    text = canonical(given)
     show_text = canonical(shown) if shown else None
     group_text = canonical(groups) if groups else None
-    subject_hash = digest(f"{project.project}\n{check_external_id(subject, 'subject')}") if subject is not None else None
-    known = {name: value for name, value in given.items() if value is not None}  # an optional feature added later adds null
-    said = [known, show_text, group_text, subject_hash, *([sent] if sent else [])]
-    content = digest(canonical(said))
+    known = canonical({k: v for k, v in given.items() if v is not None}) if None in given.values() else text
+    said = [known, *map(canonical, (show_text, group_text, subject_hash)), *([canonical(sent)] if sent else [])]
+    content = digest(listed(said))  # without nulls: an optional feature added later adds one
     kept = keep(project, sent) if sent else None
     prediction, version = (canonical(kept), str(kept["model_version"])) if kept else (None, None)
-    return Submission(external_id, canonical(given), show_text, group_text, subject_hash, content, prediction, version)
+    return Submission(external_id, text, show_text, group_text, subject_hash, content, prediction, version)
 
 
 def accept(session: Session, setting: Setting, submissions: Sequence[Submission], *, by: Actor | None = None) -> list[Receipt]:
