@@ -23,18 +23,22 @@ def upgrade(directory: Dir = None) -> None:
 
 @app.command()
 def check(directory: Dir = None, as_json: AsJson = False) -> None:
-    """Say whether the database has the tables of this release, and where it differs."""
+    """Say whether tables and release fit, and whether every rule holds that must hold of the rows. Reads whole tables."""
     from app.cli.console import database_of, require_workspace, say, settings_of
     from db.migrate import differences, misfit, standing
+    from review_queue import checks
 
     settings = settings_of(directory)
     require_workspace(settings)
     with database_of(settings) as database:
         reason, current = misfit(database), standing(database) == "current"
         found = [str(each) for each in differences(database)] if current else []
+        broken = database.read(checks.problems) if reason is None and not found else []
     text = reason or ("ok" if current else "ok: the database is of a newer release, which this one fits")
     if found:
         text = "\n".join(("the tables differ from those of this release:", *found))
-    say(as_json, {"current": current, "fits": reason is None, "differences": found}, text)
-    if reason is not None or found:
+    if broken:
+        text = "\n".join(("rules are broken; report this as a fault, and keep a copy of the database:", *broken))
+    say(as_json, {"current": current, "fits": reason is None, "differences": found, "problems": broken}, text)
+    if reason is not None or found or broken:
         raise typer.Exit(1)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
 
 from app.settings import Settings
 from app.workspace import Workspace, open_workspace
 from db.tables import Activity, Outbox, RoutingRule, Task, Work
-from review_queue import clock, events, projects
+from review_queue import clock, events, intake, projects
 from tests import factories
 from tests.cli.conftest import Signoff
 
@@ -52,7 +52,7 @@ def test_db_upgrade_and_check(tmp_path: Path) -> None:
     assert "0003 many hands: " in said
     assert "is of this release now" in said
     assert "already" in signoff("db", "upgrade").stdout
-    assert signoff.json("db", "check") == {"current": True, "fits": True, "differences": []}
+    assert signoff.json("db", "check") == {"current": True, "fits": True, "differences": [], "problems": []}
 
 
 def test_db_check_tells_differences(signoff: Signoff) -> None:
@@ -67,6 +67,16 @@ def test_db_check_tells_differences(signoff: Signoff) -> None:
     assert "install that release" in signoff("db", "check", code=1).stdout
     workspace.database.close()
     assert "install that release" in signoff.refused("user", "list")
+
+
+def test_db_check_tells_broken_rules_of_the_rows(ready: Signoff, workspace: Workspace) -> None:
+    setting = workspace.database.read(projects.get, "claims")
+    raw = {"external_id": "1", "input": {"amount": 1.0, "region": "north"}}
+    workspace.database.write(intake.accept, setting, [intake.check(setting.project, raw)])
+    assert ready("db", "check").stdout.strip() == "ok"
+    execute(workspace, delete(Work))
+    assert "neither waiting to be scored nor routed: 1 (item 1)" in ready("db", "check", code=1).stdout
+    assert len(ready.json("db", "check", code=1)["problems"]) == 1
 
 
 def test_a_sound_installation(ready: Signoff, port: int) -> None:
