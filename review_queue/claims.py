@@ -147,7 +147,7 @@ def require(session: Session, actor: Actor, task_id: int, token: str) -> tuple[C
         raise ClaimExpired("this token does not hold the task; claim it again")
     outcomes.lock(session, row.item_id)
     task = session.get_one(Task, task_id, populate_existing=True)
-    if row.state in ("answered", "skipped"):
+    if row.state in ("answered", "skipped", "escalated"):
         raise AlreadyDecided("this was decided already, under another key")
     if row.state != "held":
         _take_up(session, row, task)
@@ -155,19 +155,21 @@ def require(session: Session, actor: Actor, task_id: int, token: str) -> tuple[C
 
 
 def _take_up(session: Session, row: Claim, task: Task) -> None:
-    said = select(Decision.id).where(Decision.claim_id == row.id, Decision.stage == "final").limit(1)
-    if row.state == "released" and session.scalar(said):  # escalated
-        raise AlreadyDecided("this was decided already, under another key")
-    others = exists().where(Claim.item_id == row.item_id, Claim.person_id == row.person_id, Claim.state.in_(TAKEN))
-    if row.state != "expired" or task.state != "pending" or session.scalar(select(others)):
+    if row.state != "expired" or task.state != "pending" or has_seat(session, row):
         raise ClaimExpired("the case is no longer yours and somebody else may have it by now; what you typed was not stored")
     lease = by_id(session, task.project_id).policy.review.lease
     row.state, row.closed_at, row.expires_at, task.state = "held", None, clock.now() + lease, "in_progress"
     session.flush()
 
 
+def has_seat(session: Session, row: Claim) -> bool:
+    """Whether the person of an ended claim has, or had and answered, another seat of the item since."""
+    others = exists().where(Claim.item_id == row.item_id, Claim.person_id == row.person_id, Claim.state.in_(TAKEN))
+    return bool(session.scalar(select(others)))
+
+
 def close(session: Session, claim_row: Claim, state: str) -> None:
-    """End a claim as answered, skipped or released."""
+    """End a claim as answered, skipped, escalated or released."""
     claim_row.state, claim_row.closed_at = state, clock.now()
     session.flush()
 
@@ -192,7 +194,7 @@ def may_take(project_id: int, actor: Actor) -> tuple[ColumnElement[bool], ...]:
     return (
         Task.project_id == project_id,
         Task.state == "pending",
-        or_(Task.assignee_id.is_(None), Task.assignee_id == actor.id),
+        or_(Task.assignee_id.is_(None), Task.assignee_id == actor.id, Task.assigned_until < clock.now()),
         ~mine,
     )
 
