@@ -96,8 +96,8 @@ def accept(session: Session, setting: Setting, submissions: Sequence[Submission]
     """Take what is new; answer for the rest what stands. One receipt per submission, in order.
 
     The same id with the same content is the same item, a cancelled one too; with other content it is a conflict for that
-    item alone, which `withdrawal.replace` is for. An image or file whose bytes were never sent is invalid. A model version that is not known yet is registered.
-    Raises Full where something is new and the policy lets no more wait.
+    item alone, which `withdrawal.replace` is for. An image or file whose bytes were never sent is invalid. A model version
+    that is not known yet is registered. Raises Full where something is new and the policy lets no more wait.
     """
     lacking = _lacking_blobs(session, setting.project, submissions)
     lacking |= _unfit_versions(session, setting, [s for s in submissions if s.external_id not in lacking], by)
