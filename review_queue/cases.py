@@ -84,7 +84,7 @@ def _case(session: Session, held: Held) -> Case:
         task_id=task.id,
         token=held.token,
         expires_at=held.expires_at,
-        external_id=session.get_one(ItemKey, task.item_id).external_id,
+        external_id=session.get_one(ItemKey, task.item_id).name,
         input=read_input(by_id(session, task.project_id).project, item.input),
         show=json.loads(item.show or "{}"),
         blind=task.blind,
