@@ -14,7 +14,7 @@ from contract.inputs import InputError, check_external_id, check_groups, check_i
 from contract.project import Project
 from db import bulk
 from db.tables import Blob, Item, ItemKey, Outcome, Routing, Work
-from review_queue import backlog, clock, tallies, versions
+from review_queue import backlog, clock, tallies, versions, waking
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 from review_queue.versions import Version
@@ -102,6 +102,8 @@ def accept(session: Session, setting: Setting, submissions: Sequence[Submission]
     lacking |= _unfit_versions(session, setting, [s for s in submissions if s.external_id not in lacking], by)
     sound = {s.external_id: s for s in reversed(submissions) if s.external_id not in lacking}
     added = _insert(session, setting, [sound[external_id] for external_id in sorted(sound)])
+    if added:
+        waking.call(session, "score")
     held = _standing(session, setting.id, [external_id for external_id in sound if external_id not in added])
     held |= {each: (Receipt(each, "received", True), sound[each].content_hash) for each in added}
     return [_receipt(s, lacking, held) for s in submissions]
