@@ -1,11 +1,11 @@
 """Rows of a file or folder as items, a batch a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,8 @@ from review_queue.errors import Full
 from review_queue.intake import Receipt, Submission
 from review_queue.projects import Setting, by_id
 
+P = ParamSpec("P")
+Result = TypeVar("Result")
 BATCH = 1_000
 """Rows of one transaction."""
 LOOK_AGAIN = 5
@@ -58,7 +60,7 @@ def load(
     source = source_of(path, setting.project)
     with (
         Rejected(path, workspace.settings.dir) as rejected,
-        ThreadPoolExecutor(1) as writer,
+        _writer(workspace) as writer,
     ):
         loader = Loader(workspace, setting, source, rejected, writer, by, progress, wait=wait)
         try:
@@ -72,8 +74,22 @@ def load(
         return Loaded(loader.added, loader.known, rejected.count, rejected.file, left_out, source.said)
 
 
+class _Here(Executor):
+    """Runs at once what is submitted."""
+
+    def submit(self, act: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> "Future[Result]":
+        future: Future[Result] = Future()
+        future.set_result(act(*args, **kwargs))
+        return future
+
+
+def _writer(workspace: Workspace) -> Executor:
+    """A thread where a server writes meanwhile. SQLite writes in this process: there a thread only hands Python's lock about."""
+    return _Here() if workspace.database.engine.dialect.name == "sqlite" else ThreadPoolExecutor(1)
+
+
 class Loader:
-    """Rows into items, a batch a transaction: the next is read and checked while one is written."""
+    """Rows into items, a batch a transaction; on PostgreSQL the next is read and checked while one is written."""
 
     def __init__(
         self,

@@ -379,7 +379,7 @@ def test_a_load_that_broke_off_is_finished_by_repeating_it(
     assert (done.added, done.known) == (15, 20)
 
 
-def _after(times: int, verb: Any, error: type[BaseException]) -> Any:
+def _after(times: int, verb: Any, error: type[Exception]) -> Any:
     calls = iter(range(times))
 
     def wrapped(self: Any) -> None:
@@ -403,30 +403,6 @@ def _limit(workspace: Workspace, most: int) -> None:
     policy = setting.policy.model_copy(update={"intake": Intake(most_waiting=most)})
     key = workspace.keys.draw_key_id
     workspace.database.write(projects.apply, setting.project, policy, setting.guidelines, key, by=None)
-
-
-def test_a_load_waits_for_room_and_says_so(workspace: Workspace, much: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "LOOK_AGAIN", 0.01)
-    full = "30 rows; the queue is full, waiting for room"
-    seen: list[str] = []
-
-    def told(share: float, said: str) -> None:
-        seen.append(said)
-        if seen.count(full) == 2:
-            _limit(workspace, 100)
-
-    done = loading.load(workspace, workspace.database.read(projects.get, "claims"), much, progress=told)
-    assert (done.added, count(workspace)) == (30, 30)
-    assert seen.count(full) == 2
-    assert seen[-1] == "30 rows"
-
-
-def test_a_load_that_is_broken_off_while_it_waits_ends(workspace: Workspace, much: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "LOOK_AGAIN", 60)
-    monkeypatch.setattr(loader.Loader, "settle", _after(3, loader.Loader.settle, KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        loading.load(workspace, workspace.database.read(projects.get, "claims"), much)
-    assert count(workspace) == 20
 
 
 def test_without_waiting_a_full_queue_is_an_error_and_what_went_in_stays(
