@@ -7,15 +7,15 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, Select, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from contract.canonical import content_hash
 from contract.policy import Policy
 from contract.project import Project
-from db.tables import Item, PolicyVersion, ProjectControl, ProjectVersion, Task
+from db.tables import ItemKey, PolicyVersion, ProjectControl, ProjectVersion, Task
 from db.tables import Project as ProjectRow
-from review_queue import activity, clock, rules
+from review_queue import activity, clock, rules, states, tallies
 from review_queue.activity import Actor
 from review_queue.errors import NotFound, NotYet, Refused
 
@@ -54,7 +54,7 @@ def apply(session: Session, project: Project, policy: Policy, guidelines: str, d
     row = session.scalar(select(ProjectRow).where(ProjectRow.name == project.project))
     if row is not None:
         rules.lock(session, row.id)
-        _refuse_loss(session, _setting(session, row), project)
+        _refuse_loss(session, by_id(session, row.id), project)
     project_id = row.id if row is not None else _insert(session, project.project)
     body = {"project": project.model_dump(mode="json"), "guidelines": guidelines}
     version, changed = _keep(session, ProjectVersion, project_id, body, by)
@@ -82,20 +82,20 @@ def _refuse_unserved(project: Project) -> None:
 
 def get(session: Session, name: str) -> Setting:
     """Raises NotFound."""
-    row = session.scalar(select(ProjectRow).where(ProjectRow.name == name))
-    if row is None:
+    found = _settings(session, ProjectRow.name == name)
+    if not found:
         known = ", ".join(session.scalars(select(ProjectRow.name))) or "none yet"
         raise NotFound(f"there is no project {name!r}; known: {known}")
-    return _setting(session, row)
+    return found[0]
 
 
 def by_id(session: Session, project_id: int) -> Setting:
-    return _setting(session, session.get_one(ProjectRow, project_id))
+    return _settings(session, ProjectRow.id == project_id)[0]
 
 
 def everything(session: Session) -> Sequence[Setting]:
     """All projects, oldest first."""
-    return [_setting(session, row) for row in session.scalars(select(ProjectRow).order_by(ProjectRow.id))]
+    return _settings(session, true())
 
 
 def freeze(session: Session, name: str, draw_key_id: int, *, by: Actor, frozen: bool = True) -> bool:
@@ -115,13 +115,18 @@ def version_body(session: Session, version_id: int) -> tuple[Project, str]:
     return _project(json.dumps(body["project"])), body["guidelines"]
 
 
-def _setting(session: Session, row: ProjectRow) -> Setting:
-    query = select(ProjectControl).where(ProjectControl.project_id == row.id).execution_options(populate_existing=True)
-    control = session.scalars(query).one()
-    project, guidelines = version_body(session, control.project_version_id)
-    policy = _policy(json.dumps(session.get_one(PolicyVersion, control.policy_version_id).body))
-    versions = control.project_version_id, control.policy_version_id
-    return Setting(row.id, row.name, project, guidelines, policy, *versions, control.frozen_at)
+def _settings(session: Session, which: ColumnElement[bool]) -> list[Setting]:
+    """Projects with their files in force, in one statement however many they are."""
+    at = ProjectControl
+    columns = (ProjectRow.id, ProjectRow.name, ProjectVersion.body, PolicyVersion.body)
+    query = select(*columns, at.project_version_id, at.policy_version_id, at.frozen_at)
+    query = query.join_from(ProjectRow, at, at.project_id == ProjectRow.id)
+    query = query.join(ProjectVersion, ProjectVersion.id == at.project_version_id)
+    query = query.join(PolicyVersion, PolicyVersion.id == at.policy_version_id).where(which).order_by(ProjectRow.id)
+    return [
+        Setting(id, name, _project(json.dumps(body["project"])), body["guidelines"], _policy(json.dumps(policy)), *rest)
+        for id, name, body, policy, *rest in session.execute(query)
+    ]
 
 
 @lru_cache(maxsize=256)
@@ -165,11 +170,10 @@ def _control(session: Session, project_id: int, project_version_id: int, policy_
 
 def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
     """A label with open work cannot go, and a feature of items already here cannot change its type."""
-    gone = set(standing.project.labels) - set(wanted.labels)
-    waiting = _open_tasks(session, standing.id)
-    if gone and waiting:
-        raise Refused(f"label {sorted(gone)[0]!r} cannot go while {waiting} tasks are open; decide or cancel them first")
-    items = session.scalar(select(func.count()).select_from(Item).where(Item.project_id == standing.id)) or 0
+    gone, counted = set(standing.project.labels) - set(wanted.labels), tallies.read(session, standing.id)
+    if gone and _any(session, select(Task.id).where(Task.project_id == standing.id, states.OPEN)):
+        raise Refused(f"label {sorted(gone)[0]!r} cannot go while {counted['open']} tasks are open; decide or cancel them first")
+    items = max(counted["items"], 1) if _any(session, select(ItemKey.item_id).where(ItemKey.project_id == standing.id)) else 0
     for name, feature in wanted.input.features.items():
         before = standing.project.input.features
         old = before.get(name) or before.get(feature.was or name)
@@ -179,6 +183,5 @@ def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
             raise Refused(f"feature {name!r} must be `optional: true`: {items} items already here lack it")
 
 
-def _open_tasks(session: Session, project_id: int) -> int:
-    query = select(func.count()).select_from(Task)
-    return session.scalar(query.where(Task.project_id == project_id, Task.state.in_(("pending", "in_progress", "parked")))) or 0
+def _any(session: Session, query: Select[int]) -> bool:
+    return session.scalar(query.limit(1)) is not None
