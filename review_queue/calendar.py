@@ -1,14 +1,39 @@
 """Working time: due times count only the hours in which the project's people work."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from contract.durations import parse_duration
 from contract.policy import DAYS, Calendar, Policy
+from review_queue import clock
 
 
 def soon(now: datetime, policy: Policy, zone: ZoneInfo) -> datetime:
     """The moment up to which a due time counts as soon: the policy's `due_soon` of working time from now."""
     return add_working_time(now, policy.review.due_soon, policy.calendar, zone)
+
+
+def opening(day: date, calendar: Calendar, zone: ZoneInfo) -> datetime:
+    """When work begins on a day, or on the first working day after it."""
+    return add_working_time(datetime.combine(day, time(0), zone), timedelta(0), calendar, zone).astimezone(UTC)
+
+
+def moment(text: str, calendar: Calendar, zone: ZoneInfo) -> datetime:
+    """What people write for a moment to come: a span from now (`3d`, in working time), a day, or a date with a time.
+
+    A time without a zone is the project's. Raises ValueError with the forms that are understood.
+    """
+    try:
+        return add_working_time(clock.now(), parse_duration(text), calendar, zone)
+    except ValueError:
+        pass
+    try:
+        if "T" not in text and " " not in text.strip():
+            return opening(date.fromisoformat(text.strip()), calendar, zone)
+        given = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError("is no moment; write 3d, 2026-12-01 or 2026-12-01T14:00") from None
+    return (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def add_working_time(start: datetime, amount: timedelta, calendar: Calendar, zone: ZoneInfo) -> datetime:

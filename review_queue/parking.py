@@ -127,6 +127,11 @@ def first_of(session: Session, project_id: int, external_id: str, revision: int)
     return [person for person, state in last if person is not None and state == "cancelled" and _works(session, person)]
 
 
+def setting_of(session: Session, task_id: int) -> projects.Setting:
+    """The project of a task. Raises NotFound."""
+    return projects.by_id(session, _found(session, task_id).project_id)
+
+
 def _check(until: datetime | None, note: str | None) -> None:
     if until is not None and until.tzinfo is None:
         raise Invalid(f"until {until.isoformat()} names no time zone; write 2026-12-01T09:00+01:00")
@@ -178,11 +183,15 @@ def _works(session: Session, person_id: int) -> bool:
     return person.disabled_at is None
 
 
-def _locked(session: Session, task_id: int) -> Task:
-    item_id = session.scalar(select(Task.item_id).where(Task.id == task_id))
-    if item_id is None:
+def _found(session: Session, task_id: int) -> Task:
+    task = session.get(Task, task_id)
+    if task is None:
         raise NotFound(f"there is no task {task_id}")
-    outcomes.lock(session, item_id)
+    return task
+
+
+def _locked(session: Session, task_id: int) -> Task:
+    outcomes.lock(session, _found(session, task_id).item_id)
     return session.get_one(Task, task_id, populate_existing=True)
 
 

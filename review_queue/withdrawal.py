@@ -19,7 +19,7 @@ from review_queue.projects import Setting
 from review_queue.tallies import OPEN
 
 
-def replace(session: Session, setting: Setting, submission: Submission, *, by: Actor) -> Receipt:
+def replace(session: Session, setting: Setting, submission: Submission, *, by: Actor | None) -> Receipt:
     """Put other content under an id: a new revision of the item. What is not there yet is taken as new.
 
     The content that stands already changes nothing; after a cancellation it makes the item live again. Where the new

@@ -48,6 +48,68 @@ def load(
         raise typer.Exit(1)
 
 
+@app.command()
+def replace(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file like those of `load`: one row for each item.")],
+    project: ProjectName = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put other content under ids that are there: each a new revision, scored and asked about anew. The same content changes
+    nothing, and a cancelled item is live again."""
+    from app import loading
+    from app.cli.console import bar, chosen, note, opened, say
+
+    with opened(directory) as workspace:
+        setting = chosen(workspace, project)
+        with bar(f"replacing by {file.name}") as progress:
+            by = workspace.local_actor("cli")
+            loaded = loading.load(workspace, setting, file, progress=progress, by=by, replacing=True)
+    said = f"{loaded.added:,} replaced or new, {loaded.known:,} as they were, {loaded.rejected:,} rejected"
+    say(as_json, loaded, f"{setting.name}: {said}")
+    if loaded.rejected:
+        note(f"{loaded.rejected:,} rows could not be taken; each stands with its reason in {loaded.rejected_file}")
+    if loaded.rejected and not loaded.added + loaded.known:
+        raise typer.Exit(1)
+
+
+@app.command()
+def cancel(
+    external_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The producer's ids of the items.")],
+    project: ProjectName = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask nobody about these items any more. What was answered stays on record."""
+    from app.cli.console import chosen, opened, say
+    from review_queue import withdrawal
+
+    with opened(directory) as workspace:
+        setting, by = chosen(workspace, project), workspace.local_actor("cli")
+        for external_id in external_ids:
+            receipt = workspace.database.write(withdrawal.cancel, setting, external_id, by=by)
+            say(as_json, receipt, f"{setting.project.noun} {external_id} is cancelled")
+
+
+@app.command()
+def review(
+    external_id: Annotated[str, typer.Argument(metavar="ID", help="The producer's id of the item.")],
+    reason: Annotated[str, typer.Option("--reason", envvar="SIGNOFF_REASON", help="Why; whoever looks reads it.")],
+    project: ProjectName = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have one more person look at an item that acted alone or was decided."""
+    from app.cli.console import chosen, opened, say
+    from review_queue import requests
+
+    with opened(directory) as workspace:
+        setting, by = chosen(workspace, project), workspace.local_actor("cli")
+        asked = workspace.database.write(requests.request, setting, external_id, reason, by=by)
+    already = "" if asked.new else f" already: {asked.reason}"
+    say(as_json, asked, f"{setting.project.noun} {external_id} waits for a look as task {asked.task_id}{already}")
+
+
 def _unsigned(workspace: "Workspace", setting: "Setting") -> str:
     """Which version made the newest predictions, while none acts."""
     from retrain import registry
@@ -61,6 +123,9 @@ def _unsigned(workspace: "Workspace", setting: "Setting") -> str:
 @app.command()
 def show(
     external_id: Annotated[str, typer.Argument(metavar="ID", help="The producer's id of the item.")],
+    revision: Annotated[
+        int | None, typer.Option("--revision", envvar="SIGNOFF_REVISION", min=1, help="As it was before it was replaced.")
+    ] = None,
     project: ProjectName = None,
     directory: Dir = None,
     as_json: AsJson = False,
@@ -71,14 +136,18 @@ def show(
 
     with opened(directory) as workspace:
         setting = chosen(workspace, project)
-        record = workspace.database.read(find.record, setting, external_id, by=workspace.local_actor("cli"))
+        by = workspace.local_actor("cli")
+        record = workspace.database.read(find.record, setting, external_id, by=by, revision=revision)
     say(as_json, record, "\n".join(_page(record, setting.project)))
 
 
 def _page(record: "Record", project: "Project") -> Iterator[str]:
     from app.cli.console import cell, listed
 
-    yield f"{project.noun} {record.external_id}: {record.state}, received {cell(record.received_at)}"
+    closed = f", {cell(record.closed_at)}" if record.closed_at else ""
+    yield f"{project.noun} {record.external_id}: {record.state}{closed}, received {cell(record.received_at)}"
+    if record.earlier:
+        yield f"revision {record.item_revision}; `--revision N` shows an earlier one"
     given = {name: record.input[name] for name in (*project.input.features, *record.input) if name in record.input}
     for title, values in (("input", given), ("shown", record.show), ("groups", record.groups)):
         if values:

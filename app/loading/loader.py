@@ -15,7 +15,7 @@ from app.loading.rejected import Rejected
 from app.loading.sources import Found, Progress, Source, source_of
 from app.workspace import Workspace
 from db import blobs
-from review_queue import activity, intake
+from review_queue import activity, intake, withdrawal
 from review_queue.activity import Actor
 from review_queue.errors import Full
 from review_queue.intake import Receipt, Submission
@@ -52,17 +52,19 @@ def load(
     progress: Progress | None = None,
     by: Actor | None = None,
     wait: bool = True,
+    replacing: bool = False,
 ) -> Loaded:
     """Take every sound row of a file or folder as an item. Raises LoadError where nothing of it can be read.
 
-    Where as much waits as the policy lets wait, it goes on once there is room; without `wait` it raises Full.
+    With `replacing` a row of other content replaces the item of its id. Where as much waits as the policy lets wait, it
+    goes on once there is room; without `wait` it raises Full.
     """
     source = source_of(path, setting.project)
     with (
         Rejected(path, workspace.settings.dir) as rejected,
         _writer(workspace) as writer,
     ):
-        loader = Loader(workspace, setting, source, rejected, writer, by, progress, wait=wait)
+        loader = Loader(workspace, setting, source, rejected, writer, by, progress, wait=wait, replacing=replacing)
         try:
             for found in source.rows(progress):
                 loader.take(found)
@@ -102,10 +104,11 @@ class Loader:
         progress: Progress | None,
         *,
         wait: bool,
+        replacing: bool,
     ) -> None:
         """`writer`: writes one batch at a time."""
         self._workspace, self._setting, self._rejected, self._by = workspace, setting, rejected, by
-        self._writer, self._progress, self._wait = writer, progress, wait
+        self._writer, self._progress, self._wait, self._replacing = writer, progress, wait, replacing
         self._file = source.path.name
         self._rows = Rows(source, setting.project)
         self._media = Media(source.folder)
@@ -163,7 +166,8 @@ class Loader:
         while True:
             try:
                 write = self._workspace.database.write
-                receipts = write(_take, self._setting, submissions, files, by=self._by, note=note)
+                given = (self._setting, submissions, files)
+                receipts = write(_take, *given, by=self._by, note=note, replacing=self._replacing)
                 return [(found, receipt) for (found, _), receipt in zip(batch, receipts, strict=True)]
             except Full as full:
                 if not self._wait or self.ended.is_set():
@@ -190,11 +194,15 @@ def _take(
     *,
     by: Actor | None,
     note: dict[str, Any] | None,
+    replacing: bool,
 ) -> list[Receipt]:
     """One batch with its bytes; the first that adds something leaves a note of who loaded what."""
     for data, media_type in files:
         blobs.put(session, data, media_type)
-    receipts = intake.accept(session, setting, submissions, by=by)
+    if replacing:
+        receipts = [withdrawal.replace(session, setting, submission, by=by) for submission in submissions]
+    else:
+        receipts = intake.accept(session, setting, submissions, by=by)
     if note is not None and any(receipt.new for receipt in receipts):
         activity.record(session, by, "item.load", f"project:{setting.name}", project_id=setting.id, after=note)
     return receipts

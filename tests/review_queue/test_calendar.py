@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.policy import Calendar, Policy
-from review_queue.calendar import add_working_time, soon
+from review_queue import clock
+from review_queue.calendar import add_working_time, moment, soon
 
 BERLIN, YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 OFFICE = Calendar(days="mon-fri", hours="9-17")
@@ -92,6 +93,29 @@ def test_soon_is_counted_in_working_time() -> None:
     body = {"autonomy": "set", "review": {"due_soon": "2h"}, "calendar": {"days": "mon-fri", "hours": "9-17"}}
     friday = at("2026-11-27T16:00")
     assert soon(friday, Policy.model_validate(body), BERLIN) == at("2026-11-30T10:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("2026-12-01", "2026-12-01T09:00"),
+        ("2026-11-28", "2026-11-30T09:00"),  # a Saturday
+        ("2026-12-01T14:30", "2026-12-01T14:30"),
+        ("2026-12-01 14:30", "2026-12-01T14:30"),
+        ("2026-12-01T14:30+01:00", "2026-12-01T14:30"),
+        (" 3d ", "2026-11-27T10:00"),
+        ("2h", "2026-11-24T12:00"),
+    ],
+)
+def test_a_moment_is_read_as_people_write_it(monkeypatch: pytest.MonkeyPatch, text: str, wanted: str) -> None:
+    monkeypatch.setattr(clock, "now", lambda: at("2026-11-24T10:00"))
+    assert moment(text, OFFICE, BERLIN) == at(wanted)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "3 days", "2026-13-01", "01.12.2026", "-3d", "99999d"])
+def test_what_is_no_moment_says_what_is_one(text: str) -> None:
+    with pytest.raises(ValueError, match="write 3d"):
+        moment(text, OFFICE, BERLIN)
 
 
 @settings(max_examples=150, deadline=None)
