@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from contract.canonical import content_hash
 from contract.files import nearest
 from db.tables import Claim, Decision, Routing, Task
-from review_queue import activity, claims, clock, outcomes
+from review_queue import activity, audience, claims, clock, outcomes
 from review_queue.activity import Actor
 from review_queue.errors import AlreadyDecided, AnswerFirst, Forbidden, Invalid, KeyReused, NotFound
 from review_queue.projects import Setting, by_id
@@ -85,7 +85,7 @@ def decide(session: Session, actor: Actor, task_id: int, token: str, said: Said)
         _hand_on(session, held, task, "skipped")
     elif said.verdict == "escalate":
         task.audience = "leads"
-        _hand_on(session, held, task, "released")
+        _hand_on(session, held, task, "escalated")
     else:
         claims.close(session, held, "answered")
         task.state, task.closed_at = "completed", clock.now()
@@ -95,7 +95,7 @@ def decide(session: Session, actor: Actor, task_id: int, token: str, said: Said)
 
 
 def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str | None = None) -> int:
-    """Take back one's own last answer or skip of a task and hold the task again; its id.
+    """Take back one's own last answer, skip or escalation of a task and hold the task again; its id.
 
     What has not left the house yet is withdrawn; what has stands until the new decision revises it. A blind first
     answer stays as it is. Raises NotFound, Forbidden, Invalid.
@@ -108,16 +108,19 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
     outcomes.lock(session, row.item_id)
     task = session.get_one(Task, row.task_id, populate_existing=True)
     claim = session.get_one(Claim, row.claim_id, with_for_update=True)
-    if row.stage != "final" or _superseded(session, row) or not _can_reopen(task, claim, row):
+    if row.stage != "final" or _superseded(session, row) or not _can_reopen(session, task, claim, row):
         raise Invalid("this can no longer be taken back: it was taken back before, or somebody else has the case")
     outcomes.retract(session, row)
     setting = by_id(session, task.project_id)
     claim.state, claim.closed_at, claim.expires_at = "held", None, clock.now() + setting.policy.review.lease
     claim.session = session_name or claim.session
     task.state, task.closed_at = "in_progress", None
-    if row.verdict == "skip":
-        task.skips -= 1
+    task.skips -= row.verdict == "skip"
     session.flush()
+    if row.verdict in outcomes.ANSWERS:
+        outcomes.reconsider(session, task)
+    else:
+        audience.restore(session, task)
     activity.record(session, actor, "decision.undo", f"item:{task.item_id}", project_id=task.project_id, before=_seen(row))
     return task.id
 
@@ -127,7 +130,7 @@ def last_of(session: Session, actor: Actor, project_id: int) -> Stored | None:
     query = select(Decision).where(Decision.person_id == actor.id, Decision.project_id == project_id, Decision.stage == "final")
     for row in session.scalars(query.order_by(Decision.id.desc()).limit(5)):
         task, claim = session.get_one(Task, row.task_id), session.get_one(Claim, row.claim_id)
-        if not _superseded(session, row) and _can_reopen(task, claim, row):
+        if not _superseded(session, row) and _can_reopen(session, task, claim, row):
             return _stored(row)
     return None
 
@@ -241,7 +244,7 @@ def _store(session: Session, actor: Actor, held: Claim, task: Task, final: Said,
             "comment": final.comment,
             "seconds": final.seconds,
             "blind": task.blind,
-            "basis": "routed" if routed.route == "review" else "drawn",
+            "basis": "requested" if task.requested is not None else "routed" if routed.route == "review" else "drawn",
             "reasons_shown": list(final.reasons_shown) if final.reasons_shown is not None else None,
             "supersedes_id": earlier,
             "via": actor.via,
@@ -258,6 +261,8 @@ def _hand_on(session: Session, held: Claim, task: Task, state: str) -> None:
     claims.close(session, held, state)
     task.state = "pending"
     task.skips += state == "skipped"
+    if state == "skipped":
+        audience.skipped(session, task)
     session.flush()
 
 
@@ -269,10 +274,12 @@ def _superseded(session: Session, row: Decision) -> bool:
     return session.scalar(select(Decision.id).where(Decision.supersedes_id == row.id)) is not None
 
 
-def _can_reopen(task: Task, claim: Claim, row: Decision) -> bool:
+def _can_reopen(session: Session, task: Task, claim: Claim, row: Decision) -> bool:
     if row.verdict in outcomes.ANSWERS:
-        return task.state == "completed" and claim.state == "answered"
-    return row.verdict == "skip" and task.state == "pending" and claim.state == "skipped"
+        return task.state == "completed" and claim.state == "answered" and not outcomes.is_closed(session, task.item_id)
+    if row.verdict == "skip":
+        return task.state == "pending" and claim.state == "skipped"
+    return task.state == "pending" and claim.state == "escalated" and not claims.has_seat(session, claim)
 
 
 def _seen(row: Decision) -> dict[str, object]:

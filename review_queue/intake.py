@@ -1,19 +1,20 @@
 """Items in: each checked by itself, taken once, and never lost after the commit."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from contract.canonical import canonical, digest, listed
 from contract.given import check_prediction, keep, read_given, refuse_prediction
 from contract.inputs import InputError, check_external_id, check_groups, check_input, check_shown
 from contract.project import Project
+from db import bulk
 from db.tables import Blob, Item, ItemKey, Outcome, Routing, Work
-from review_queue import clock, versions
+from review_queue import clock, tallies, versions
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 from review_queue.versions import Version
@@ -100,9 +101,10 @@ def accept(session: Session, setting: Setting, submissions: Sequence[Submission]
     lacking = _lacking_blobs(session, setting.project, submissions)
     lacking |= _unfit_versions(session, setting, [s for s in submissions if s.external_id not in lacking], by)
     sound = {s.external_id: s for s in reversed(submissions) if s.external_id not in lacking}
-    added = _insert(session, setting, sorted(sound.values(), key=lambda s: s.external_id))
-    standing = _standing(session, setting.id, list(sound))
-    return [_receipt(s, lacking, added, standing) for s in submissions]
+    added = _insert(session, setting, [sound[external_id] for external_id in sorted(sound)])
+    held = _standing(session, setting.id, [external_id for external_id in sound if external_id not in added])
+    held |= {each: (Receipt(each, "received", True), sound[each].content_hash) for each in added}
+    return [_receipt(s, lacking, held) for s in submissions]
 
 
 def standing(session: Session, project_id: int, external_ids: Sequence[str]) -> dict[str, Receipt]:
@@ -110,52 +112,59 @@ def standing(session: Session, project_id: int, external_ids: Sequence[str]) -> 
     return {external_id: receipt for external_id, (receipt, _) in _standing(session, project_id, external_ids).items()}
 
 
-def _receipt(
-    submission: Submission, lacking: Mapping[str, str], added: set[str], held: Mapping[str, tuple[Receipt, str]]
-) -> Receipt:
+def _receipt(submission: Submission, lacking: Mapping[str, str], held: Mapping[str, tuple[Receipt, str]]) -> Receipt:
     if submission.external_id in lacking:
         return Receipt(submission.external_id, "invalid", problem=lacking[submission.external_id])
     receipt, content_hash = held[submission.external_id]
-    if content_hash != submission.content_hash:
-        problem = "this external_id came with other content before; send a new id, or the content it had"
-        return Receipt(submission.external_id, "conflict", problem=problem)
-    return Receipt(**{**_fields(receipt), "new": submission.external_id in added})
-
-
-def _fields(receipt: Receipt) -> dict[str, Any]:
-    return {name: getattr(receipt, name) for name in Receipt.__slots__}
+    if content_hash == submission.content_hash:
+        return receipt
+    problem = "this external_id came with other content before; send a new id, or the content it had"
+    return Receipt(submission.external_id, "conflict", problem=problem)
 
 
 def _insert(session: Session, setting: Setting, submissions: Sequence[Submission]) -> set[str]:
-    """Insert keys, items and work of what is new; their external ids."""
-    if not submissions:
-        return set()
-    dialect = session.get_bind().dialect.name
-    keys = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(ItemKey)
-    statement = keys.on_conflict_do_nothing(index_elements=["project_id", "external_id"])
-    rows = [{"project_id": setting.id, "external_id": s.external_id, "content_hash": s.content_hash} for s in submissions]
-    ids = dict(session.execute(statement.returning(ItemKey.external_id, ItemKey.item_id), rows).tuples().all())
-    now = clock.now()
+    """Insert keys, items and work of what is new; their external ids. In the order of ids, so that two cannot deadlock."""
+    ids = _insert_keys(session, setting.id, submissions) if submissions else {}
     new = [s for s in submissions if s.external_id in ids]
-    items = [
-        {
-            "id": ids[s.external_id],
-            "project_id": setting.id,
-            "project_version_id": setting.project_version_id,
-            "input": s.input,
-            "show": s.show,
-            "groups": s.groups,
-            "prediction": s.prediction,
-            "subject_hash": s.subject_hash,
-            "received_at": now,
-        }
-        for s in new
-    ]
-    work = [{"item_id": row["id"], "kind": "score", "project_id": setting.id, "ready_at": now, "attempts": 0} for row in items]
-    if items:
-        session.execute(insert(Item), items)
-        session.execute(insert(Work), work)
-    return {s.external_id for s in new}
+    if not new:
+        return set()
+    now, item_ids = clock.now(), [ids[s.external_id] for s in new]
+    bulk.put(
+        session,
+        Item,
+        id=item_ids,
+        project_id=setting.id,
+        project_version_id=setting.project_version_id,
+        input=[s.input for s in new],
+        show=[s.show for s in new],
+        groups=[s.groups for s in new],
+        prediction=[s.prediction for s in new],
+        subject_hash=[s.subject_hash for s in new],
+        received_at=now,
+    )
+    bulk.put(session, Work, item_id=item_ids, kind="score", project_id=setting.id, ready_at=now, attempts=0)
+    tallies.add(session, setting.id, items=len(new), unscored=len(new))
+    return set(ids)
+
+
+_KEYS = {
+    "postgresql": text(
+        "INSERT INTO item_key (project_id, external_id, content_hash) SELECT :project, e, h"
+        " FROM json_to_recordset(CAST(:given AS json)) AS given(e text, h text)"
+        " ON CONFLICT (project_id, external_id) DO NOTHING RETURNING external_id, item_id"
+    ),
+    "sqlite": text(
+        "INSERT INTO item_key (project_id, external_id, content_hash) SELECT :project, value->>'e', value->>'h'"
+        " FROM json_each(:given) WHERE true ON CONFLICT DO NOTHING RETURNING external_id, item_id"
+    ),
+}
+
+
+def _insert_keys(session: Session, project_id: int, submissions: Sequence[Submission]) -> dict[str, int]:
+    """Item ids of what is new, by external id."""
+    given = json.dumps([{"e": s.external_id, "h": s.content_hash} for s in submissions])
+    statement = _KEYS[session.get_bind().dialect.name]
+    return dict(session.execute(statement, {"project": project_id, "given": given}).tuples().all())
 
 
 def _standing(session: Session, project_id: int, external_ids: Sequence[str]) -> dict[str, tuple[Receipt, str]]:

@@ -8,11 +8,12 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, Decision, Draw, ItemKey, Outcome, Routing, Task
-from review_queue import activity, clock, events
+from review_queue import activity, clock, events, names, tallies
 from review_queue.projects import Setting, by_id
 
 ANSWERS = ("accept", "correct", "reject")
 """The verdicts that answer a case; skip and escalate leave it open."""
+KINDS = ("review", "audit", "second", "adjudication")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,14 @@ class Answer:
 def settle(session: Session, task: Task) -> None:
     """After an answer: write the outcome that follows, or ask for an adjudication. Call under a lock on the item's tasks."""
     setting = by_id(session, task.project_id)
+    if task.kind in ("audit", "adjudication") and is_closed(session, task.item_id):
+        return  # the producer wants no answer any more; what the check resolved is evidence all the same
     tasks = _tasks(session, task)
     answers = _answers(session, tasks)
-    by_kind = {kind: [t for t in tasks if t.kind == kind] for kind in ("review", "audit", "second", "adjudication")}
+    if task.requested is not None:
+        _stand(session, setting, task, answers[task.id], "human")
+        return
+    by_kind = {kind: [t for t in tasks if t.kind == kind and t.requested is None] for kind in KINDS}
     said = {kind: _in_time(answers[t.id] for t in held if t.id in answers) for kind, held in by_kind.items()}
     corrects = setting.policy.audit.corrects or not by_kind["audit"]
     if said["adjudication"]:
@@ -62,7 +68,9 @@ def lock(session: Session, item_id: int) -> None:
 
 
 def first_answer(session: Session, task: Task, label: str | None) -> None:
-    """A blind first answer is stored: resolve the draws that it resolves, once and for good."""
+    """A blind first answer is stored: resolve the draws that it resolves, once and for good. A requested one resolves none."""
+    if task.requested is not None:
+        return
     routed = session.get_one(Routing, (task.item_id, task.routing_n))
     if task.kind == "second":
         _resolve(session, task, "second", "blind", None)
@@ -79,17 +87,49 @@ def first_answer(session: Session, task: Task, label: str | None) -> None:
 
 
 def adjudicate(session: Session, task: Task) -> None:
-    """Open the one adjudication of this routing, for a person who gave none of the answers."""
+    """Open the one adjudication of this routing, for a person who gave none of the answers; again where it was cancelled."""
     parts = {"item_id": task.item_id, "routing_n": task.routing_n, "kind": "adjudication", "seat": 1}
+    if _revive(session, task):
+        return
     if _adjudication(session, task) is None:
         shared = {"project_id": task.project_id, "rank": task.rank, "weight": task.weight, "due_at": task.due_at}
         fresh = {"blind": True, "state": "pending", "audience": "reviewers", "skips": 0, "made_at": clock.now()}
         session.execute(insert(Task).values(**parts, **shared, **fresh))
 
 
+def reconsider(session: Session, task: Task) -> None:
+    """After an answer was taken back: cancel the adjudication that nothing is left for, unless somebody holds or gave it."""
+    tasks = _tasks(session, task)
+    orphan = next((t for t in tasks if t.kind == "adjudication" and t.state == "pending"), None)
+    if orphan is None or _is_disputed(session, task, tasks):
+        return
+    orphan.state, orphan.closed_at = "cancelled", clock.now()
+    session.flush()
+    tallies.add(session, task.project_id, open=-1)
+
+
+def _is_disputed(session: Session, task: Task, tasks: Sequence[Task]) -> bool:
+    """Whether answers that stand differ where all seats have answered, or a blind first one disputes an open draw."""
+    answers = _answers(session, tasks)
+    reviews = [t for t in tasks if t.kind == "review" and t.requested is None]
+    said = {answers[t.id].label for t in tasks if t in reviews or t.kind == "second" if t.id in answers}
+    if reviews and all(t.id in answers for t in reviews) and len(said) > 1:
+        return True
+    firsts = select(Decision.id).where(Decision.task_id.in_([t.id for t in tasks]), Decision.stage == "first")
+    return _is_open(session, task) and session.scalar(firsts.limit(1)) is not None
+
+
+def _revive(session: Session, task: Task) -> bool:
+    query = update(Task).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n, Task.kind == "adjudication")
+    again = query.where(Task.state == "cancelled").values(state="pending", closed_at=None).returning(Task.id)
+    revived = session.scalar(again) is not None
+    tallies.add(session, task.project_id, open=int(revived))
+    return revived
+
+
 def _adjudication(session: Session, task: Task) -> int | None:
     query = select(Task.id).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n)
-    return session.scalar(query.where(Task.kind == "adjudication"))
+    return session.scalar(query.where(Task.kind == "adjudication", Task.state != "cancelled"))
 
 
 def resolve_overdue(session: Session, limit: int = 500) -> int:
@@ -124,6 +164,11 @@ def finish_with_first(session: Session, first: Decision) -> None:
     settle(session, session.get_one(Task, first.task_id, populate_existing=True))
 
 
+def is_closed(session: Session, item_id: int) -> bool:
+    """Whether the producer replaced or cancelled the item."""
+    return session.scalar(select(ItemKey.closed_at).where(ItemKey.item_id == item_id)) is not None
+
+
 def standing(session: Session, item_id: int) -> Outcome | None:
     """The answer that stands for an item."""
     return session.scalar(select(Outcome).where(Outcome.item_id == item_id).order_by(Outcome.revision.desc()).limit(1))
@@ -136,7 +181,8 @@ def retract(session: Session, decision: Decision) -> bool:
     """
     task = session.get_one(Task, decision.task_id)
     seats = select(Task.id).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n, Task.kind == task.kind)
-    beside = session.scalars(select(Decision.id).where(Decision.task_id.in_(seats))).all()
+    alike = Task.requested.is_(None) if task.requested is None else Task.id == task.id
+    beside = session.scalars(select(Decision.id).where(Decision.task_id.in_(seats.where(alike)))).all()
     gone = events.withdraw(session, decision.item_id, beside)
     for row in session.scalars(select(Outcome).where(Outcome.item_id == decision.item_id, Outcome.decision_id.in_(gone))):
         session.delete(row)
@@ -166,9 +212,9 @@ def _stand(session: Session, setting: Setting, task: Task, answer: Answer, sourc
 
 def _announce(session: Session, setting: Setting, task: Task, answer: Answer, source: str, kind: str, revision: int) -> None:
     """Tell the producer, once the undo window has passed. `decision` is the last one that the answer rests on."""
-    external_id = session.scalar(select(ItemKey.external_id).where(ItemKey.item_id == task.item_id))
+    named = session.execute(select(ItemKey.name, ItemKey.revision).where(ItemKey.item_id == task.item_id)).one()
     said = {"label": answer.label, "source": source, "verdict": answer.verdict, "decision": str(answer.decision_id)}
-    body = {"external_id": external_id, "revision": revision, "confidence": None, **said}
+    body = {**names.event(*named), "revision": revision, "confidence": None, **said}
     leaves = clock.now() + setting.policy.review.undo_window
     events.announce(session, setting.id, kind, body, item_id=task.item_id, ready_at=leaves)
 

@@ -181,4 +181,4 @@ def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
 
 def _open_tasks(session: Session, project_id: int) -> int:
     query = select(func.count()).select_from(Task)
-    return session.scalar(query.where(Task.project_id == project_id, Task.state.in_(("pending", "in_progress")))) or 0
+    return session.scalar(query.where(Task.project_id == project_id, Task.state.in_(("pending", "in_progress", "parked")))) or 0
