@@ -43,6 +43,11 @@ def run_all(session: Session, statements: Sequence[tuple[str, Mapping[str, Any]]
         raise _told(connection, error) from error
 
 
+def insertion(table: str, row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The statement that adds one row."""
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(':' + name for name in row)})", row
+
+
 def _told(connection: Connection, error: Exception) -> Exception:
     """A driver's error as SQLAlchemy tells it."""
     dialect = connection.dialect
@@ -52,9 +57,8 @@ def _told(connection: Connection, error: Exception) -> Exception:
     gone = dialect.is_disconnect(error, connection.connection.driver_connection, None)
     if gone:
         connection.invalidate(error)
-    return DBAPIError.instance(
-        None, None, error, base, hide_parameters=True, connection_invalidated=gone, dialect=dialect
-    )  # fmt: skip
+    told: Exception = DBAPIError.instance(None, None, error, base, True, gone, dialect)
+    return told
 
 
 @lru_cache(maxsize=512)

@@ -210,7 +210,7 @@ def _turn(
 ) -> tuple[list[Held], bool]:
     """Renew what a session holds and take at most one task more; whether there may be more to take.
 
-    A lease that has run out is looked for as well, and its task handed on.
+    Where a lease has run out, anybody's, its task is handed on first, and nothing taken yet.
     """
     values = {"project": project_id, "person": actor.id, "session": session_name, "now": clock.now(), "until": until}
     values |= {"wanted": wanted, "token": secrets.token_urlsafe(18)}
@@ -227,15 +227,16 @@ def _at_once(session: Session, pick: str, values: dict[str, Any]) -> Sequence[Ro
     return run(session, _TURN.format(pick=pick), values)
 
 
-def _lite(session: Session, pick: str, values: dict[str, Any]) -> list[Row]:
+def _lite(session: Session, pick: str, values: dict[str, Any]) -> Sequence[Row]:
     """SQLite has one writer, so single statements do."""
-    late = list(run(session, _LATE, values))
+    if run(session, _LATE, values):
+        return [("late",)]
     mine = [("held", *row) for row in run(session, _RENEW, values)]
     if len(mine) >= values["wanted"]:
-        return late + mine
+        return mine
     chosen = run(session, _MARK.format(pick=pick), values)
     taken = [("taken", *run(session, _HOLD, {**values, "task": task, "item": item})[0]) for task, item in chosen]
-    return late + mine + taken
+    return mine + taken
 
 
 _PICK = {
@@ -253,12 +254,14 @@ _COLUMNS = "id, task_id, item_id, token, taken_at"
 _RENEW = f"""UPDATE claim SET expires_at = :until
     WHERE person_id = :person AND session = :session AND state = 'held'
     AND (SELECT project_id FROM task WHERE task.id = claim.task_id) = :project RETURNING {_COLUMNS}"""
-_LATE = "SELECT 'late', id, 0, 0, '', NULL FROM claim WHERE state = 'held' AND expires_at < :now LIMIT 1"
+_LATE = "SELECT id FROM claim WHERE state = 'held' AND expires_at < :now LIMIT 1"
 _MARK = "UPDATE task SET state = 'in_progress' WHERE id = (SELECT id FROM ({pick}) AS next) RETURNING id, item_id"
 _HOLD = f"""INSERT INTO claim (task_id, item_id, person_id, session, token, state, taken_at, expires_at)
     VALUES (:task, :item, :person, :session, :token, 'held', :now, :until) RETURNING {_COLUMNS}"""
 _TURN = f"""WITH mine AS ({_RENEW}),
-    pick AS (SELECT * FROM ({{pick}} FOR UPDATE OF t SKIP LOCKED) AS next WHERE (SELECT count(*) FROM mine) < :wanted),
+    late AS ({_LATE}),
+    pick AS (SELECT * FROM ({{pick}} FOR UPDATE OF t SKIP LOCKED) AS next
+             WHERE (SELECT count(*) FROM mine) < :wanted AND (SELECT count(*) FROM late) = 0),
     taken AS (
         INSERT INTO claim (task_id, item_id, person_id, session, token, state, taken_at, expires_at)
         SELECT id, item_id, :person, :session, :token, 'held', :now, :until FROM pick
@@ -267,7 +270,7 @@ _TURN = f"""WITH mine AS ({_RENEW}),
     SELECT 'held', {_COLUMNS} FROM mine
     UNION ALL SELECT 'taken', {_COLUMNS} FROM taken
     UNION ALL SELECT 'missed', id, 0, 0, '', NULL FROM pick WHERE NOT EXISTS (SELECT 1 FROM taken)
-    UNION ALL ({_LATE})"""
+    UNION ALL SELECT 'late', id, 0, 0, '', NULL FROM late"""
 
 
 def _reopen(session: Session, ended: Sequence[tuple[int, int]]) -> int:
