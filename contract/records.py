@@ -21,7 +21,7 @@ class Prediction:
     @property
     def label(self) -> str:
         """The most probable label; the first of equals."""
-        return self.labels[max(range(len(self.labels)), key=self.probabilities.__getitem__)]
+        return self.labels[self.probabilities.index(max(self.probabilities))]
 
     def of(self, label: str) -> float:
         """The probability of one label; 0 for one that the model does not know."""

@@ -1,10 +1,11 @@
-"""Many rows into a table at once: COPY on PostgreSQL, one prepared statement for all on SQLite."""
+"""Many rows into a table at once, by COPY on PostgreSQL and one prepared statement on SQLite; many values in a condition."""
 
+import json
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import ARRAY, ColumnElement, Connection, Dialect, func, literal, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -25,6 +26,13 @@ def put(session: Session, table: type[Table], **columns: Any) -> None:
     connection = session.connection()
     rows = zip(*(_values(table, name, held, connection.dialect) for name, held in columns.items()), strict=False)
     (_copy if connection.dialect.name == "postgresql" else _insert)(connection, table, list(columns), rows)
+
+
+def among(session: Session, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    """Whether a column of whole numbers or texts is one of many values, which are one parameter; looked up by its index."""
+    if session.get_bind().dialect.name == "postgresql":
+        return cast(ColumnElement[bool], column == func.any(literal(list(values), ARRAY(column.type))))
+    return cast(ColumnElement[bool], column.in_(select(func.json_each(json.dumps(values)).table_valued("value").c.value)))
 
 
 def _values(table: type[Table], name: str, held: Any, dialect: Dialect) -> Iterable[Any]:

@@ -1,23 +1,25 @@
 """The worker's side of the queue: lease a batch of items, write what became of it in one transaction."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from sqlalchemy import delete, func, insert, null, select, update
+from sqlalchemy import delete, func, null, select, update
 from sqlalchemy.orm import Session
 
 from contract.given import Given, explanation, read_given
 from contract.inputs import read_input
 from contract.records import Prediction, Route, Scored, Unscored, Unshowable
-from db.tables import Draw, ItemKey, Outbox, Outcome, Routing, Task, Work
+from db import bulk
+from db.tables import Draw, ItemKey, Outbox, Outcome, Routing, Table, Task, Work
 from db.tables import Explanation as ExplanationRow
 from db.tables import Item as ItemRow
 from db.tables import Prediction as PredictionRow
-from review_queue import clock, explanations, routing, rules, versions
+from review_queue import clock, explanations, routing, rules, tallies, versions
 from review_queue.calendar import add_working_time
 from review_queue.errors import Moved
 from review_queue.projects import Setting, by_id
@@ -106,12 +108,12 @@ def lease(
     query = select(ItemRow.id, ItemKey.external_id, ItemRow.input, ItemRow.groups, came).join(
         ItemKey, ItemKey.item_id == ItemRow.id
     )
-    rows = [row for chunk in _chunks(sorted(attempts)) for row in session.execute(query.where(ItemRow.id.in_(chunk))).tuples()]
+    rows = session.execute(query.where(bulk.among(session, ItemRow.id, list(attempts))).order_by(ItemRow.id)).tuples().all()
     project = by_id(session, project_id).project
     known = versions.known(session, project_id) if sent else {}
     return [
-        Leased(i, external_id, read_input(project, given), json.loads(groups or "{}"), attempts[i], _sent(prediction, known))
-        for i, external_id, given, groups, prediction in rows
+        Leased(i, name, read_input(project, given), json.loads(groups) if groups else {}, attempts[i], _sent(prediction, known))
+        for i, name, given, groups, prediction in rows
     ]
 
 
@@ -137,8 +139,7 @@ def give_back(
     if not blame:
         values["attempts"] = Work.attempts - 1
     held = update(Work).where(Work.kind == kind, Work.worker == worker).values(values)
-    for chunk in [None] if item_ids is None else _chunks(item_ids):
-        session.execute(held if chunk is None else held.where(Work.item_id.in_(chunk)))
+    session.execute(held if item_ids is None else held.where(bulk.among(session, Work.item_id, item_ids)))
 
 
 def write(
@@ -162,16 +163,15 @@ def write(
         raise Moved("another model acts by now; score the batch again")
     ours = _close_work(session, worker, [item.item_id for item, _ in scored])
     batch = [(item, answer) for item, answer in scored if item.item_id in ours]
-    key = keys.draw_key(rule.draw_key_id)
-    routed = [_Routed.of(setting, rule, key, item, answer) for item, answer in batch]
+    routed = _route(setting, rule, keys.draw_key(rule.draw_key_id), batch)
     _Writer(session, setting, rule, routed).write()
-    counts = [r.route.route for r in routed]
-    return Written(counts.count("auto"), counts.count("review"), counts.count("failed"))
+    counts = Counter(r.route.route for r in routed)
+    return Written(counts["auto"], counts["review"], counts["failed"])
 
 
 def _close_work(session: Session, worker: str, item_ids: list[int]) -> set[int]:
-    statement = delete(Work).where(Work.kind == "score", Work.worker == worker).returning(Work.item_id)
-    return {i for chunk in _chunks(item_ids) for i in session.scalars(statement.where(Work.item_id.in_(chunk)))}
+    held = delete(Work).where(Work.kind == "score", Work.worker == worker, bulk.among(session, Work.item_id, item_ids))
+    return set(session.scalars(held.returning(Work.item_id), execution_options={"synchronize_session": False}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,167 +181,200 @@ class _Routed:
     route: Route
     model_id: int
 
-    @classmethod
-    def of(cls, setting: Setting, rule: Rule, key: bytes, item: Leased, scored: Scored) -> "_Routed":
-        if item.attempts > FAILED_AFTER:
-            scored = Unshowable(f"its worker died {item.attempts - 1} times while scoring it")
-        drawn: Callable[[routing.Purpose], float] = lambda purpose: routing.draw(  # noqa: E731
-            key, setting.name, item.external_id, rule.id, purpose
-        )
-        by = item.sent.version if item.sent and isinstance(scored, Prediction) else None
-        barred = versions.stranger(by) if by and by.id != rule.model_id else None
-        route = routing.route(rule, scored, {**item.groups, **item.input}, drawn, barred)
-        return cls(item, scored, route, by.id if by else rule.model_id)
+
+def _route(setting: Setting, rule: Rule, key: bytes, batch: Sequence[tuple[Leased, Scored]]) -> list[_Routed]:
+    answers = [_answer(item, scored) for item, scored in batch]
+    sures = routing.confidences(rule.score, answers)
+    triples = zip((item for item, _ in batch), answers, sures, strict=True)
+    return [_route_one(setting, rule, key, *each) for each in triples]
 
 
-@dataclass(frozen=True, slots=True)
+def _answer(item: Leased, scored: Scored) -> Scored:
+    if item.attempts <= FAILED_AFTER:
+        return scored
+    return Unshowable(f"its worker died {item.attempts - 1} times while scoring it")
+
+
+def _route_one(setting: Setting, rule: Rule, key: bytes, item: Leased, scored: Scored, sure: float | None) -> _Routed:
+    def drawn(purpose: routing.Purpose) -> float:
+        return routing.draw(key, setting.name, item.external_id, rule.id, purpose)
+
+    by = item.sent.version if item.sent and isinstance(scored, Prediction) else None
+    barred = versions.stranger(by) if by and by.id != rule.model_id else None
+    values = {**item.groups, **item.input} if rule.vetoes else {}
+    route = routing.route(rule, scored, values, drawn, barred, sure)
+    return _Routed(item, scored, route, by.id if by else rule.model_id)
+
+
 class _Writer:
     """The rows of one routed batch; each method one table."""
 
-    session: Session
-    setting: Setting
-    rule: Rule
-    routed: Sequence[_Routed]
+    def __init__(self, session: Session, setting: Setting, rule: Rule, routed: Sequence[_Routed]) -> None:
+        self._session, self._setting, self._rule, self._routed = session, setting, rule, routed
+        self._now, self._n = clock.now(), self._next_n()
 
     def write(self) -> None:
-        now = clock.now()
-        n = self._next_n()
-        self._put(PredictionRow, self._predictions(now))
-        self._put(ExplanationRow, self._explanations(now))
-        self._put(Routing, (self._routing(r, n[r.item.item_id], now) for r in self.routed))
-        self._put(Draw, (row for r in self.routed for row in self._draws(r, n[r.item.item_id], now)))
-        self._put(Task, self._tasks(n, now))
-        self._put(Outcome, (self._outcome(r, n[r.item.item_id], now) for r in self.routed if r.route.route == "auto"))
-        self._put(Outbox, (self._event(r, now) for r in self.routed if r.route.route != "review"))
+        alone = [r for r in self._routed if r.route.route == "auto"]
+        self._predictions([r for r in self._routed if isinstance(r.scored, Prediction)])
+        self._reasons()
+        self._routings()
+        self._put(Draw, [row for r in self._routed for row in self._draws(r)])
+        tasks = self._tasks()
+        self._put(Task, tasks)
+        self._outcomes(alone)
+        self._events([r for r in self._routed if r.route.route != "review"])
+        routes: Counter[str] = Counter(r.route.route for r in self._routed)
+        sure = ((r.route.route, r.route.confidence) for r in self._routed if r.route.confidence is not None)
+        bands = Counter(f"band/{tallies.band(confidence)}/{route}" for route, confidence in sure)
+        changed = {"unscored": -len(self._routed), "open": len(tasks), "outcomes/auto": len(alone), **routes, **bands}
+        tallies.add(self._session, self._setting.id, **changed)
 
-    def _put(self, table: Any, rows: Iterable[dict[str, Any]]) -> None:
-        if held := list(rows):
-            self.session.execute(insert(table), held)
+    def _put(self, table: type[Table], rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            bulk.put(self._session, table, **{name: [row[name] for row in rows] for name in rows[0]})
 
     def _next_n(self) -> dict[int, int]:
-        ids = [r.item.item_id for r in self.routed]
-        query = select(Routing.item_id, func.max(Routing.n)).group_by(Routing.item_id)
-        last = {i: n for chunk in _chunks(ids) for i, n in self.session.execute(query.where(Routing.item_id.in_(chunk)))}
+        ids = [r.item.item_id for r in self._routed]
+        query = select(Routing.item_id, func.max(Routing.n)).where(bulk.among(self._session, Routing.item_id, ids))
+        last = dict(self._session.execute(query.group_by(Routing.item_id)).tuples().all())
         return {i: last.get(i, 0) + 1 for i in ids}
 
-    def _predictions(self, now: datetime) -> Iterable[dict[str, Any]]:
-        for r in self.routed:
-            if isinstance(r.scored, Prediction) and r.route.confidence is not None:
-                yield {
-                    "item_id": r.item.item_id,
-                    "model_id": r.model_id,
-                    "label": r.scored.label,
-                    "confidence": r.route.confidence,
-                    "probabilities": list(r.scored.probabilities),
-                    "scored_at": now,
-                }
+    def _predictions(self, scored: Sequence[_Routed]) -> None:
+        bulk.put(
+            self._session,
+            PredictionRow,
+            item_id=[r.item.item_id for r in scored],
+            model_id=[r.model_id for r in scored],
+            label=[r.route.label for r in scored],
+            confidence=[r.route.confidence for r in scored],
+            probabilities=[r.scored.probabilities for r in scored if isinstance(r.scored, Prediction)],
+            scored_at=self._now,
+        )
 
-    def _explanations(self, now: datetime) -> Iterable[dict[str, Any]]:
+    def _reasons(self) -> None:
         """The reasons that came along with predictions."""
-        for r in self.routed:
-            if r.item.sent and isinstance(r.scored, Prediction):
-                sent = explanation(self.setting.project, r.item.sent.given, r.item.input)
-                if sent is not None:
-                    yield explanations.row(r.item.item_id, r.model_id, sent, now)
+        came = ((r, r.item.sent) for r in self._routed if r.item.sent and isinstance(r.scored, Prediction))
+        said = ((r, explanation(self._setting.project, sent.given, r.item.input)) for r, sent in came)
+        self._put(
+            ExplanationRow,
+            [explanations.row(r.item.item_id, r.model_id, each, self._now) for r, each in said if each is not None],
+        )
 
-    def _placed(self, r: _Routed, n: int) -> dict[str, Any]:
-        return {
-            "item_id": r.item.item_id,
-            "n": n,
-            "project_id": self.setting.id,
-            "period_id": self.rule.period_id,
-            "routing_rule_id": self.rule.id,
-            "segment": "",
-            "band": r.route.band,
-        }
+    def _routings(self) -> None:
+        routes = [r.route for r in self._routed]
+        bulk.put(
+            self._session,
+            Routing,
+            item_id=[r.item.item_id for r in self._routed],
+            n=list(self._n.values()),
+            project_id=self._setting.id,
+            period_id=self._rule.period_id,
+            routing_rule_id=self._rule.id,
+            segment="",
+            band=[route.band for route in routes],
+            model_id=[r.model_id for r in self._routed],
+            route=[route.route for route in routes],
+            reason=[route.reason for route in routes],
+            p_evidence=[route.p_evidence for route in routes],
+            p_second=[route.p_second for route in routes],
+            pi=[route.pi for route in routes],
+            label=[route.label for route in routes],
+            confidence=[route.confidence for route in routes],
+            routed_at=self._now,
+        )
 
-    def _routing(self, r: _Routed, n: int, now: datetime) -> dict[str, Any]:
-        return {
-            **self._placed(r, n),
-            "model_id": r.model_id,
-            "route": r.route.route,
-            "reason": r.route.reason,
-            "p_evidence": r.route.p_evidence,
-            "p_second": r.route.p_second,
-            "pi": r.route.pi,
-            "label": r.route.label,
-            "confidence": r.route.confidence,
-            "routed_at": now,
-        }
-
-    def _draws(self, r: _Routed, n: int, now: datetime) -> Iterable[dict[str, Any]]:
-        policy = self.setting.policy
+    def _draws(self, r: _Routed) -> Iterable[dict[str, Any]]:
+        policy = self._setting.policy
         for purpose in r.route.drawn:
-            p = r.route.p_evidence if purpose == "evidence" else r.route.p_second
-            due = add_working_time(now, policy.audit.due, policy.calendar, self.setting.project.zone)
-            keyed = {"purpose": purpose, "p": p, "key_id": self.rule.draw_key_id, "drawn_at": now, "due_at": due}
-            yield {**self._placed(r, n), **keyed}
+            yield {
+                "item_id": r.item.item_id,
+                "n": self._n[r.item.item_id],
+                "purpose": purpose,
+                "project_id": self._setting.id,
+                "period_id": self._rule.period_id,
+                "routing_rule_id": self._rule.id,
+                "segment": "",
+                "band": r.route.band,
+                "p": r.route.p_evidence if purpose == "evidence" else r.route.p_second,
+                "key_id": self._rule.draw_key_id,
+                "drawn_at": self._now,
+                "due_at": self._after(policy.audit.due),
+            }
 
-    def _tasks(self, n: Mapping[int, int], now: datetime) -> list[dict[str, Any]]:
-        review = self.setting.policy.review
-        weights = {
-            r.item.item_id: routing.urgency(review.order, r.scored, r.route, self.setting.policy.costs)
-            for r in self.routed
-            if r.route.route == "review"
-        }
-        alike = _Alike(self.session, self.setting.id, list(weights.values()))
+    def _after(self, amount: timedelta) -> datetime:
+        return add_working_time(self._now, amount, self._setting.policy.calendar, self._setting.project.zone)
+
+    def _tasks(self) -> list[dict[str, Any]]:
+        review = self._setting.policy.review
+        waiting = [r for r in self._routed if r.route.route == "review"]
+        costs = self._setting.policy.costs
+        weights = {r.item.item_id: routing.urgency(review.order, r.scored, r.route, costs) for r in waiting}
+        alike = _Alike(self._session, self._setting.id, list(weights.values()))
+        due = self._after(review.due) if review.due != "off" else None
         rows = []
-        for r in self.routed:
+        for r in self._routed:
             for kind, seat in self._seats(r):
                 weight = weights[r.item.item_id] if kind == "review" else alike.weight()
                 blind = bool(kind != "review" or "evidence" in r.route.drawn or review.blind_first == "all")
-                rows.append(self._task(r, n[r.item.item_id], kind, seat, blind, weight, now))
+                rows.append(self._task(r, kind, seat, blind, weight, due))
         return rows
 
     def _seats(self, r: _Routed) -> Iterable[tuple[str, int]]:
         if r.route.route == "review":
-            yield from (("review", seat + 1) for seat in range(self.setting.policy.review.reviewers))
+            yield from (("review", seat + 1) for seat in range(self._setting.policy.review.reviewers))
         elif r.route.route == "auto" and "evidence" in r.route.drawn:
             yield "audit", 1
         if "second" in r.route.drawn:
             yield "second", 1
 
-    def _task(self, r: _Routed, n: int, kind: str, seat: int, blind: bool, weight: float, now: datetime) -> dict[str, Any]:
-        policy = self.setting.policy
-        due = None
-        if policy.review.due != "off":
-            due = add_working_time(now, policy.review.due, policy.calendar, self.setting.project.zone)
+    def _task(self, r: _Routed, kind: str, seat: int, blind: bool, weight: float, due: datetime | None) -> dict[str, Any]:
         return {
             "item_id": r.item.item_id,
-            "routing_n": n,
-            "project_id": self.setting.id,
+            "routing_n": self._n[r.item.item_id],
+            "project_id": self._setting.id,
             "kind": kind,
             "seat": seat,
             "audience": "reviewers",
             "blind": blind,
             "state": "pending",
-            "rank": routing.rank(policy.review.order, now, weight, due),
+            "rank": routing.rank(self._setting.policy.review.order, self._now, weight, due),
             "weight": weight,
             "due_at": due,
             "skips": 0,
-            "made_at": now,
+            "made_at": self._now,
         }
 
-    def _outcome(self, r: _Routed, n: int, now: datetime) -> dict[str, Any]:
-        return {
-            "item_id": r.item.item_id,
-            "revision": 1,
-            "project_id": self.setting.id,
-            "label": r.route.label,
-            "source": "auto",
-            "verdict": None,
-            "routing_n": n,
-            "decided_at": now,
-        }
+    def _outcomes(self, alone: Sequence[_Routed]) -> None:
+        bulk.put(
+            self._session,
+            Outcome,
+            item_id=[r.item.item_id for r in alone],
+            revision=1,
+            project_id=self._setting.id,
+            label=[r.route.label for r in alone],
+            source="auto",
+            verdict=None,
+            routing_n=[self._n[r.item.item_id] for r in alone],
+            decided_at=self._now,
+        )
 
-    def _event(self, r: _Routed, now: datetime) -> dict[str, Any]:
+    def _events(self, told: Sequence[_Routed]) -> None:
+        bulk.put(
+            self._session,
+            Outbox,
+            project_id=self._setting.id,
+            kind=["failed" if r.route.route == "failed" else "outcome" for r in told],
+            item_id=[r.item.item_id for r in told],
+            body=[self._body(r) for r in told],
+            made_at=self._now,
+            ready_at=self._now,
+        )
+
+    def _body(self, r: _Routed) -> dict[str, Any]:
         body = {"external_id": r.item.external_id, "confidence": r.route.confidence}
         if r.route.route == "failed":
-            kind, body = "failed", {**body, "reason": r.route.reason}
-        else:
-            kind, body = "outcome", {**body, "revision": 1, "label": r.route.label, "source": "auto", "verdict": None}
-        whole = {"project_id": self.setting.id, "kind": kind, "item_id": r.item.item_id, "body": body}
-        return {**whole, "made_at": now, "ready_at": now}
+            return {**body, "reason": r.route.reason}
+        return {**body, "revision": 1, "label": r.route.label, "source": "auto", "verdict": None}
 
 
 class _Alike:
@@ -361,8 +394,3 @@ class _Alike:
             recent = self._session.scalars(query.order_by(Task.id.desc()).limit(max(ALIKE - len(self._batch), 1))).all()
             self._pool = [*self._batch, *recent] or [0.1, 0.55, 1.0]
         return Random().choice(self._pool)
-
-
-def _chunks(values: Sequence[int], size: int = 500) -> Iterable[Sequence[int]]:
-    for begin in range(0, len(values), size):
-        yield values[begin : begin + size]

@@ -149,17 +149,27 @@ def require(session: Session, actor: Actor, task_id: int, token: str) -> tuple[C
 
 
 def _take_up(session: Session, row: Claim, task: Task) -> None:
-    if row.state != "expired" or task.state != "pending" or has_seat(session, row):
+    if row.state != "expired" or task.state != "pending" or has_seat(session, row.item_id, row.person_id):
         raise ClaimExpired("the case is no longer yours and somebody else may have it by now; what you typed was not stored")
     lease = by_id(session, task.project_id).policy.review.lease
     row.state, row.closed_at, row.expires_at, task.state = "held", None, clock.now() + lease, "in_progress"
     session.flush()
 
 
-def has_seat(session: Session, row: Claim) -> bool:
-    """Whether the person of an ended claim has, or had and answered, another seat of the item since."""
-    others = exists().where(Claim.item_id == row.item_id, Claim.person_id == row.person_id, Claim.state.in_(TAKEN))
-    return bool(session.scalar(select(others)))
+def hand(session: Session, task: Task, actor: Actor, session_name: str, lease: timedelta) -> Claim:
+    """Give a task to this person outright, whatever its place. Call under a lock on the item's tasks."""
+    now = clock.now()
+    held = {"task_id": task.id, "item_id": task.item_id, "person_id": actor.id, "session": session_name, "state": "held"}
+    until = {"token": secrets.token_urlsafe(18), "taken_at": now, "expires_at": now + lease}
+    task.state = "in_progress"
+    session.flush()
+    return session.scalars(insert(Claim).returning(Claim), {**held, **until}).one()
+
+
+def has_seat(session: Session, item_id: int, person_id: int) -> bool:
+    """Whether a person holds, or answered or skipped, a seat of the item: then no other one is theirs."""
+    theirs = exists().where(Claim.item_id == item_id, Claim.person_id == person_id, Claim.state.in_(TAKEN))
+    return bool(session.scalar(select(theirs)))
 
 
 def close(session: Session, claim_row: Claim, state: str) -> None:

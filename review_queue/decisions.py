@@ -307,7 +307,7 @@ def _can_reopen(session: Session, task: Task, claim: Claim, row: Decision) -> bo
         return task.state == "completed" and claim.state == "answered" and not outcomes.is_closed(session, task.item_id)
     if row.verdict == "skip":
         return task.state == "pending" and claim.state == "skipped"
-    return task.state == "pending" and claim.state == "escalated" and not claims.has_seat(session, claim)
+    return task.state == "pending" and claim.state == "escalated" and not claims.has_seat(session, row.item_id, row.person_id)
 
 
 def _seen(row: Decision) -> dict[str, object]:

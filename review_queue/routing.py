@@ -1,12 +1,11 @@
 """Where an item goes: pure functions of the rule in force, the prediction, the item's values and secret draws."""
 
-import hashlib
 import hmac
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from contract.conditions import Condition, parse_condition
 from contract.confidence import confidence
@@ -16,6 +15,7 @@ from db.types import microseconds
 
 Level = Literal["set", "frozen"]
 Purpose = Literal["evidence", "second"]
+PURPOSES: tuple[Purpose, ...] = ("evidence", "second")
 HORIZON = timedelta(hours=24)
 """How far the least urgent case may be overtaken: an item routed this much later never goes before it."""
 
@@ -45,30 +45,46 @@ def thresholds(policy: Policy, labels: Sequence[str]) -> dict[str, float | None]
     return {label: own.get(label, default) for label in labels}
 
 
+def confidences(score: Score, answers: Sequence[Scored]) -> list[float | None]:
+    """The confidence of each prediction, computed together; None of what is none."""
+    places: dict[int, list[int]] = {}
+    for place, answer in enumerate(answers):
+        if isinstance(answer, Prediction):
+            places.setdefault(len(answer.probabilities), []).append(place)
+    found: list[float | None] = [None] * len(answers)
+    for alike in places.values():
+        rows = [cast(Prediction, answers[place]).probabilities for place in alike]
+        for place, sure in zip(alike, confidence(rows, score).tolist(), strict=True):
+            found[place] = sure
+    return found
+
+
 def route(
     rule: Rule,
     scored: Scored,
     values: Mapping[str, Any],
     drawn: Callable[[Purpose], float],
     barred: str | None = None,
+    sure: float | None = None,
 ) -> Route:
     """The route of one item. `values`: features and groups by name; `drawn(purpose)`: its secret uniform number.
 
     Purposes draw independently, and no probability depends on a human answer to the item. The evidence draw gets every
     scored item that reaches the lowest threshold of the grid, whatever its route; but none whose prediction is not that
-    of the rule's model: `barred` says why it goes to a person.
+    of the rule's model: `barred` says why it goes to a person. `sure`: its confidence, where `confidences` has it already.
     """
     if isinstance(scored, Unshowable):
         return Route("failed", scored.reason, pi=0.0)
     if isinstance(scored, Unscored):
         return Route("review", f"not scored: {scored.reason}")
-    sure = float(confidence(scored.probabilities, rule.score))
-    kind, reason = _decide(rule, scored.label, sure, values, barred)
+    sure = float(confidence(scored.probabilities, rule.score)) if sure is None else sure
+    label = scored.label
+    kind, reason = _decide(rule, label, sure, values, barred)
     band = bisect_right(rule.grid, sure) if barred is None else 0
     p = {"evidence": rule.audit_rate if band > 0 else 0.0, "second": rule.second_opinion if kind == "review" else 0.0}
-    hits = tuple(purpose for purpose in ("evidence", "second") if drawn(purpose) < p[purpose])
+    hits = tuple(purpose for purpose in PURPOSES if p[purpose] > 0 and drawn(purpose) < p[purpose])
     pi = 1.0 if kind == "review" else p["evidence"]
-    return Route(kind, reason, scored.label, sure, band, p["evidence"], p["second"], pi, hits)
+    return Route(kind, reason, label, sure, band, p["evidence"], p["second"], pi, hits)
 
 
 def _decide(
@@ -104,7 +120,7 @@ def draw(key: bytes, project: str, item: str, rule_id: int, purpose: str) -> flo
     """A uniform number in [0, 1) that nobody without the key can foresee: HMAC-SHA256 over length-prefixed parts."""
     parts = [part.encode() for part in (project, item, str(rule_id), purpose)]
     message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return int.from_bytes(hmac.new(key, message, hashlib.sha256).digest()[:7], "big") / 2**56
+    return int.from_bytes(hmac.digest(key, message, "sha256")[:7], "big") / 2**56
 
 
 def expected_loss(prediction: Prediction, costs: Costs) -> float:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Float, cast, delete, func, insert, select
+from sqlalchemy import Float, case, cast, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.tables import Item, Outcome, Routing, Tally, Task, Work
@@ -17,7 +17,7 @@ BANDS = 10
 OPEN = ("pending", "in_progress", "parked")
 FOLD_AT = 32
 """Rows of one project that may stand side by side."""
-BATCH = 2000
+BATCH = 10_000
 LOCK = 7_318_447  # any number that only folding takes
 
 
@@ -80,7 +80,7 @@ def astray(session: Session, project_id: int) -> Counter[str]:
 
 
 def _routings(session: Session, project_id: int) -> Counter[str]:
-    tenth = func.floor(cast(Routing.confidence, Float) * BANDS)
+    tenth = case((Routing.confidence.is_not(None), func.floor(cast(Routing.confidence, Float) * BANDS)))
     query = select(Routing.route, tenth, func.count()).where(Routing.project_id == project_id).group_by(Routing.route, tenth)
     found: Counter[str] = Counter()
     for route, n, count in session.execute(query).tuples():

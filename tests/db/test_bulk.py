@@ -1,6 +1,7 @@
 """Many rows at once are the rows that one insert each would have made, on both databases."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -64,3 +65,15 @@ def test_no_rows_are_no_statement_and_unequal_columns_are_told(sqlite: Database)
 def test_a_time_without_a_zone_is_refused(database: Database) -> None:
     with pytest.raises(Exception, match="has no time zone"):
         database.write(bulk.put, Person, name=["a"], kind="person", role="lead", made_at=WHEN.replace(tzinfo=None))
+
+
+def test_many_values_are_one_condition_that_uses_the_index(database: Database) -> None:
+    names = [f"{name} {n}" for n, name in enumerate(AWKWARD * 50)]
+    database.write(bulk.put, Person, name=names, kind="person", role="lead", made_at=WHEN)
+
+    def found(session: Session, column: Any, values: list[Any]) -> list[str]:
+        return list(session.scalars(select(Person.name).where(bulk.among(session, column, values)).order_by(Person.id)))
+
+    assert database.read(found, Person.name, [*names[5:400], "nobody"]) == names[5:400]
+    assert database.read(found, Person.id, [3, 1, 10**15]) == [names[0], names[2]]
+    assert database.read(found, Person.id, []) == []

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from contract.records import Unscored
+from contract.records import Unscored, Unshowable
 from db.engine import Database
 from db.tables import Draw, Event, Prediction, Routing, Work
-from review_queue import batches, events, rules
+from review_queue import batches, events, rules, tallies
 from review_queue.batches import Leased, Written
 from review_queue.projects import Setting
 from tests import factories
@@ -106,8 +106,21 @@ def test_a_crash_inside_a_write_leaves_the_batch_to_the_next(
     factories.submit(database, held, [factories.raw("1")])
     items = lease(database, held, "w")
     with monkeypatch.context() as broken:
-        broken.setattr(batches._Writer, "_event", lambda *_: 1 / 0)
+        broken.setattr(batches._Writer, "_events", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             write(database, held, "w", items)
     assert database.read(lambda s: [*s.scalars(select(Routing)), *s.scalars(select(Event))]) == []
     assert write(database, held, "w", items) == Written(auto=1)
+
+
+def test_counts_follow_every_write(database: Database) -> None:
+    wished = factories.policy(audit={"rate": 1.0}, review={"second_opinion": 1.0, "reviewers": 2})
+    held = factories.setting(database, wished=wished)
+    answers = {"a": factories.says("pay", 0.97), "b": factories.says("deny", 0.6), "c": Unscored("NaN"), "d": Unshowable("gone")}
+    factories.submit(database, held, [factories.raw(name) for name in [*answers, "later"]])
+    assert database.read(tallies.read, held.id) == {"items": 5, "unscored": 5}
+    factories.routed(database, held, answers)
+    counts = database.read(tallies.read, held.id)
+    assert (counts["unscored"], counts["auto"], counts["review"], counts["failed"], counts["open"]) == (1, 1, 2, 1, 1 + 2 + 1 + 2)
+    assert (counts["band/9/auto"], counts["band/6/review"], counts["outcomes/auto"]) == (1, 1, 1)
+    assert not database.read(tallies.astray, held.id)

@@ -20,7 +20,7 @@ from contract.records import Prediction, Route, Scored, Unscored, Unshowable
 from db.engine import Database
 from db.tables import Task
 from review_queue import batches
-from review_queue.routing import HORIZON, Purpose, Rule, draw, expected_loss, rank, route, thresholds, urgency
+from review_queue.routing import HORIZON, Purpose, Rule, confidences, draw, expected_loss, rank, route, thresholds, urgency
 from tests import factories
 
 LABELS = ("deny", "pay")
@@ -114,6 +114,41 @@ def test_what_is_drawn_and_pi(
     to = route(rule(), says("pay", sure), {}, drawing(**drawn))
     assert (to.p_evidence, to.p_second, to.pi, to.drawn) == (p_evidence, p_second, pi, hits)
     assert to.blind == bool(hits)
+
+
+_chance = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 0.5, 0.8, 0.9, 0.6])
+_answers = st.one_of(
+    st.lists(_chance, min_size=2, max_size=5).map(lambda p: Prediction(tuple("abcde"[: len(p)]), tuple(p))),
+    st.just(Unscored("NaN")),
+    st.just(Unshowable("broken")),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_answers, max_size=40), st.sampled_from(["max_probability", "margin", "entropy"]))
+def test_a_batch_is_routed_as_its_items_are_one_by_one(answers: list[Scored], score: Score) -> None:
+    held = rule(score=score, thresholds={"a": 0.8, "b": None, "c": 0.0}, vetoes=("amount > 5",))
+    values = {"amount": 5}
+    sures = confidences(score, answers)
+    for n, (answer, sure) in enumerate(zip(answers, sures, strict=True)):
+
+        def drawn(purpose: Purpose, n: int = n) -> float:
+            return draw(b"key", "claims", str(n), 7, purpose)
+
+        assert route(held, answer, values, drawn, None, sure) == route(held, answer, values, drawn)
+        assert (sure is not None) == isinstance(answer, Prediction)
+
+
+def test_no_number_is_drawn_where_nothing_can_hit() -> None:
+    asked: list[str] = []
+
+    def drawn(purpose: Purpose) -> float:
+        asked.append(purpose)
+        return 0.0
+
+    route(rule(audit_rate=0.0, second_opinion=0.0), says("pay", 0.95), {}, drawn)
+    route(rule(audit_rate=1.0, second_opinion=1.0), Unscored("NaN"), {}, drawn)
+    assert asked == []
 
 
 def test_what_has_no_score_is_never_drawn_and_what_failed_gets_no_label() -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import func, select
 
+from contract.records import Unscored
 from db.engine import Database
 from db.tables import Tally
 from review_queue import tallies
@@ -81,11 +82,16 @@ def test_one_folds_while_others_pass_by(database: Database, held: Setting) -> No
 
 
 def test_recounting_is_the_truth_of_the_tables(database: Database, held: Setting) -> None:
-    answers = {"a": factories.says("pay", 0.95), "b": factories.says("deny", 1.0), "c": factories.says("pay", 0.6)}
+    answers = {
+        "a": factories.says("pay", 0.95),
+        "b": factories.says("deny", 1.0),
+        "c": factories.says("pay", 0.6),
+        "d": Unscored("NaN"),
+    }
     factories.routed(database, held, answers)
     factories.submit(database, held, [factories.raw("new")])
     assert database.read(tallies.recount, held.id) == Counter(
-        {"items": 4, "unscored": 1, "open": 1, "auto": 2, "review": 1, "band/9/auto": 2, "band/6/review": 1, "outcomes/auto": 2}
+        {"items": 5, "unscored": 1, "open": 2, "auto": 2, "review": 2, "band/9/auto": 2, "band/6/review": 1, "outcomes/auto": 2}
     )
 
 

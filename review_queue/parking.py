@@ -1,0 +1,184 @@
+"""Cases put aside until a date or until the item changes, for the person who parked them to go on with first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, exists, select
+from sqlalchemy.orm import Session
+
+from db.tables import Claim, ItemKey, Person, Task
+from review_queue import activity, claims, clock, decisions, outcomes, projects
+from review_queue.activity import Actor
+from review_queue.calendar import add_working_time
+from review_queue.claims import Held
+from review_queue.errors import Forbidden, Invalid, NotFound, Refused
+
+LONGEST = timedelta(days=366)
+"""How far ahead a case may be parked."""
+FIRST_FOR = timedelta(days=1)
+"""Working time for which a case that comes back is its person's alone; then anybody may take it."""
+MAX_NOTE = 2000
+BATCH = 200
+"""Cases that one turn of the house-keeping wakes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A case that is put aside. `until`: None is until the item changes; `person`: None where a lead put it aside for all."""
+
+    task_id: int
+    external_id: str
+    person: str | None
+    since: datetime
+    until: datetime | None
+    note: str | None
+
+
+def park(
+    session: Session, actor: Actor, task_id: int, token: str, until: datetime | None = None, note: str | None = None
+) -> Parked:
+    """Put a held case aside; a retry changes nothing. Raises Invalid, ClaimExpired, AlreadyDecided."""
+    _check(until, note)
+    if known := _parked_with(session, actor, task_id, token):
+        return known
+    held, task = claims.require(session, actor, task_id, token)
+    if decisions.first_of_claim(session, token) is not None:
+        raise Invalid("the first answer is stored; keep it or change it")
+    claims.close(session, held, "released")
+    return _put(session, task, actor, until, note, actor.id)
+
+
+def put_aside(session: Session, task_id: int, until: datetime | None = None, note: str | None = None, *, by: Actor) -> Parked:
+    """A lead parks a case that waits and that nobody holds, for whoever comes. Raises Forbidden, NotFound, Refused, Invalid."""
+    _check(until, note)
+    if not by.at_least("lead"):
+        raise Forbidden("parking what waits for anybody is for leads; you may park a case that you hold")
+    task = _locked(session, task_id)
+    if task.state != "pending":
+        state = {"in_progress": "is held by somebody; release it first"}.get(task.state, f"is {task.state}")
+        raise Refused(f"task {task_id} {state}")
+    return _put(session, task, by, until, note, None)
+
+
+def unpark(session: Session, task_id: int, *, by: Actor) -> None:
+    """Back to the queue before its time: by its person, who gets it first, or by a lead, for all.
+
+    Raises NotFound, Refused, Forbidden.
+    """
+    task = _locked(session, task_id)
+    if task.state != "parked":
+        raise Refused(f"task {task_id} is not parked")
+    if task.assignee_id != by.id and not by.at_least("lead"):
+        raise Forbidden("another person parked this case; a lead can bring it back for all")
+    _bring_back(session, task, task.assignee_id if task.assignee_id == by.id else None, by)
+
+
+def resume(session: Session, actor: Actor, task_id: int, *, session_name: str) -> Held:
+    """Take a parking back: the case is this person's again, at once. Raises NotFound, Refused."""
+    task = _locked(session, task_id)
+    if task.state != "parked" or task.assignee_id != actor.id or claims.has_seat(session, task.item_id, actor.id):
+        raise Refused("this can no longer be taken back: the case is not parked by you any more")
+    task.parked_at = task.parked_until = task.assignee_id = None
+    lease = projects.by_id(session, task.project_id).policy.review.lease
+    row = claims.hand(session, task, actor, session_name, lease)
+    activity.record(session, actor, "task.resume", f"item:{task.item_id}", project_id=task.project_id)
+    return Held(task.id, task.item_id, row.token, row.expires_at, row.taken_at)
+
+
+def wake(session: Session, limit: int = BATCH) -> int:
+    """Bring back the cases whose date has come, each to its person first; how many."""
+    due = select(Task).where(Task.state == "parked", Task.parked_until <= clock.now()).order_by(Task.parked_until).limit(limit)
+    rows = session.scalars(due.with_for_update(skip_locked=True).execution_options(populate_existing=True)).all()
+    for task in rows:
+        _bring_back(session, task, task.assignee_id, None)
+    return len(rows)
+
+
+def parked(session: Session, project_id: int, actor: Actor, limit: int = 200) -> list[Parked]:
+    """What is put aside, what comes back next first: one's own; for leads everybody's."""
+    query = _listed().where(Task.project_id == project_id)
+    if not actor.at_least("lead"):
+        query = query.where(Task.assignee_id == actor.id)
+    rows = session.execute(query.order_by(Task.parked_until.is_(None), Task.parked_until, Task.id).limit(limit))
+    return [Parked(*row) for row in rows]
+
+
+def last_of(session: Session, actor: Actor, project_id: int) -> Parked | None:
+    """What this person parked last and is parked still."""
+    query = _listed().where(Task.project_id == project_id, Task.assignee_id == actor.id)
+    row = session.execute(query.order_by(Task.parked_at.desc()).limit(1)).first()
+    return Parked(*row) if row else None
+
+
+def seats_of(session: Session, item_id: int) -> Sequence[int]:
+    """Who had parked the review of an item when the producer replaced it, by seat: its next revision is theirs first."""
+    query = select(Task.assignee_id).where(Task.item_id == item_id, Task.kind == "review", Task.state == "cancelled")
+    found = session.scalars(query.where(Task.parked_at.is_not(None), Task.assignee_id.is_not(None)).order_by(Task.seat))
+    return [each for each in found if each is not None and _works(session, each)]
+
+
+def _check(until: datetime | None, note: str | None) -> None:
+    if until is not None and until.tzinfo is None:
+        raise Invalid(f"until {until.isoformat()} names no time zone; write 2026-12-01T09:00+01:00")
+    if until is not None and not clock.now() < until <= clock.now() + LONGEST:
+        raise Invalid(f"until {until.isoformat()} is past, or more than a year ahead; name a moment between")
+    if note is not None and (len(note) > MAX_NOTE or not _storable(note)):
+        raise Invalid(f"the note has {len(note):,} characters, a NUL or a lone surrogate; at most {MAX_NOTE:,} are taken")
+
+
+def _storable(note: str) -> bool:
+    return "\x00" not in note and not any("\ud800" <= character <= "\udfff" for character in note)
+
+
+def _parked_with(session: Session, actor: Actor, task_id: int, token: str) -> Parked | None:
+    """What this token parked, where it did and the case is parked still."""
+    used = exists().where(Claim.token == token, Claim.task_id == task_id, Claim.person_id == actor.id, Claim.state == "released")
+    row = session.execute(_listed().where(Task.id == task_id, Task.assignee_id == actor.id, used)).first()
+    return Parked(*row) if row else None
+
+
+def _put(session: Session, task: Task, by: Actor, until: datetime | None, note: str | None, assignee_id: int | None) -> Parked:
+    task.state, task.assignee_id, task.assigned_until = "parked", assignee_id, None
+    task.parked_at, task.parked_until, task.parked_note = clock.now(), until, note or None
+    session.flush()
+    after = {"task": str(task.id), "until": until.isoformat() if until else None}
+    activity.record(session, by, "task.park", f"item:{task.item_id}", project_id=task.project_id, after=after)
+    return Parked(*session.execute(_listed().where(Task.id == task.id)).one())
+
+
+def _bring_back(session: Session, task: Task, first: int | None, by: Actor | None) -> None:
+    """The case waits again, for `first` alone at first, unless they cannot take it any more."""
+    setting = projects.by_id(session, task.project_id)
+    if first is not None and (not _works(session, first) or claims.has_seat(session, task.item_id, first)):
+        first = None
+    task.state, task.parked_at, task.parked_until, task.assignee_id = "pending", None, None, first
+    task.assigned_until = first_until(setting) if first is not None else None
+    session.flush()
+    verb = "task.unpark" if by is not None else "task.wake"
+    activity.record(session, by, verb, f"item:{task.item_id}", project_id=task.project_id, after={"task": str(task.id)})
+
+
+def first_until(setting: projects.Setting) -> datetime:
+    """Until when a case that comes back now is its person's alone: a working day by the project's calendar."""
+    return add_working_time(clock.now(), FIRST_FOR, setting.policy.calendar, setting.project.zone)
+
+
+def _works(session: Session, person_id: int) -> bool:
+    person = session.get_one(Person, person_id)
+    return person.disabled_at is None
+
+
+def _locked(session: Session, task_id: int) -> Task:
+    item_id = session.scalar(select(Task.item_id).where(Task.id == task_id))
+    if item_id is None:
+        raise NotFound(f"there is no task {task_id}")
+    outcomes.lock(session, item_id)
+    return session.get_one(Task, task_id, populate_existing=True)
+
+
+def _listed() -> Select[*tuple[Any, ...]]:
+    columns = Task.id, ItemKey.name, Person.name, Task.parked_at, Task.parked_until, Task.parked_note
+    query = select(*columns).join(ItemKey, ItemKey.item_id == Task.item_id)
+    return query.outerjoin(Person, Person.id == Task.assignee_id).where(Task.state == "parked")
