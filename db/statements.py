@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -20,27 +21,35 @@ Row = tuple[Any, ...]
 
 def run(session: Session, text: str, values: Mapping[str, Any]) -> Sequence[Row]:
     """The rows of one statement, of which there may be none. Times come back as the database keeps them (`db.types.moment`)."""
-    session.flush()
-    connection = session.connection()
-    lite = connection.dialect.name == "sqlite"
-    return connection.exec_driver_sql(_written(text, lite), _encoded(values, lite)).tuples().all()
+    connection, lite = _connection(session)
+    statement, parameters = _written(text, lite), _encoded(values, lite)
+    if connection.engine.dispatch.before_cursor_execute:  # somebody listens
+        return [tuple(row) for row in connection.exec_driver_sql(statement, parameters)]
+    try:
+        cursor = connection.connection.cursor()
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else ()
+    except Exception as error:
+        raise _told(connection, error) from error
 
 
 def run_all(session: Session, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Several statements that return nothing, on PostgreSQL in one round trip. Raises what the first wrong one raises."""
-    session.flush()
-    connection = session.connection()
-    if connection.dialect.name == "sqlite":
-        for text, values in statements:
-            connection.exec_driver_sql(_written(text, True), _encoded(values, True))
-        return
+    connection, lite = _connection(session)
     driver: Any = connection.connection.driver_connection
     try:
-        with driver.pipeline(), driver.cursor() as cursor:
+        with nullcontext() if lite else driver.pipeline():
+            cursor = driver.cursor()
             for text, values in statements:
-                cursor.execute(_written(text, False), _encoded(values, False))
+                cursor.execute(_written(text, lite), _encoded(values, lite))
     except Exception as error:
         raise _told(connection, error) from error
+
+
+def _connection(session: Session) -> tuple[Connection, bool]:
+    session.flush()
+    connection = session.connection()
+    return connection, connection.dialect.name == "sqlite"
 
 
 def insertion(table: str, row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, exists, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.statements import Row, run
@@ -163,7 +163,7 @@ def hand(session: Session, task: Task, actor: Actor, session_name: str, lease: t
     until = {"token": secrets.token_urlsafe(18), "taken_at": now, "expires_at": now + lease}
     task.state = "in_progress"
     session.flush()
-    return session.scalars(insert(Claim).returning(Claim), {**held, **until}).one()
+    return session.scalars(insert(Claim).returning(Claim), [{**held, **until}]).one()
 
 
 def has_seat(session: Session, item_id: int, person_id: int) -> bool:

@@ -77,7 +77,7 @@ def _hand(
     return Hand(seat, Place(item, name, revision, routing_n), kind, predicted, first > 0, earlier, new, stands)
 
 
-_NEXT = "/*+ nextval(pg_get_serial_sequence('decision', 'id')) -- */ (SELECT coalesce(max(id), 0) + 1 FROM decision)\n"
+_NEXT = "/*+ nextval('decision_id_seq') -- */ (SELECT coalesce(max(id), 0) + 1 FROM decision)\n"
 _ALONE = f"""SELECT c.id, t.id, t.item_id, t.routing_n, t.project_id, t.kind, t.blind, r.route, r.label,
     coalesce(k.shown_id, k.external_id), k.revision,
     (SELECT count(*) FROM decision d WHERE d.task_id = t.id AND d.claim_id = c.id AND d.stage = 'first'),

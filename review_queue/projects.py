@@ -13,11 +13,16 @@ from sqlalchemy.orm import Session
 from contract.canonical import content_hash
 from contract.policy import Policy
 from contract.project import Project
+from db.statements import run
 from db.tables import Item, PolicyVersion, ProjectControl, ProjectVersion, Task
 from db.tables import Project as ProjectRow
+from db.types import moment
 from review_queue import activity, clock, rules
 from review_queue.activity import Actor
 from review_queue.errors import NotFound, NotYet, Refused
+
+REMEMBERED = 1000
+"""Versions of projects, and of policies, that a process keeps in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def apply(session: Session, project: Project, policy: Policy, guidelines: str, d
     row = session.scalar(select(ProjectRow).where(ProjectRow.name == project.project))
     if row is not None:
         rules.lock(session, row.id)
-        _refuse_loss(session, _setting(session, row), project)
+        _refuse_loss(session, by_id(session, row.id), project)
     project_id = row.id if row is not None else _insert(session, project.project)
     body = {"project": project.model_dump(mode="json"), "guidelines": guidelines}
     version, changed = _keep(session, ProjectVersion, project_id, body, by)
@@ -82,20 +87,20 @@ def _refuse_unserved(project: Project) -> None:
 
 def get(session: Session, name: str) -> Setting:
     """Raises NotFound."""
-    row = session.scalar(select(ProjectRow).where(ProjectRow.name == name))
-    if row is None:
+    found = _settings(session, "WHERE p.name = :it", name)
+    if not found:
         known = ", ".join(session.scalars(select(ProjectRow.name))) or "none yet"
         raise NotFound(f"there is no project {name!r}; known: {known}")
-    return _setting(session, row)
+    return found[0]
 
 
 def by_id(session: Session, project_id: int) -> Setting:
-    return _setting(session, session.get_one(ProjectRow, project_id))
+    return _settings(session, "WHERE p.id = :it", project_id)[0]
 
 
 def everything(session: Session) -> Sequence[Setting]:
     """All projects, oldest first."""
-    return [_setting(session, row) for row in session.scalars(select(ProjectRow).order_by(ProjectRow.id))]
+    return _settings(session)
 
 
 def freeze(session: Session, name: str, draw_key_id: int, *, by: Actor, frozen: bool = True) -> bool:
@@ -115,13 +120,35 @@ def version_body(session: Session, version_id: int) -> tuple[Project, str]:
     return _project(json.dumps(body["project"])), body["guidelines"]
 
 
-def _setting(session: Session, row: ProjectRow) -> Setting:
-    query = select(ProjectControl).where(ProjectControl.project_id == row.id).execution_options(populate_existing=True)
-    control = session.scalars(query).one()
-    project, guidelines = version_body(session, control.project_version_id)
-    policy = _policy(json.dumps(session.get_one(PolicyVersion, control.policy_version_id).body))
-    versions = control.project_version_id, control.policy_version_id
-    return Setting(row.id, row.name, project, guidelines, policy, *versions, control.frozen_at)
+def _settings(session: Session, which: str = "", it: int | str | None = None) -> list[Setting]:
+    """Projects as they stand, by one statement; a version is read once a process, since its hash says all of it."""
+    return [_setting(session, *row) for row in run(session, f"{_STANDING} {which} ORDER BY p.id", {"it": it})]
+
+
+_STANDING = """SELECT p.id, p.name, c.project_version_id, c.policy_version_id, c.frozen_at, v.content_hash, w.content_hash
+    FROM project p JOIN project_control c ON c.project_id = p.id
+    JOIN project_version v ON v.id = c.project_version_id JOIN policy_version w ON w.id = c.policy_version_id"""
+
+
+def _setting(
+    session: Session, id: int, name: str, version: int, policy: int, frozen: Any, body_hash: str, policy_hash: str
+) -> Setting:
+    if body_hash not in _projects:
+        _remember(_projects, body_hash, version_body(session, version))
+    if policy_hash not in _policies:
+        _remember(_policies, policy_hash, _policy(json.dumps(session.get_one(PolicyVersion, policy).body)))
+    frozen_at = moment(frozen) if frozen is not None else None
+    return Setting(id, name, *_projects[body_hash], _policies[policy_hash], version, policy, frozen_at)
+
+
+_projects: dict[str, tuple[Project, str]] = {}
+_policies: dict[str, Policy] = {}
+
+
+def _remember(kept: dict[str, Any], content: str, value: object) -> None:
+    if len(kept) >= REMEMBERED:
+        kept.clear()
+    kept[content] = value
 
 
 @lru_cache(maxsize=256)
