@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from db.tables import Table
 
 
-def put(session: Session, table: type[Table], **columns: Any) -> None:
+def put(session: Session, table: type[Table], /, **columns: Any) -> None:
     """Insert rows given by column: a list has a value for each row, anything else is the same in all.
 
     Only what the database itself fills in may be left out: defaults in Python do not apply. Raises ValueError where lists

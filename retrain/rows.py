@@ -96,7 +96,7 @@ def gather(session: Session, setting: Setting, watermark: int) -> Labelled:
 
 def latest(session: Session, project_id: int) -> int:
     """The position of a project's last answer that has left the house; 0 before the first."""
-    while events.sequence(session) == events.BATCH:
+    while events.sequence(session):
         pass
     query = select(Event.seq, Event.body).where(Event.project_id == project_id, Event.kind.in_(KINDS))
     newest = session.execute(query.order_by(Event.seq.desc()).execution_options(yield_per=200))

@@ -19,7 +19,7 @@ from db.tables import Draw, ItemKey, Outbox, Outcome, Routing, Table, Task, Work
 from db.tables import Explanation as ExplanationRow
 from db.tables import Item as ItemRow
 from db.tables import Prediction as PredictionRow
-from review_queue import clock, explanations, routing, rules, tallies, versions
+from review_queue import clock, explanations, names, parking, routing, rules, tallies, versions
 from review_queue.calendar import add_working_time
 from review_queue.errors import Moved
 from review_queue.projects import Setting, by_id
@@ -54,6 +54,7 @@ class Leased:
     groups: dict[str, Any]
     attempts: int
     sent: Sent | None = None
+    revision: int = 1
 
     @property
     def answer(self) -> Scored:
@@ -105,15 +106,14 @@ def lease(
     )
     attempts = dict(taken.tuples().all())
     came = ItemRow.prediction if sent else null()
-    query = select(ItemRow.id, ItemKey.external_id, ItemRow.input, ItemRow.groups, came).join(
-        ItemKey, ItemKey.item_id == ItemRow.id
-    )
+    columns = (ItemRow.id, ItemKey.name, ItemKey.revision, ItemRow.input, ItemRow.groups, came)
+    query = select(*columns).join(ItemKey, ItemKey.item_id == ItemRow.id)
     rows = session.execute(query.where(bulk.among(session, ItemRow.id, list(attempts))).order_by(ItemRow.id)).tuples().all()
     project = by_id(session, project_id).project
     known = versions.known(session, project_id) if sent else {}
     return [
-        Leased(i, name, read_input(project, given), json.loads(groups) if groups else {}, attempts[i], _sent(prediction, known))
-        for i, name, given, groups, prediction in rows
+        Leased(i, name, read_input(project, given), json.loads(groups) if groups else {}, attempts[i], _sent(came, known), n)
+        for i, name, n, given, groups, came in rows
     ]
 
 
@@ -197,7 +197,7 @@ def _answer(item: Leased, scored: Scored) -> Scored:
 
 def _route_one(setting: Setting, rule: Rule, key: bytes, item: Leased, scored: Scored, sure: float | None) -> _Routed:
     def drawn(purpose: routing.Purpose) -> float:
-        return routing.draw(key, setting.name, item.external_id, rule.id, purpose)
+        return routing.draw(key, setting.name, names.draw(item.external_id, item.revision), rule.id, purpose)
 
     by = item.sent.version if item.sent and isinstance(scored, Prediction) else None
     barred = versions.stranger(by) if by and by.id != rule.model_id else None
@@ -311,13 +311,24 @@ class _Writer:
         weights = {r.item.item_id: routing.urgency(review.order, r.scored, r.route, costs) for r in waiting}
         alike = _Alike(self._session, self._setting.id, list(weights.values()))
         due = self._after(review.due) if review.due != "off" else None
+        first = {r.item.item_id: self._first(r.item) for r in waiting if r.item.revision > 1}
         rows = []
         for r in self._routed:
             for kind, seat in self._seats(r):
                 weight = weights[r.item.item_id] if kind == "review" else alike.weight()
                 blind = bool(kind != "review" or "evidence" in r.route.drawn or review.blind_first == "all")
-                rows.append(self._task(r, kind, seat, blind, weight, due))
+                whose = first.get(r.item.item_id, {}).get(seat) if kind == "review" else None
+                rows.append({**self._task(r, kind, seat, blind, weight, due), **self._theirs(whose)})
         return rows
+
+    def _first(self, item: Leased) -> dict[int, int]:
+        """Who had parked an earlier revision, by seat."""
+        people = parking.first_of(self._session, self._setting.id, item.external_id, item.revision)
+        return dict(enumerate(people, 1))
+
+    def _theirs(self, person_id: int | None) -> dict[str, Any]:
+        until = parking.first_until(self._setting) if person_id is not None else None
+        return {"assignee_id": person_id, "assigned_until": until}
 
     def _seats(self, r: _Routed) -> Iterable[tuple[str, int]]:
         if r.route.route == "review":
@@ -371,7 +382,7 @@ class _Writer:
         )
 
     def _body(self, r: _Routed) -> dict[str, Any]:
-        body = {"external_id": r.item.external_id, "confidence": r.route.confidence}
+        body = {**names.event(r.item.external_id, r.item.revision), "confidence": r.route.confidence}
         if r.route.route == "failed":
             return {**body, "reason": r.route.reason}
         return {**body, "revision": 1, "label": r.route.label, "source": "auto", "verdict": None}

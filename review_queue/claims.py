@@ -181,7 +181,7 @@ def close(session: Session, claim_row: Claim, state: str) -> None:
 def holders(session: Session, project_id: int, limit: int = 200) -> list[Holder]:
     """Who holds what, longest first."""
     query = (
-        select(Claim, ItemKey.external_id, Person.name)
+        select(Claim, ItemKey.name, Person.name)
         .join(Task, Task.id == Claim.task_id)
         .join(ItemKey, ItemKey.item_id == Claim.item_id)
         .join(Person, Person.id == Claim.person_id)

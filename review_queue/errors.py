@@ -2,10 +2,11 @@
 
 
 class Refused(Exception):
-    """Root of every refusal. `status` is the HTTP status that fits."""
+    """Root of every refusal. `status` is the HTTP status that fits; `retry_after` the seconds to wait, where waiting helps."""
 
     code = "refused"
     status = 409
+    retry_after: int | None = None
 
 
 class NotFound(Refused):
@@ -63,3 +64,14 @@ class Moved(Refused):
     """The rule in force has changed since the model was chosen; score again."""
 
     code = "moved"
+
+
+class Full(Refused):
+    """As much waits as the policy lets wait."""
+
+    code = "backlog_full"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

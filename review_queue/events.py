@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Insert, Select, any_, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db.tables import Event, EventHead, Outbox
-from review_queue import clock
+from db.types import Id
+from review_queue import clock, waking
 
 BATCH = 1000
 
@@ -39,28 +40,63 @@ def withdraw(session: Session, item_id: int, decision_ids: Sequence[int]) -> set
     return {theirs[each] for each in gone}
 
 
+def is_ready(session: Session) -> bool:
+    """Whether something waits to be put into sequence: a look that costs next to nothing."""
+    first = select(Outbox.id).where(Outbox.ready_at <= clock.now()).order_by(Outbox.ready_at).limit(1)
+    return session.scalar(first) is not None
+
+
 def sequence(session: Session) -> int:
-    """Move what is ready from the outbox into the sequence; how many. One process at a time does it.
+    """Move what is ready from the outbox into the sequence, at most BATCH; how many. One process at a time does it.
 
     An event of an item waits for the earlier ones of that item, so the order per item holds.
     """
     head = session.scalar(select(EventHead.seq).where(EventHead.one == 1).with_for_update(skip_locked=True))
-    if head is None:
+    if head is None or not is_ready(session):
         return 0
-    now, earlier = clock.now(), aliased(Outbox)
-    blocked = exists().where(earlier.item_id == Outbox.item_id, earlier.id < Outbox.id, earlier.ready_at > now)
-    ready = select(Outbox.id).where(Outbox.ready_at <= now, ~blocked).order_by(Outbox.id).limit(BATCH)
-    rows = session.execute(
-        delete(Outbox)
-        .where(Outbox.id.in_(ready))
-        .returning(Outbox.id, Outbox.project_id, Outbox.kind, Outbox.item_id, Outbox.body, Outbox.made_at)
-    ).all()
-    if rows:
-        ordered = sorted(rows, key=lambda row: row.id)
-        events = [{**row._asdict(), "seq": head + n} for n, row in enumerate(ordered, 1)]
-        session.execute(insert(Event), [{k: v for k, v in event.items() if k != "id"} for event in events])
-        session.execute(update(EventHead).where(EventHead.one == 1).values(seq=head + len(rows)))
-    return len(rows)
+    moved = (_move_at_once if session.get_bind().dialect.name == "postgresql" else _move)(session, head)
+    if moved:
+        waking.call(session, "webhooks")
+    return moved
+
+
+def _ready() -> Select[int]:
+    """The next rows to move, by `ready_at`; one whose elder of the same item is ready later waits for that.
+
+    The elders are counted, not asked for by EXISTS: PostgreSQL would join them, and scan the table while it knows no better.
+    """
+    elder = aliased(Outbox)
+    later = (elder.item_id == Outbox.item_id, elder.id < Outbox.id, elder.ready_at > Outbox.ready_at)
+    held_by = select(func.count()).select_from(elder).where(*later).scalar_subquery()
+    return select(Outbox.id).where(Outbox.ready_at <= clock.now(), held_by == 0).order_by(Outbox.ready_at, Outbox.id).limit(BATCH)
+
+
+def _move_at_once(session: Session, head: int) -> int:
+    """In one statement: a second one would see what others committed meanwhile. As an array the ids are never joined by scan."""
+    chosen = Outbox.id == any_(func.array(_ready().scalar_subquery()))
+    moved = delete(Outbox).where(chosen).returning(*_COLUMNS, Outbox.ready_at, Outbox.id).cte("moved")
+    placed = _place(head, moved.c).returning(Event.seq).cte("placed")
+    to = literal(head, Id) + select(func.count()).select_from(placed).scalar_subquery()
+    return session.scalars(update(EventHead).where(EventHead.one == 1).values(seq=to).returning(EventHead.seq)).one() - head
+
+
+def _move(session: Session, head: int) -> int:
+    """SQLite, whose transaction is alone: number them, then take them out."""
+    chosen = Outbox.id.in_(_ready())
+    session.execute(_place(head, Outbox, chosen))
+    moved = len(session.scalars(delete(Outbox).where(chosen).returning(Outbox.id)).all())
+    session.execute(update(EventHead).where(EventHead.one == 1).values(seq=head + moved))
+    return moved
+
+
+def _place(head: int, rows: Any, *which: ColumnElement[bool]) -> Insert:
+    """Insert these rows as events, numbered from after `head`."""
+    seq = literal(head, Id) + func.row_number().over(order_by=(rows.ready_at, rows.id))
+    names = [column.key for column in _COLUMNS]
+    return insert(Event).from_select(["seq", *names], select(seq, *(getattr(rows, name) for name in names)).where(*which))
+
+
+_COLUMNS = (Outbox.project_id, Outbox.kind, Outbox.item_id, Outbox.body, Outbox.made_at)
 
 
 def after(session: Session, project_id: int, seq: int, *, limit: int = BATCH) -> Sequence[Happened]:

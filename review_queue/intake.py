@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import select, text
@@ -14,12 +14,12 @@ from contract.inputs import InputError, check_external_id, check_groups, check_i
 from contract.project import Project
 from db import bulk
 from db.tables import Blob, Item, ItemKey, Outcome, Routing, Work
-from review_queue import clock, tallies, versions
+from review_queue import backlog, clock, tallies, versions
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 from review_queue.versions import Version
 
-State = Literal["received", "waiting", "decided", "failed", "conflict", "invalid"]
+State = Literal["received", "waiting", "decided", "failed", "cancelled", "conflict", "invalid"]
 CHUNK = 500
 MOST_NEW = 20
 """Model versions that one request may bring along for the first time."""
@@ -95,8 +95,9 @@ def _submission(
 def accept(session: Session, setting: Setting, submissions: Sequence[Submission], *, by: Actor | None = None) -> list[Receipt]:
     """Take what is new; answer for the rest what stands. One receipt per submission, in order.
 
-    The same id with the same content is the same item; with other content it is a conflict for that item alone. An
-    image or file whose bytes were never sent is invalid. A model version that is not known yet is registered.
+    The same id with the same content is the same item, a cancelled one too; with other content it is a conflict for that
+    item alone, which `withdrawal.replace` is for. An image or file whose bytes were never sent is invalid. A model version
+    that is not known yet is registered. Raises Full where something is new and the policy lets no more wait.
     """
     lacking = _lacking_blobs(session, setting.project, submissions)
     lacking |= _unfit_versions(session, setting, [s for s in submissions if s.external_id not in lacking], by)
@@ -118,7 +119,7 @@ def _receipt(submission: Submission, lacking: Mapping[str, str], held: Mapping[s
     receipt, content_hash = held[submission.external_id]
     if content_hash == submission.content_hash:
         return receipt
-    problem = "this external_id came with other content before; send a new id, or the content it had"
+    problem = "this external_id came with other content before; send a new id, the content it had, or replace the item with PUT"
     return Receipt(submission.external_id, "conflict", problem=problem)
 
 
@@ -128,6 +129,7 @@ def _insert(session: Session, setting: Setting, submissions: Sequence[Submission
     new = [s for s in submissions if s.external_id in ids]
     if not new:
         return set()
+    backlog.require_room(session, setting)
     now, item_ids = clock.now(), [ids[s.external_id] for s in new]
     bulk.put(
         session,
@@ -169,7 +171,7 @@ def _insert_keys(session: Session, project_id: int, submissions: Sequence[Submis
 
 def _standing(session: Session, project_id: int, external_ids: Sequence[str]) -> dict[str, tuple[Receipt, str]]:
     query = (
-        select(ItemKey.external_id, ItemKey.content_hash, Routing, Outcome.revision)
+        select(ItemKey.external_id, ItemKey.content_hash, ItemKey.closed_at, Routing, Outcome.revision)
         .outerjoin(Routing, Routing.item_id == ItemKey.item_id)
         .outerjoin(Outcome, Outcome.item_id == ItemKey.item_id)
         .order_by(ItemKey.item_id, Routing.n, Outcome.revision)
@@ -177,8 +179,9 @@ def _standing(session: Session, project_id: int, external_ids: Sequence[str]) ->
     )
     found: dict[str, tuple[Receipt, str]] = {}
     for chunk in _chunks(external_ids):
-        for external_id, content, routed, revision in session.execute(query.where(ItemKey.external_id.in_(chunk))):
-            found[external_id] = (_so_far(external_id, routed, revision), content)
+        for external_id, content, closed_at, routed, revision in session.execute(query.where(ItemKey.external_id.in_(chunk))):
+            so_far = _so_far(external_id, routed, revision)
+            found[external_id] = (so_far if closed_at is None else replace(so_far, state="cancelled"), content)
     return found
 
 

@@ -1,6 +1,5 @@
 """Cases put aside until a date or until the item changes, for the person who parked them to go on with first."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +8,7 @@ from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, ItemKey, Person, Task
-from review_queue import activity, claims, clock, decisions, outcomes, projects
+from review_queue import activity, claims, clock, decisions, names, outcomes, projects
 from review_queue.activity import Actor
 from review_queue.calendar import add_working_time
 from review_queue.claims import Held
@@ -22,6 +21,8 @@ FIRST_FOR = timedelta(days=1)
 MAX_NOTE = 2000
 BATCH = 200
 """Cases that one turn of the house-keeping wakes."""
+FURTHEST = 20
+"""Revisions that are looked through for the last one that was routed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,18 @@ def last_of(session: Session, actor: Actor, project_id: int) -> Parked | None:
     return Parked(*row) if row else None
 
 
-def seats_of(session: Session, item_id: int) -> Sequence[int]:
-    """Who had parked the review of an item when the producer replaced it, by seat: its next revision is theirs first."""
-    query = select(Task.assignee_id).where(Task.item_id == item_id, Task.kind == "review", Task.state == "cancelled")
-    found = session.scalars(query.where(Task.parked_at.is_not(None), Task.assignee_id.is_not(None)).order_by(Task.seat))
-    return [each for each in found if each is not None and _works(session, each)]
+def first_of(session: Session, project_id: int, external_id: str, revision: int) -> list[int]:
+    """Whose the reviews of a new revision are first: those who had parked the last one that was routed, by seat."""
+    earlier = [names.place(external_id, n) for n in range(max(1, revision - FURTHEST), revision)]
+    query = (
+        select(ItemKey.revision, Task.assignee_id, Task.state)
+        .join(Task, Task.item_id == ItemKey.item_id)
+        .where(ItemKey.project_id == project_id, ItemKey.external_id.in_(earlier), Task.kind == "review")
+        .order_by(ItemKey.revision.desc(), Task.seat)
+    )
+    rows = session.execute(query).tuples().all()
+    last = [(person, state) for n, person, state in rows if n == rows[0][0]]
+    return [person for person, state in last if person is not None and state == "cancelled" and _works(session, person)]
 
 
 def _check(until: datetime | None, note: str | None) -> None:

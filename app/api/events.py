@@ -23,7 +23,8 @@ def get_events(
 ) -> shapes.Events:
     """Outcomes, revisions, failures and the rest, each at least once and in order. Keep `next` and send it as `after`. What a
     person decided appears once the undo window has passed."""
-    here.database.write(events.sequence)
+    if here.database.read(events.is_ready):
+        here.database.write(events.sequence)
     return here.database.read(_page, held.id, after, limit)
 
 

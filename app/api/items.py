@@ -39,7 +39,7 @@ Checked = tuple[Submission, list[images.Piece]]
     status_code=202,
     summary="Send items",
     response_model_exclude_none=True,
-    responses=listed(400, 413, 415, 422),
+    responses=listed(400, 413, 415, 422, 429),
     openapi_extra={"requestBody": _BODY},
 )
 async def post_items(

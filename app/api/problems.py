@@ -84,7 +84,8 @@ def _sentence(request: Request, error: HTTPException) -> str:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return document(request.scope, error.status, error.code, str(error))
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
+    return document(request.scope, error.status, error.code, str(error), headers)
 
 
 def _too_large(request: Request, error: Exception) -> Response:

@@ -121,7 +121,7 @@ class Receipt(_Out):
     """What became of one item so far. `received`: not routed yet. `problem` says what to mend where it was not taken."""
 
     external_id: str
-    state: Literal["received", "waiting", "decided", "failed", "conflict", "invalid"]
+    state: Literal["received", "waiting", "decided", "failed", "cancelled", "conflict", "invalid"]
     new: bool = False
     route: Literal["auto", "review", "failed"] | None = None
     label: str | None = None

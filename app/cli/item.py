@@ -21,6 +21,7 @@ app = noun("Items: what is to be decided.")
 def load(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV, JSONL or Parquet file, or a folder of images.")],
     project: ProjectName = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for room where the queue is full, or fail.")] = True,
     directory: Dir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -31,7 +32,8 @@ def load(
     with opened(directory) as workspace:
         setting = chosen(workspace, project)
         with bar(f"loading {file.name}") as progress:
-            loaded = loading.load(workspace, setting, file, progress=progress, by=workspace.local_actor("cli"))
+            actor = workspace.local_actor("cli")
+            loaded = loading.load(workspace, setting, file, progress=progress, by=actor, wait=wait)
         unsigned = _unsigned(workspace, setting) if setting.project.external else ""
     said = f"{loaded.added:,} added, {loaded.known:,} known already, {loaded.rejected:,} rejected"
     say(as_json, loaded, f"{setting.name}: {said}")

@@ -1,7 +1,8 @@
 """Rows of a file or folder as items, a batch a transaction."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from app.workspace import Workspace
 from db import blobs
 from review_queue import activity, intake
 from review_queue.activity import Actor
+from review_queue.errors import Full
 from review_queue.intake import Receipt, Submission
-from review_queue.projects import Setting
+from review_queue.projects import Setting, by_id
 
 BATCH = 1_000
 """Rows of one transaction."""
+LOOK_AGAIN = 5
+"""Seconds after which a load that waits for room looks again at the latest."""
 NAMED = 50
 """Unknown columns that are named."""
 
@@ -38,12 +42,21 @@ class Loaded:
 
 
 def load(
-    workspace: Workspace, setting: Setting, path: Path, *, progress: Progress | None = None, by: Actor | None = None
+    workspace: Workspace,
+    setting: Setting,
+    path: Path,
+    *,
+    progress: Progress | None = None,
+    by: Actor | None = None,
+    wait: bool = True,
 ) -> Loaded:
-    """Take every sound row of a file or folder as an item. Raises LoadError where nothing of it can be read."""
+    """Take every sound row of a file or folder as an item. Raises LoadError where nothing of it can be read.
+
+    Where as much waits as the policy lets wait, it goes on once there is room; without `wait` it raises Full.
+    """
     source = source_of(path, setting.project)
     with Rejected(path, workspace.settings.dir) as rejected:
-        loader = Loader(workspace, setting, source, rejected, by)
+        loader = Loader(workspace, setting, source, rejected, by, progress, wait=wait)
         for found in source.rows(progress):
             loader.take(found)
         loader.flush()
@@ -54,8 +67,19 @@ def load(
 class Loader:
     """Rows into items, a batch a transaction."""
 
-    def __init__(self, workspace: Workspace, setting: Setting, source: Source, rejected: Rejected, by: Actor | None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        setting: Setting,
+        source: Source,
+        rejected: Rejected,
+        by: Actor | None,
+        progress: Progress | None = None,
+        *,
+        wait: bool = True,
+    ) -> None:
         self._workspace, self._setting, self._rejected, self._by = workspace, setting, rejected, by
+        self._progress, self._wait = progress, wait
         self._file = source.path.name
         self._rows = Rows(source, setting.project)
         self._media = Media(source.folder)
@@ -82,9 +106,7 @@ class Loader:
     def flush(self) -> None:
         if not self._batch:
             return
-        note = None if self.added else {"file": self._file}
-        submissions = [submission for _, submission in self._batch]
-        receipts = self._workspace.database.write(_take, self._setting, submissions, self._media.files, by=self._by, note=note)
+        receipts = self._receipts()
         taken = [receipt for receipt in receipts if receipt.state not in ("invalid", "conflict")]
         added = len({receipt.external_id for receipt in taken if receipt.new})
         self.added, self.known = self.added + added, self.known + len(taken) - added
@@ -93,6 +115,27 @@ class Loader:
                 self._rejected.add(found, receipt.problem or receipt.state)
         self._batch.clear()
         self._media.clear()
+
+    def _receipts(self) -> list[Receipt]:
+        """What became of the batch, once there is room for it."""
+        note = None if self.added else {"file": self._file}
+        submissions = [submission for _, submission in self._batch]
+        while True:
+            try:
+                write = self._workspace.database.write
+                return write(_take, self._setting, submissions, self._media.files, by=self._by, note=note)
+            except Full as full:
+                if not self._wait:
+                    raise
+                self._pause(full)
+
+    def _pause(self, full: Full) -> None:
+        found = self._batch[-1][0]
+        if self._progress is not None:
+            self._progress(found.share, f"{found.number:,} rows; the queue is full, waiting for room")
+        time.sleep(min(full.retry_after or LOOK_AGAIN, LOOK_AGAIN))
+        newer = self._workspace.database.read(by_id, self._setting.id)
+        self._setting = replace(self._setting, policy=newer.policy)  # a limit that was raised meanwhile lets it go on
 
 
 def _take(

@@ -228,3 +228,17 @@ class TestImages:
             found = api.items({"external_id": "1", "input": {"image": value}}, key=producer)[0]
             assert found["state"] == "invalid"
             assert words in found["problem"]
+
+
+def test_a_full_queue_takes_nothing_new_and_says_when_to_come_back(
+    api: Api, database: Database, held: Setting, producer: Key
+) -> None:
+    factories.setting(database, wished=factories.policy(intake={"most_waiting": 2}))
+    assert len(api.items(factories.raw("1"), factories.raw("2"), key=producer)) == 2
+    reply = api.post(ITEMS, {"items": [factories.raw("1"), factories.raw("3")]}, producer)
+    found = problem(reply, 429, "backlog_full")
+    assert reply.headers["Retry-After"] == "600"  # nothing was ever answered
+    assert "2 items and tasks of claims wait" in found["detail"]
+    assert [each["state"] for each in api.items(factories.raw("1"), factories.raw("2"), key=producer)] == ["received"] * 2
+    route(database, held, 0.97)
+    assert api.items(factories.raw("3"), key=producer)[0]["new"] is True

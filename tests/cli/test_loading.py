@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 from app import loading
 from app.loading import loader
 from app.workspace import Workspace
+from contract.policy import Intake
 from db import blobs
 from db.tables import Activity, Blob, Item
 from review_queue import find, projects
@@ -387,6 +388,49 @@ def _after(times: int, verb: Any, error: type[Exception]) -> Any:
         verb(self)
 
     return wrapped
+
+
+@pytest.fixture
+def much(claims: Signoff, workspace: Workspace, files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of 30 rows, of which 20 may wait."""
+    monkeypatch.setattr(loader, "BATCH", 10)
+    _limit(workspace, 20)
+    return written(files, "claim_id,amount,region\n" + "".join(f"c{n},1,north\n" for n in range(30)))
+
+
+def _limit(workspace: Workspace, most: int) -> None:
+    setting = workspace.database.read(projects.get, "claims")
+    policy = setting.policy.model_copy(update={"intake": Intake(most_waiting=most)})
+    key = workspace.keys.draw_key_id
+    workspace.database.write(projects.apply, setting.project, policy, setting.guidelines, key, by=None)
+
+
+def test_a_load_waits_for_room_and_says_so(workspace: Workspace, much: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            _limit(workspace, 100)
+
+    monkeypatch.setattr(loader.time, "sleep", sleep)
+    seen: list[str] = []
+    done = loading.load(
+        workspace, workspace.database.read(projects.get, "claims"), much, progress=lambda _, said: seen.append(said)
+    )
+    assert (done.added, count(workspace)) == (30, 30)
+    assert slept == [loader.LOOK_AGAIN] * 2
+    assert seen == ["30 rows; the queue is full, waiting for room"] * 2 + ["30 rows"]
+
+
+def test_without_waiting_a_full_queue_is_an_error_and_what_went_in_stays(
+    claims: Signoff, workspace: Workspace, much: Path
+) -> None:
+    said = claims.refused("item", "load", much, "--no-wait")
+    assert said.startswith("20 items and tasks of claims wait, and its policy takes new ones below 20 (intake.most_waiting)")
+    assert count(workspace) == 20
+    _limit(workspace, 100)
+    assert claims.json("item", "load", much, "--no-wait")["added"] == 10
 
 
 def test_progress_grows_to_the_end(workspace: Workspace, files: Path) -> None:

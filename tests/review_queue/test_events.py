@@ -1,15 +1,19 @@
 """The sequence: no gaps, in order per item, whoever writes and whoever sequences."""
 
+import re
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.event import listen, remove
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.tables import Event, Item, ItemKey, Outbox
+from db.tables import Event, EventHead, Item, ItemKey, Outbox
 from review_queue import clock, events
 from review_queue.projects import Setting
 from tests import factories
@@ -81,7 +85,7 @@ def test_what_is_held_holds_what_comes_after_it_of_the_same_item_alone(
     assert database.write(events.sequence) == 2
     assert [e.body["n"] for e in database.read(events.after, held.id, 0)] == [3, 4]
     move(timedelta(seconds=16))
-    assert database.write(events.sequence) == 2
+    assert [database.write(events.sequence) for _ in range(3)] == [1, 1, 0]
     assert [(e.seq, e.body["n"]) for e in database.read(events.after, held.id, 2)] == [(3, 1), (4, 2)]
     assert database.read(events.after, held.id + 1, 0) == []
     assert [e.seq for e in database.read(events.after, held.id, 1, limit=2)] == [2, 3]
@@ -128,3 +132,87 @@ def test_a_sequence_number_is_never_given_again(sqlite: Database) -> None:
     sqlite.write(events.announce, held.id, "outcome", {}, item_id=None)
     sqlite.write(events.sequence)
     assert [e.seq for e in sqlite.read(events.after, held.id, 0)] == [2]
+
+
+def plans(database: Database, verb: Callable[[Session], object]) -> str:
+    """How the database goes about every statement of a verb on the outbox."""
+    held: list[tuple[str, Any]] = []
+    postgres = database.engine.dialect.name == "postgresql"
+
+    def keep(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        held.append((statement, parameters))
+
+    listen(database.engine, "before_cursor_execute", keep)
+    database.write(verb)
+    remove(database.engine, "before_cursor_execute", keep)
+    asked = [("EXPLAIN " if postgres else "EXPLAIN QUERY PLAN ") + s for s, _ in held if "outbox" in s]
+    values = [parameters for s, parameters in held if "outbox" in s]
+    with database.engine.connect() as connection:
+        rows = [row for s, v in zip(asked, values, strict=True) for row in connection.exec_driver_sql(s, v)]
+    return "\n".join(str(row[-1] if not postgres else row[0]) for row in rows)
+
+
+def fill(database: Database, held: Setting, items: list[int], count: int) -> None:
+    at = clock.now() - timedelta(minutes=1)
+    row = {"project_id": held.id, "kind": "outcome", "body": {"external_id": "a"}, "made_at": at}
+    later = at + timedelta(hours=1)
+    rows = [{**row, "item_id": items[n % len(items)], "ready_at": at if n < count // 2 else later} for n in range(count)]
+    database.write(lambda s: s.execute(insert(Outbox), rows) and None)
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_a_large_outbox_is_never_read_whole(database: Database, held: Setting, items: list[int], analysed: bool) -> None:
+    fill(database, held, items, 20_000)
+    if analysed:
+        with database.engine.connect().execution_options(signoff_write=True) as connection, connection.begin():
+            connection.execute(text("ANALYZE"))
+    for verb in (events.is_ready, events.sequence):
+        plan = plans(database, verb)
+        assert "outbox_ready" in plan
+        assert re.search(r"Seq Scan on outbox|SCAN (outbox|outbox_\d+)(?! USING)", plan) is None, plan
+
+
+@pytest.mark.benchmark
+def test_a_sequencer_keeps_up_with_five_thousand_events_a_second(database: Database, held: Setting) -> None:
+    factories.submit(database, held, [factories.raw(str(n)) for n in range(5_000)])
+    fill(database, held, database.read(lambda s: list(s.scalars(select(ItemKey.item_id)))), 40_000)
+    begun = time.perf_counter()
+    while database.write(events.sequence):
+        pass
+    assert database.read(events.head) == 20_000
+    rate = 20_000 / (time.perf_counter() - begun)
+    print(f"{database.engine.dialect.name}: {rate:,.0f} events a second")
+    assert rate > 5_000
+
+
+def test_a_poll_with_nothing_new_writes_nothing(database: Database, held: Setting, items: list[int]) -> None:
+    assert not database.read(events.is_ready)
+    database.write(events.announce, held.id, "outcome", {}, item_id=items[0], ready_at=clock.now() + timedelta(seconds=60))
+    assert not database.read(events.is_ready)
+    database.write(events.announce, held.id, "outcome", {}, item_id=items[1])
+    assert database.read(events.is_ready)
+    database.write(events.sequence)
+    assert not database.read(events.is_ready)
+
+
+def test_a_number_beyond_32_bits(database: Database, held: Setting, items: list[int]) -> None:
+    database.write(lambda s: s.execute(update(EventHead).values(seq=2**40)) and None)
+    for item in items[:2]:
+        database.write(events.announce, held.id, "outcome", {}, item_id=item)
+    assert database.write(events.sequence) == 2
+    assert [e.seq for e in database.read(events.after, held.id, 2**40)] == [2**40 + 1, 2**40 + 2]
+
+
+def test_a_younger_event_that_is_ready_sooner_still_goes_after_its_elder(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = factories.setting(sqlite)
+    factories.submit(sqlite, held, [factories.raw("a")])
+    item = sqlite.read(lambda s: s.scalars(select(ItemKey.item_id)).one())
+    monkeypatch.setattr(events, "BATCH", 1)
+    for n, seconds in enumerate((5, 9, 7)):
+        at = clock.now() - timedelta(seconds=seconds)
+        sqlite.write(events.announce, held.id, "outcome", {"n": n}, item_id=item, ready_at=at)
+    while sqlite.write(events.sequence):
+        pass
+    assert [e.body["n"] for e in sqlite.read(events.of_item, item)] == [0, 1, 2]

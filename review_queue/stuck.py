@@ -1,0 +1,121 @@
+"""Tasks that nobody present may take: shown as such, counted apart, and given up by a lead where an answer stands.
+
+Present are people who are not disabled, by role; a service or the known answers sign nothing by themselves.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy.orm import Session
+
+from db.tables import Claim, ItemKey, Outcome, Person, Task
+from review_queue import activity, clock, outcomes, tallies
+from review_queue.activity import RANKS, Actor
+from review_queue.claims import TAKEN
+from review_queue.errors import Forbidden, NotFound, Refused
+from review_queue.people import KNOWN_ANSWERS
+from review_queue.states import CONTESTED, PENDING
+
+Why = Literal["second", "adjudication", "seat", "skipped", "leads"]
+REASONS: tuple[Why, ...] = ("second", "adjudication", "seat", "skipped", "leads")
+MOST = 10_000
+"""Tasks that are looked at, oldest first: those that somebody answered, skipped or settles, and those for leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A task that waits for somebody who is not there. `why` tells what kind of task it is: for leads."""
+
+    task_id: int
+    external_id: str
+    since: datetime
+    why: Why
+
+
+def count(session: Session, project_id: int) -> Counter[str]:
+    """How many are stuck, by why."""
+    return Counter(why for _, why in _found(session, project_id))
+
+
+def tasks(session: Session, project_id: int, limit: int = 200) -> list[Stuck]:
+    """Which they are, oldest first."""
+    found = dict(sorted(_found(session, project_id))[:limit])
+    query = select(Task.id, ItemKey.name, Task.made_at).join(ItemKey, ItemKey.item_id == Task.item_id)
+    rows = session.execute(query.where(Task.id.in_(found)).order_by(Task.id)).tuples()
+    return [Stuck(task_id, name, since, found[task_id]) for task_id, name, since in rows]
+
+
+def drop(session: Session, task_id: int, *, by: Actor) -> None:
+    """Give up a second opinion or adjudication that nobody present may take; the answer that stands goes on standing.
+
+    A draw that it would have resolved runs to its due time, and counts as an error then. Raises NotFound, Forbidden,
+    Refused.
+    """
+    if not by.at_least("lead"):
+        raise Forbidden("giving a task up is for leads")
+    item_id = session.scalar(select(Task.item_id).where(Task.id == task_id))
+    if item_id is None:
+        raise NotFound(f"there is no task {task_id}; `signoff queue list --stuck` shows those that can be dropped")
+    outcomes.lock(session, item_id)
+    task = session.get_one(Task, task_id, populate_existing=True)
+    _refuse(session, task)
+    task.state, task.closed_at = "cancelled", clock.now()
+    session.flush()
+    tallies.add(session, task.project_id, open=-1)
+    before = {"kind": task.kind}
+    activity.record(session, by, "task.drop", f"item:{item_id}", project_id=task.project_id, before=before)
+
+
+def _refuse(session: Session, task: Task) -> None:
+    if task.state != "pending" or task.kind not in ("second", "adjudication"):
+        raise Refused(f"task {task.id} is no second opinion or adjudication that waits; only such a one can be dropped")
+    if session.scalar(select(Task.id).where(Task.id == task.id, _nobody(_roles(task.audience)))) is None:
+        raise Refused(f"somebody here may still take task {task.id}; leave it to them")
+    if session.scalar(select(Outcome.item_id).where(Outcome.item_id == task.item_id).limit(1)) is None:
+        raise Refused(f"no answer stands yet without task {task.id}; add a person who settles it: `signoff user add NAME`")
+
+
+def _found(session: Session, project_id: int) -> list[tuple[int, Why]]:
+    """Ids of stuck tasks with why."""
+    found: list[tuple[int, Why]] = []
+    leads = session.scalar(select(Person.id).where(*_present(_roles("leads"))).limit(1)) is not None
+    if not leads:
+        query = select(Task.id).where(Task.project_id == project_id, Task.audience == "leads", PENDING)
+        found += [(task_id, "leads") for task_id in session.scalars(query.order_by(Task.rank, Task.id).limit(MOST + 1))]
+    for audience in ("reviewers", *(["leads"] if leads else [])):
+        rows = session.execute(_contested(project_id, audience)).tuples()
+        found += [(task_id, _why(kind, seat)) for task_id, kind, seat in rows]
+    return found[: MOST + 1]
+
+
+def _contested(project_id: int, audience: str) -> Select[int, str, int]:
+    """Of the oldest that somebody had to do with, those that nobody else may take."""
+    near = select(Task.id).where(Task.project_id == project_id, CONTESTED).order_by(Task.id).limit(MOST)
+    query = select(Task.id, Task.kind, Task.seat).where(Task.id.in_(near), Task.audience == audience)
+    return query.where(_nobody(_roles(audience)))
+
+
+def _nobody(roles: Sequence[str]) -> ColumnElement[bool]:
+    """No person present may take the task: all have answered, hold or skipped another part of the case."""
+    theirs = exists().where(Claim.item_id == Task.item_id, Claim.person_id == Person.id, Claim.state.in_(TAKEN))
+    theirs = theirs.correlate(Task, Person)
+    not_kept = or_(Task.assignee_id.is_(None), Task.assigned_until.is_not(None), Task.assignee_id == Person.id)
+    return ~exists().where(*_present(roles), not_kept, ~theirs).correlate(Task)
+
+
+def _present(roles: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    return (Person.disabled_at.is_(None), Person.kind == "person", Person.name != KNOWN_ANSWERS, Person.role.in_(roles))
+
+
+def _roles(audience: str) -> list[str]:
+    least = RANKS["lead" if audience == "leads" else "reviewer"]
+    return [role for role, rank in RANKS.items() if rank >= least]
+
+
+def _why(kind: str, seat: int) -> Why:
+    known: dict[str, Why] = {"second": "second", "adjudication": "adjudication"}
+    return known.get(kind, "seat" if seat > 1 else "skipped")
