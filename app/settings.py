@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     secret_key: str | None = Field(default=None, repr=False)
     device: str = "auto"
     threads: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) // 2), ge=1)
+    webhooks_private: bool = Field(default=False, description="webhooks may be posted to addresses inside, and over http")
     batch_size: int | None = Field(default=None, ge=1, description="items scored at once; probed where it is not set")
 
     def bound_threads(self) -> None:

@@ -21,6 +21,10 @@ MEDIA = {
 }
 
 
+COUNTED = ("label", "label_basis", "label_source", "window", "split", "model_version", "policy_version", "revises_watermark")
+"""Columns whose values the manifest counts."""
+
+
 def media_type(name: str) -> str:
     """What a file of a dataset is, by its ending."""
     return MEDIA.get(name.rpartition(".")[2], "application/octet-stream")
@@ -36,7 +40,7 @@ def columns(project: Project) -> dict[str, str]:
     """Every column in order, with its type: number, boolean, time or text."""
     kinds = {"number": "number", "boolean": "boolean"}
     inputs = {rows.column(name): kinds.get(feature.type, "text") for name, feature in project.input.features.items()}
-    own = {"confidence": "number", "review_probability": "number", "weight": "number", "agreement": "number"}
+    own = dict.fromkeys(("confidence", "review_probability", "weight", "agreement", "item_revision"), "number")
     meta = {name: own.get(name, {"blind": "boolean", "decided_at": "time"}.get(name, "text")) for name in rows.META}
     groups = {rows.column(name): "text" for name in project.input.groups if name not in project.input.features}
     return {"external_id": "text", **inputs, **meta, **groups}
@@ -52,10 +56,7 @@ def describe(setting: Setting, table: Labelled, watermark: int, format: str) -> 
         "rows": len(table.rows),
         "columns": columns(project),
         "labels": list(project.labels),
-        "counts": {
-            name: rows.counts(table, name)
-            for name in ("label", "label_basis", "label_source", "window", "split", "model_version", "policy_version")
-        },
+        "counts": {name: rows.counts(table, name) for name in COUNTED},
         "reviewers": rows.counts(table, "reviewers"),
         "watermark": watermark,
         "complete_through": _iso(table.complete_through),
@@ -87,7 +88,11 @@ def card(manifest: Mapping[str, Any]) -> str:
 stands for 1 / `review_probability` items of the traffic (`weight`). {opened} rows are open: only the most urgent part of the
 queue was decided there, so they carry no weight; use them for training, not for estimates.
 
-Rows without a label were rejected by a person; `verdict` says so.
+Rows without a label were rejected by a person; `verdict` says so. What people answered only because somebody asked for a look
+(`label_basis` requested) has no weight, since no chance brought it to them. An id stands once for each of its revisions that
+people answered (`item_revision`): a label belongs to the content beside it.
+
+{_revised(counts["revises_watermark"])}
 
 ```python
 import pandas as pd
@@ -142,6 +147,15 @@ def _text(value: Any) -> str:
 
 def _iso(time: datetime | None) -> str | None:
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z") if time is not None else None
+
+
+def _revised(counts: Mapping[str, int]) -> str:
+    """Which earlier versions held other labels for some of these rows."""
+    changed = {name: n for name, n in counts.items() if name != "(none)"}
+    if not changed:
+        return "No row had another label in an earlier version."
+    named = ", ".join(f"{n} since position {name}" for name, n in changed.items())
+    return f"Rows that had another label in an earlier version (`revises_watermark`): {named}."
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -1,4 +1,9 @@
-"""The rows of an exported dataset: every item that people answered by a position in the event sequence."""
+"""The rows of an exported dataset: every item that people answered by a position in the event sequence.
+
+What the producer replaced or cancelled keeps its row where an answer had left the house before: it is a true label of the
+content that was judged, and stands in earlier versions anyway. What had not left is in none. An item that was never
+answered before it was taken back is not waited for any more.
+"""
 
 import json
 from collections import Counter
@@ -7,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from contract.canonical import digest
@@ -15,6 +20,7 @@ from contract.inputs import read_input
 from contract.project import Project
 from db.tables import (
     Blob,
+    Dataset,
     Decision,
     Draw,
     Event,
@@ -34,6 +40,8 @@ from review_queue.projects import Setting
 
 KINDS = ("outcome", "revision", "confirmed", "disputed")
 """Events that carry an answer to an item."""
+CLOSING = ("cancelled", "replaced")
+"""Events after which nobody waits for an answer to the item."""
 TEST_SHARE = 0.3
 CHUNK = 500
 
@@ -57,6 +65,8 @@ META = (
     "decided_at",
     "true_label",
     "split",
+    "item_revision",
+    "revises_watermark",
 )
 """Columns beside external_id, the input fields and the groups."""
 
@@ -76,21 +86,29 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """The last answer to an item that had left the house by the watermark."""
+    """The last answer to an item that had left the house by the watermark; `said`: positions and labels of all, in order."""
 
     item_id: int
     external_id: str
     body: Mapping[str, Any]
+    said: tuple[tuple[int, str | None], ...]
+
+    def label_at(self, watermark: int) -> tuple[bool, str | None]:
+        """Whether the item was answered by then, and how."""
+        held = [label for seq, label in self.said if seq <= watermark]
+        return bool(held), held[-1] if held else None
 
 
 def gather(session: Session, setting: Setting, watermark: int) -> Labelled:
     """The labelled rows as of a watermark: the same for the same watermark, whatever happened since."""
-    answered = _answered(session, setting.id, watermark)
-    ordered = sorted(answered.values(), key=lambda each: each.external_id)
-    first_open = _first_open(session, setting.id, answered)
-    built = [row for chunk in _chunks(ordered) for row in _build(session, setting, chunk)]
-    closed = [row["_routed_at"] for row in built if first_open is None or row["_routed_at"] < first_open]
-    through = max(closed, default=None)
+    answered, closed = _answered(session, setting.id, watermark)
+    ordered = sorted(answered.values(), key=lambda each: (each.external_id, each.item_id))
+    exported = _exported(session, setting.id, watermark)
+    built = [row for chunk in _chunks(ordered) for row in _build(session, setting, chunk, exported)]
+    by_design = {each.item_id for each, row in zip(ordered, built, strict=True) if row["_by_design"]}
+    first_open = _first_open(session, setting.id, by_design | closed)
+    before = [row["_routed_at"] for row in built if first_open is None or row["_routed_at"] < first_open]
+    through = max(before, default=None)
     return Labelled(tuple(_finish(row, through) for row in built), tuple(each.item_id for each in ordered), through)
 
 
@@ -126,21 +144,40 @@ def split_of(project: str, external_id: str) -> str:
     return "test" if share < TEST_SHARE else "train"
 
 
-def _answered(session: Session, project_id: int, watermark: int) -> dict[int, _Answered]:
-    query = (
-        select(Event.item_id, Event.body)
-        .where(Event.project_id == project_id, Event.seq <= watermark, Event.kind.in_(KINDS), Event.item_id.is_not(None))
-        .order_by(Event.seq)
-    )
-    return {
-        item_id: _Answered(item_id, body["external_id"], body)
-        for item_id, body in session.execute(query)
-        if body["source"] != "auto" and item_id is not None
-    }
+def _answered(session: Session, project_id: int, watermark: int) -> tuple[dict[int, _Answered], set[int]]:
+    """The answered items, and those that were taken back, as of a watermark."""
+    of_project = (Event.project_id == project_id, Event.seq <= watermark, Event.kind.in_((*KINDS, *CLOSING)))
+    query = select(Event.item_id, Event.seq, Event.kind, Event.body).where(*of_project, Event.item_id.is_not(None))
+    answered, closed = dict[int, _Answered](), set[int]()
+    for item_id, seq, kind, body in session.execute(query.order_by(Event.seq)):
+        if kind in CLOSING:
+            closed.add(item_id)
+        elif body["source"] != "auto":
+            before = answered[item_id].said if item_id in answered else ()
+            answered[item_id] = _Answered(item_id, body["external_id"], body, (*before, (seq, body["label"])))
+    return answered, closed
 
 
-def _first_open(session: Session, project_id: int, answered: Mapping[int, Any]) -> datetime | None:
-    """When the first item was routed that a person should answer and none has yet."""
+def _exported(session: Session, project_id: int, watermark: int) -> list[int]:
+    """Watermarks of earlier versions, the newest first: those that there were when this one was first made."""
+    exports = (Dataset.project_id == project_id, Dataset.kind == "export")
+    same = session.scalar(select(func.min(Dataset.id)).where(*exports, Dataset.watermark == watermark))
+    query = select(Dataset.watermark).where(*exports, Dataset.watermark < watermark).distinct()
+    query = query if same is None else query.where(Dataset.id < same)
+    return sorted((each for each in session.scalars(query) if each is not None), reverse=True)
+
+
+def _revises(each: _Answered, exported: Sequence[int]) -> str | None:
+    """The watermark of the newest earlier version in which the item had another label."""
+    if len(each.said) == 1:
+        return None
+    other = (at for at in exported if each.label_at(at) not in ((False, None), (True, each.body["label"])))
+    newest = next(other, None)
+    return None if newest is None else str(newest)
+
+
+def _first_open(session: Session, project_id: int, answered: set[int]) -> datetime | None:
+    """When the first item was routed that a person should answer by rule or draw, and none has yet."""
     drawn = select(Draw.item_id).where(Draw.item_id == Routing.item_id, Draw.n == Routing.n).exists()
     query = (
         select(Routing.item_id, Routing.routed_at)
@@ -151,7 +188,7 @@ def _first_open(session: Session, project_id: int, answered: Mapping[int, Any]) 
     return next((at for item_id, at in session.execute(query) if item_id not in answered), None)
 
 
-def _build(session: Session, setting: Setting, chunk: Sequence[_Answered]) -> Iterator[dict[str, Any]]:
+def _build(session: Session, setting: Setting, chunk: Sequence[_Answered], exported: Sequence[int]) -> Iterator[dict[str, Any]]:
     ids = [each.item_id for each in chunk]
     items = {row.id: row for row in session.scalars(select(Item).where(Item.id.in_(ids)))}
     media = _media(session, setting.project, items.values())
@@ -168,7 +205,10 @@ def _build(session: Session, setting: Setting, chunk: Sequence[_Answered]) -> It
             **routed[each.item_id, known[-1][2]],
             "true_label": None,
             "split": split_of(setting.name, each.external_id),
+            "item_revision": each.body.get("item_revision", 1),
+            "revises_watermark": _revises(each, exported),
             **_groups(setting.project, item),
+            "_by_design": any(decision.basis != "requested" for decision, _, _, _ in known),
         }
 
 
@@ -191,11 +231,15 @@ def _judgement(each: _Answered, known: Sequence[tuple[Decision, str, int, str]])
 
 
 def _finish(row: dict[str, Any], through: datetime | None) -> dict[str, Any]:
-    """The columns in order; closed rows with the inverse of their probability, open ones without."""
+    """The columns in order; closed rows with the inverse of their probability, open ones without.
+
+    What people answered only because somebody asked has no weight: no probability brought it to them.
+    """
     closed = through is not None and row["_routed_at"] <= through
     pi = row["review_probability"]
-    row = {**row, "window": "closed" if closed else "open", "weight": 1 / pi if closed and pi > 0 else None}
-    del row["_routed_at"]
+    weighs = closed and pi > 0 and row["_by_design"]
+    row = {**row, "window": "closed" if closed else "open", "weight": 1 / pi if weighs else None}
+    del row["_routed_at"], row["_by_design"]
     return row
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from db.tables import Activity, Person
@@ -79,17 +79,18 @@ def row(
     }
 
 
-def recent(session: Session, project_id: int, *, subject: str | None = None, limit: int = 200) -> Sequence[Act]:
-    """The latest acts of a project, newest first; of one subject where it is named."""
+def recent(session: Session, project_id: int, *, limit: int = 200) -> Sequence[Act]:
+    """The latest acts of a project, newest first."""
+    return _acts(session, select(Activity).where(Activity.project_id == project_id), limit)
+
+
+def of_subject(session: Session, subject: str, *, limit: int = 200) -> Sequence[Act]:
+    """The latest acts on one thing, such as `item:17`, newest first."""
+    return _acts(session, select(Activity).where(Activity.subject == subject), limit)
+
+
+def _acts(session: Session, query: Select[Activity], limit: int) -> list[Act]:
     actor, other = aliased(Person), aliased(Person)
-    query = (
-        select(Activity, actor.name, other.name)
-        .outerjoin(actor, actor.id == Activity.actor_id)
-        .outerjoin(other, other.id == Activity.for_id)
-        .where(Activity.project_id == project_id)
-        .order_by(Activity.id.desc())
-        .limit(limit)
-    )
-    if subject is not None:
-        query = query.where(Activity.subject == subject)
-    return [Act(a.at, name, named, a.via, a.verb, a.subject, a.before, a.after) for a, name, named in session.execute(query)]
+    whole = query.add_columns(actor.name, other.name).outerjoin(actor, actor.id == Activity.actor_id)
+    latest = whole.outerjoin(other, other.id == Activity.for_id).order_by(Activity.id.desc()).limit(limit)
+    return [Act(a.at, name, named, a.via, a.verb, a.subject, a.before, a.after) for a, name, named in session.execute(latest)]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from contract.canonical import digest
 from contract.inputs import read_input
-from db.tables import Decision, Draw, Item, ItemKey, Model, Routing, Task
+from db.tables import Claim, Decision, Draw, Item, ItemKey, Model, Routing, Task
 from db.tables import Prediction as PredictionRow
 from review_queue import claims, decisions, explanations
 from review_queue.activity import Actor
@@ -51,6 +51,8 @@ class Case:
     answers: tuple[str | None, ...]
     prediction: Predicted | None
     explanations: tuple[Reason, ...]
+    requested: str | None = None  # why somebody asked for this look
+    note: str | None = None  # what its person wanted to remember when they parked it
 
 
 def take(session: Session, setting: Setting, actor: Actor, session_name: str, count: int) -> list[Case]:
@@ -94,7 +96,17 @@ def _case(session: Session, setting: Setting, held: Held) -> Case:
         answers=_disputed(session, task),
         prediction=_predicted(routed, model, row) if open_ else None,
         explanations=tuple(reasons),
+        requested=task.requested if open_ else None,
+        note=_note(session, task, held),
     )
+
+
+def _note(session: Session, task: Task, held: Held) -> str | None:
+    """The note of a parked case, for whoever wrote it alone: another person is to look for themselves."""
+    if task.parked_note is None or task.assignee_id is None:
+        return None
+    holder = session.scalar(select(Claim.person_id).where(Claim.token == held.token))
+    return task.parked_note if holder == task.assignee_id else None
 
 
 _Rows = tuple[Task, Item, ItemKey, Routing, Model, PredictionRow | None]

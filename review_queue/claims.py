@@ -288,7 +288,8 @@ def _reopen(session: Session, ended: Sequence[tuple[int, int]]) -> int:
     if not ended:
         return 0
     claims = [claim_id for claim_id, _ in ended]
-    answered = session.scalars(select(Decision).where(Decision.claim_id.in_(claims), Decision.stage == "first")).all()
+    firsts = select(Decision).where(Decision.claim_id.in_(claims), Decision.stage == "first")
+    answered = session.scalars(firsts.order_by(Decision.id)).all()
     finished = {first.task_id for first in answered}
     for first in answered:
         outcomes.finish_with_first(session, first)

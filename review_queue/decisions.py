@@ -1,7 +1,7 @@
 """What a person said: append-only, bound to task and token, idempotent by a key that the client makes."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,9 +12,9 @@ from contract.canonical import content_hash
 from contract.files import nearest
 from db.statements import insertion, run_all
 from db.tables import Claim, Decision, Routing, Task
-from review_queue import activity, audience, claims, clock, hands, outcomes, tallies
+from review_queue import activity, audience, claims, clock, hands, outcomes, requests, tallies
 from review_queue.activity import Actor
-from review_queue.errors import AlreadyDecided, AnswerFirst, Forbidden, Invalid, KeyReused, NotFound
+from review_queue.errors import AlreadyDecided, AnswerFirst, Forbidden, Invalid, KeyReused, NotFound, Refused
 from review_queue.hands import Hand, Seat
 from review_queue.projects import Setting, by_id
 
@@ -133,10 +133,57 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
     return task.id
 
 
+def revise(session: Session, setting: Setting, actor: Actor, external_id: str, said: Said) -> Stored:
+    """A lead's answer to a decided item stands, whatever was said before; `label` None rejects, `verdict` is worked out.
+
+    Raises Forbidden, NotFound, Invalid, KeyReused; Refused where no answer stands yet, or the lead holds the case.
+    """
+    if not actor.at_least("lead"):
+        raise Forbidden("correcting what others decided is for leads")
+    _check_sizes(said)
+    _check_label(setting, said.label)
+    if known := _revised(session, actor, said):
+        return known
+    item_id = requests.decided(session, setting, external_id)
+    held, task = _seat(session, setting, actor, item_id)
+    predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
+    verdict: Verdict = "reject" if said.label is None else "accept" if said.label == predicted else "correct"
+    final = replace(said, verdict=verdict)
+    _check_form(setting, final)
+    stored = _store(session, actor, held, task, final, said, "final")
+    outcomes.revise(session, task, outcomes.Answer(stored.label, stored.verdict, stored.id))
+    return stored
+
+
+def _revised(session: Session, actor: Actor, said: Said) -> Stored | None:
+    task_id = session.scalar(select(Decision.task_id).where(Decision.key == said.key))
+    return None if task_id is None else _known(session, actor, said, task_id, "final")
+
+
+def _seat(session: Session, setting: Setting, actor: Actor, item_id: int) -> tuple[Claim, Task]:
+    """Where a lead's correction is kept: the seat that they answered, else a new one."""
+    mine = select(Claim).where(Claim.item_id == item_id, Claim.person_id == actor.id, Claim.state.in_(claims.TAKEN))
+    held = session.scalar(mine.with_for_update())
+    if held is not None and held.state == "held":
+        raise Refused("you hold this case; decide it, or give it back first")
+    if held is not None and held.state == "answered":
+        return held, session.get_one(Task, held.task_id, populate_existing=True)
+    if held is not None:
+        claims.close(session, held, "released")
+    routed, tasks = requests.last_route(session, item_id)
+    task = requests.add(session, setting, routed, tasks, "a lead corrected it", blind=False)
+    held = claims.hand(session, task, actor, "correction", setting.policy.review.lease)
+    claims.close(session, held, "answered")
+    task.state, task.closed_at = "completed", clock.now()
+    session.flush()
+    tallies.add(session, setting.id, decided=1)
+    return held, task
+
+
 def last_of(session: Session, actor: Actor, project_id: int) -> Stored | None:
     """The person's latest final decision in a project that still stands: what `u` takes back."""
     query = select(Decision).where(Decision.person_id == actor.id, Decision.project_id == project_id, Decision.stage == "final")
-    for row in session.scalars(query.order_by(Decision.id.desc()).limit(5)):
+    for row in session.scalars(query.order_by(Decision.decided_at.desc(), Decision.id.desc()).limit(5)):
         task, claim = session.get_one(Task, row.task_id), session.get_one(Claim, row.claim_id)
         if not _superseded(session, row) and _can_reopen(session, task, claim, row):
             return _stored(row)

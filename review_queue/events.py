@@ -13,6 +13,19 @@ from db.types import Id
 from review_queue import clock, waking
 
 BATCH = 1000
+KINDS = (
+    "outcome",
+    "revision",
+    "confirmed",
+    "disputed",
+    "failed",
+    "cancelled",
+    "replaced",
+    "dataset.created",
+    "model.registered",
+    "model.promoted",
+)
+"""Kinds of events; a test holds what is announced against them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ from contract.project import EXTERNAL
 from contract.records import Explanation
 from db.tables import Explanation as ExplanationRow
 from db.tables import Model, Prediction, Routing, Task, Work
-from review_queue import clock
+from review_queue import clock, states
 
 AHEAD = 200
 """Waiting tasks whose reasons are kept ready."""
@@ -41,9 +41,9 @@ def order_ahead(session: Session, project_id: int, ahead: int = AHEAD) -> int:
     ordered = ~exists().where(Work.item_id == Task.item_id, Work.kind == "explain")
     scored = exists().where(Prediction.item_id == Task.item_id, Prediction.model_id == Routing.model_id)
     routed = (Routing.item_id == Task.item_id) & (Routing.n == Task.routing_n)
-    waiting = select(Task.id).where(Task.project_id == project_id, Task.state == "pending").order_by(Task.rank, Task.id)
-    held = select(Task.id).where(Task.project_id == project_id, Task.state == "in_progress")
-    near = Task.id.in_(waiting.limit(ahead)) | Task.id.in_(held)
+    waiting = select(states.next_waiting(project_id, ahead).c.id)
+    held = select(Task.id).where(Task.project_id == project_id, states.HELD)
+    near = Task.id.in_(union_all(waiting, held))
     query = select(Task.item_id, Task.state, Task.rank).join(Routing, routed).where(near, missing, ordered, scored)
     query = query.join(Model, Model.id == Routing.model_id).where(Model.trainer != EXTERNAL)
     rows = session.execute(query.order_by(Task.state, Task.rank)).all()

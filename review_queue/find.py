@@ -12,6 +12,7 @@ from db.tables import Claim, Decision, Draw, Item, ItemKey, Model, Outcome, Pers
 from db.tables import Prediction as PredictionRow
 from review_queue import activity, events, explanations
 from review_queue.activity import Act, Actor
+from review_queue.claims import TAKEN
 from review_queue.errors import Forbidden, NotFound
 from review_queue.events import Happened
 from review_queue.explanations import Reason
@@ -104,7 +105,7 @@ def record(session: Session, setting: Setting, external_id: str, *, by: Actor) -
         outcomes=stood,
         events=tuple(events.of_item(session, item_id)),
         explanations=_explanations(session, item_id),
-        activity=tuple(activity.recent(session, setting.id, subject=f"item:{item_id}")),
+        activity=tuple(activity.of_subject(session, f"item:{item_id}")),
     )
 
 
@@ -116,17 +117,17 @@ def _state(routed: tuple[Routed, ...], stood: tuple[Stood, ...]) -> str:
 
 def search(session: Session, project_id: int, text: str, limit: int = 20) -> list[str]:
     """External ids that begin with a text, in order."""
-    query = select(ItemKey.external_id).where(
-        ItemKey.project_id == project_id, ItemKey.external_id >= text, ItemKey.external_id < text + "\U0010ffff"
-    )
+    begins = (ItemKey.external_id >= text, ItemKey.external_id < text + "\U0010ffff", ItemKey.shown_id.is_(None))
+    query = select(ItemKey.external_id).where(ItemKey.project_id == project_id, *begins)
     return list(session.scalars(query.order_by(ItemKey.external_id).limit(limit)))
 
 
 def _would_unblind(session: Session, item_id: int, by: Actor) -> bool:
     """Whether an open blind task of the item is this person's to answer and they have given no first answer."""
-    mine = exists().where(Claim.item_id == item_id, Claim.person_id == by.id, Claim.state == "answered")  # a skip can be undone
+    theirs = (Claim.item_id == item_id, Claim.person_id == by.id, Claim.state.in_(TAKEN))  # as the index has it
+    mine = exists().where(*theirs, Claim.state == "answered")  # a skip can be undone
     answered = exists().where(Decision.item_id == item_id, Decision.person_id == by.id, Decision.stage == "first")
-    open_ = select(Task.id).where(Task.item_id == item_id, Task.blind, Task.state.in_(("pending", "in_progress")))
+    open_ = select(Task.id).where(Task.item_id == item_id, Task.blind, Task.state.in_(("pending", "in_progress", "parked")))
     return session.scalar(open_.where(~mine, ~answered).limit(1)) is not None
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import select, text
@@ -14,13 +14,12 @@ from contract.inputs import InputError, check_external_id, check_groups, check_i
 from contract.project import Project
 from db import bulk
 from db.tables import Blob, Item, ItemKey, Outcome, Routing, Work
-from review_queue import backlog, clock, tallies, versions
+from review_queue import backlog, clock, tallies, versions, waking
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 from review_queue.versions import Version
 
 State = Literal["received", "waiting", "decided", "failed", "cancelled", "conflict", "invalid"]
-CHUNK = 500
 MOST_NEW = 20
 """Model versions that one request may bring along for the first time."""
 PARTS = ("external_id", "input", "show", "groups", "subject", "prediction")
@@ -103,6 +102,8 @@ def accept(session: Session, setting: Setting, submissions: Sequence[Submission]
     lacking |= _unfit_versions(session, setting, [s for s in submissions if s.external_id not in lacking], by)
     sound = {s.external_id: s for s in reversed(submissions) if s.external_id not in lacking}
     added = _insert(session, setting, [sound[external_id] for external_id in sorted(sound)])
+    if added:
+        waking.call(session, "score")
     held = _standing(session, setting.id, [external_id for external_id in sound if external_id not in added])
     held |= {each: (Receipt(each, "received", True), sound[each].content_hash) for each in added}
     return [_receipt(s, lacking, held) for s in submissions]
@@ -170,27 +171,28 @@ def _insert_keys(session: Session, project_id: int, submissions: Sequence[Submis
 
 
 def _standing(session: Session, project_id: int, external_ids: Sequence[str]) -> dict[str, tuple[Receipt, str]]:
+    """Receipt and content hash of what is here, in one statement."""
+    if not external_ids:
+        return {}
+    kept = (ItemKey.external_id, ItemKey.content_hash, ItemKey.closed_at)
     query = (
-        select(ItemKey.external_id, ItemKey.content_hash, ItemKey.closed_at, Routing, Outcome.revision)
+        select(*kept, Outcome.revision, Routing.route, Routing.label, Routing.confidence, Routing.reason)
         .outerjoin(Routing, Routing.item_id == ItemKey.item_id)
         .outerjoin(Outcome, Outcome.item_id == ItemKey.item_id)
         .order_by(ItemKey.item_id, Routing.n, Outcome.revision)
-        .where(ItemKey.project_id == project_id)
+        .where(ItemKey.project_id == project_id, bulk.among(session, ItemKey.external_id, external_ids))
     )
-    found: dict[str, tuple[Receipt, str]] = {}
-    for chunk in _chunks(external_ids):
-        for external_id, content, closed_at, routed, revision in session.execute(query.where(ItemKey.external_id.in_(chunk))):
-            so_far = _so_far(external_id, routed, revision)
-            found[external_id] = (so_far if closed_at is None else replace(so_far, state="cancelled"), content)
-    return found
+    return {row.external_id: (_so_far(row), row.content_hash) for row in session.execute(query)}  # the last of each stands
 
 
-def _so_far(external_id: str, routed: Routing | None, revision: int | None) -> Receipt:
-    if routed is None:
-        return Receipt(external_id, "received")
-    state: State = "failed" if routed.route == "failed" else "decided" if revision else "waiting"
-    problem = routed.reason if routed.route == "failed" else None
-    return Receipt(external_id, state, False, routed.route, routed.label, routed.confidence, problem)
+def _so_far(row: Any) -> Receipt:
+    if row.route is None:
+        state: State = "received"
+    else:
+        state = "failed" if row.route == "failed" else "decided" if row.revision else "waiting"
+    problem = row.reason if state == "failed" else None
+    whole = "cancelled" if row.closed_at else state
+    return Receipt(row.external_id, whole, False, row.route, row.label, row.confidence, problem)
 
 
 def _lacking_blobs(session: Session, project: Project, submissions: Sequence[Submission]) -> dict[str, str]:
@@ -199,7 +201,7 @@ def _lacking_blobs(session: Session, project: Project, submissions: Sequence[Sub
         return {}
     wanted = {s.external_id: set(blobs_in(s.input)) | set(blobs_in(s.show)) for s in submissions}
     every = sorted(set().union(*wanted.values())) if wanted else []
-    held = {sha for chunk in _chunks(every) for sha in session.scalars(select(Blob.sha256).where(Blob.sha256.in_(chunk)))}
+    held = set(session.scalars(select(Blob.sha256).where(bulk.among(session, Blob.sha256, every)))) if every else set()
     return {
         external_id: f"the bytes of sha256:{sorted(shas - held)[0]} were never sent; post them to …/blobs first"
         for external_id, shas in wanted.items()
@@ -251,8 +253,3 @@ def blobs_in(text: str | None) -> Iterator[str]:
         begin = at + len(marker)
         yield text[begin : begin + 64]
         at = text.find(marker, begin)
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin in range(0, len(values), CHUNK):
-        yield values[begin : begin + CHUNK]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.tables import Job as JobRow
-from review_queue import activity, clock
+from review_queue import activity, clock, waking
 from review_queue.activity import Actor
 from review_queue.errors import Invalid, NotFound
 
@@ -45,6 +45,7 @@ def ask(session: Session, project_id: int, kind: str, args: dict[str, Any], *, b
         insert(JobRow).returning(JobRow.id), {**row, "ready_at": now, "asked_at": now, "asked_by": by.id}
     ).one()
     activity.record(session, by, f"job.{kind}", f"job:{job_id}", project_id=project_id, after=args)
+    waking.call(session, "jobs")
     return get(session, job_id)
 
 
@@ -62,11 +63,15 @@ def recent(session: Session, project_id: int, *, kinds: Sequence[str] = KINDS, l
     return [_job(row) for row in session.scalars(query.limit(limit))]
 
 
+def is_waiting(session: Session) -> bool:
+    """Whether a job is there to be taken: a look that writes nothing."""
+    return session.scalar(_ready(clock.now())) is not None
+
+
 def lease(session: Session, worker: str) -> Job | None:
     """Take the next job; one whose worker died is taken again, and failed after three deaths."""
     now = clock.now()
-    pick = select(JobRow).where(JobRow.state.in_(("waiting", "running")), JobRow.ready_at <= now)
-    row = session.scalar(pick.order_by(JobRow.ready_at, JobRow.id).limit(1).with_for_update(skip_locked=True))
+    row = session.scalar(_ready(now).with_for_update(skip_locked=True))
     if row is None:
         return None
     row.attempts += 1
@@ -76,6 +81,11 @@ def lease(session: Session, worker: str) -> Job | None:
         return None
     session.flush()
     return _job(row)
+
+
+def _ready(now: datetime) -> Select[JobRow]:
+    pick = select(JobRow).where(JobRow.state.in_(("waiting", "running")), JobRow.ready_at <= now)
+    return pick.order_by(JobRow.ready_at, JobRow.id).limit(1)
 
 
 def progress(session: Session, job_id: int, worker: str, share: float, step: str) -> bool:

@@ -188,6 +188,11 @@ def finish_with_first(session: Session, first: Decision) -> None:
     settle(session, session.get_one(Task, first.task_id, populate_existing=True))
 
 
+def revise(session: Session, task: Task, answer: Answer) -> None:
+    """An answer stands whatever was said before, and goes out as a revision where it is another one."""
+    _stand(session, by_id(session, task.project_id), task, answer, "human")
+
+
 def is_closed(session: Session, item_id: int) -> bool:
     """Whether the producer replaced or cancelled the item."""
     return session.scalar(select(ItemKey.closed_at).where(ItemKey.item_id == item_id)) is not None

@@ -4,12 +4,11 @@ Present are people who are not disabled, by role; a service or the known answers
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, ItemKey, Outcome, Person, Task
@@ -73,7 +72,9 @@ def drop(session: Session, task_id: int, *, by: Actor) -> None:
 def _refuse(session: Session, task: Task) -> None:
     if task.state != "pending" or task.kind not in ("second", "adjudication"):
         raise Refused(f"task {task.id} is no second opinion or adjudication that waits; only such a one can be dropped")
-    if session.scalar(select(Task.id).where(Task.id == task.id, _nobody(_roles(task.audience)))) is None:
+    present = _present(session, task.audience)
+    bound, had = session.execute(select(_bound(), _had(present)).where(Task.id == task.id)).one()
+    if not _nobody(present, bound, had):
         raise Refused(f"somebody here may still take task {task.id}; leave it to them")
     if session.scalar(select(Outcome.item_id).where(Outcome.item_id == task.item_id).limit(1)) is None:
         raise Refused(f"no answer stands yet without task {task.id}; add a person who settles it: `signoff user add NAME`")
@@ -82,38 +83,46 @@ def _refuse(session: Session, task: Task) -> None:
 def _found(session: Session, project_id: int) -> list[tuple[int, Why]]:
     """Ids of stuck tasks with why."""
     found: list[tuple[int, Why]] = []
-    leads = session.scalar(select(Person.id).where(*_present(_roles("leads"))).limit(1)) is not None
+    leads = bool(_present(session, "leads"))
     if not leads:
         query = select(Task.id).where(Task.project_id == project_id, Task.audience == "leads", PENDING)
         found += [(task_id, "leads") for task_id in session.scalars(query.order_by(Task.rank, Task.id).limit(MOST + 1))]
     for audience in ("reviewers", *(["leads"] if leads else [])):
-        rows = session.execute(_contested(project_id, audience)).tuples()
-        found += [(task_id, _why(kind, seat)) for task_id, kind, seat in rows]
+        found += _contested(session, project_id, audience)
     return found[: MOST + 1]
 
 
-def _contested(project_id: int, audience: str) -> Select[int, str, int]:
-    """Of the oldest that somebody had to do with, those that nobody else may take."""
-    near = select(Task.id).where(Task.project_id == project_id, CONTESTED).order_by(Task.id).limit(MOST)
-    query = select(Task.id, Task.kind, Task.seat).where(Task.id.in_(near), Task.audience == audience)
-    return query.where(_nobody(_roles(audience)))
+def _contested(session: Session, project_id: int, audience: str) -> list[tuple[int, Why]]:
+    """Of the oldest tasks that somebody had to do with, those that nobody else may take."""
+    present = _present(session, audience)
+    columns = (Task.id, Task.kind, Task.seat, Task.audience, _bound(), _had(present))
+    query = select(*columns).where(Task.project_id == project_id, CONTESTED).order_by(Task.made_at, Task.id)
+    near = query.limit(MOST).subquery()
+    rows = session.execute(select(near).where(near.c.audience == audience))
+    return [(task_id, _why(kind, seat)) for task_id, kind, seat, _, bound, had in rows if _nobody(present, bound, had)]
 
 
-def _nobody(roles: Sequence[str]) -> ColumnElement[bool]:
-    """No person present may take the task: all have answered, hold or skipped another part of the case."""
-    theirs = exists().where(Claim.item_id == Task.item_id, Claim.person_id == Person.id, Claim.state.in_(TAKEN))
-    theirs = theirs.correlate(Task, Person)
-    not_kept = or_(Task.assignee_id.is_(None), Task.assigned_until.is_not(None), Task.assignee_id == Person.id)
-    return ~exists().where(*_present(roles), not_kept, ~theirs).correlate(Task)
+def _nobody(present: set[int], bound: int | None, had: int) -> bool:
+    """No person present may take a task: each has had a part of the case, or it is bound to somebody who is gone."""
+    return had >= len(present) or (bound is not None and bound not in present)
 
 
-def _present(roles: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
-    return (Person.disabled_at.is_(None), Person.kind == "person", Person.name != KNOWN_ANSWERS, Person.role.in_(roles))
+def _bound() -> ColumnElement[int | None]:
+    """Whose alone the task is, until they take it."""
+    return case((Task.assigned_until.is_(None), Task.assignee_id)).label("bound")
 
 
-def _roles(audience: str) -> list[str]:
+def _had(present: set[int]) -> ColumnElement[int]:
+    """How many of these people answered, hold or skipped a part of the case; the index lets each count once."""
+    theirs = select(func.count()).where(Claim.item_id == Task.item_id, Claim.state.in_(TAKEN), Claim.person_id.in_(present))
+    return theirs.correlate(Task).scalar_subquery().label("had")
+
+
+def _present(session: Session, audience: str) -> set[int]:
     least = RANKS["lead" if audience == "leads" else "reviewer"]
-    return [role for role, rank in RANKS.items() if rank >= least]
+    roles = [role for role, rank in RANKS.items() if rank >= least]
+    here = (Person.disabled_at.is_(None), Person.kind == "person", Person.name != KNOWN_ANSWERS, Person.role.in_(roles))
+    return set(session.scalars(select(Person.id).where(*here)))
 
 
 def _why(kind: str, seat: int) -> Why:

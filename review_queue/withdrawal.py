@@ -25,7 +25,7 @@ def replace(session: Session, setting: Setting, submission: Submission, *, by: A
     The content that stands already changes nothing; after a cancellation it makes the item live again. Where the new
     content cannot be taken, as its receipt says, the old one stands.
     """
-    key = _key(session, setting.id, submission.external_id)
+    key = standing_key(session, setting.id, submission.external_id)
     if key is None or (key.closed_at is None and key.content_hash == submission.content_hash):
         return intake.accept(session, setting, [submission], by=by)[0]
     item_id, name, revision = key.item_id, key.external_id, key.revision + 1
@@ -46,7 +46,7 @@ def replace(session: Session, setting: Setting, submission: Submission, *, by: A
 
 def cancel(session: Session, setting: Setting, external_id: str, *, by: Actor) -> Receipt:
     """Nobody wants an answer to an item any more; cancelling it twice is cancelling it once. Raises NotFound."""
-    key = _key(session, setting.id, external_id)
+    key = standing_key(session, setting.id, external_id)
     if key is None:
         raise NotFound(f"{setting.project.heading} has no {setting.project.noun} {external_id!r}")
     if key.closed_at is None:
@@ -59,7 +59,7 @@ def cancel(session: Session, setting: Setting, external_id: str, *, by: Actor) -
     return intake.standing(session, setting.id, [external_id])[external_id]
 
 
-def _key(session: Session, project_id: int, external_id: str) -> ItemKey | None:
+def standing_key(session: Session, project_id: int, external_id: str) -> ItemKey | None:
     """The standing key of an id, locked. Who waited for another replacement finds its new revision at the second look."""
     query = select(ItemKey).where(ItemKey.project_id == project_id, ItemKey.external_id == external_id).with_for_update()
     looked = query.execution_options(populate_existing=True)

@@ -1,10 +1,11 @@
 """Rows of a file or folder as items, a batch a transaction."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,8 @@ from review_queue.errors import Full
 from review_queue.intake import Receipt, Submission
 from review_queue.projects import Setting, by_id
 
+P = ParamSpec("P")
+Result = TypeVar("Result")
 BATCH = 1_000
 """Rows of one transaction."""
 LOOK_AGAIN = 5
@@ -55,17 +58,38 @@ def load(
     Where as much waits as the policy lets wait, it goes on once there is room; without `wait` it raises Full.
     """
     source = source_of(path, setting.project)
-    with Rejected(path, workspace.settings.dir) as rejected:
-        loader = Loader(workspace, setting, source, rejected, by, progress, wait=wait)
-        for found in source.rows(progress):
-            loader.take(found)
-        loader.flush()
+    with (
+        Rejected(path, workspace.settings.dir) as rejected,
+        _writer(workspace) as writer,
+    ):
+        loader = Loader(workspace, setting, source, rejected, writer, by, progress, wait=wait)
+        try:
+            for found in source.rows(progress):
+                loader.take(found)
+            loader.flush()
+            loader.settle()
+        finally:
+            loader.ended.set()
         left_out = tuple(sorted(loader.left_out))[:NAMED]
         return Loaded(loader.added, loader.known, rejected.count, rejected.file, left_out, source.said)
 
 
+class _Here(Executor):
+    """Runs at once what is submitted."""
+
+    def submit(self, act: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs) -> "Future[Result]":
+        future: Future[Result] = Future()
+        future.set_result(act(*args, **kwargs))
+        return future
+
+
+def _writer(workspace: Workspace) -> Executor:
+    """A thread where a server writes meanwhile. SQLite writes in this process: there a thread only hands Python's lock about."""
+    return _Here() if workspace.database.engine.dialect.name == "sqlite" else ThreadPoolExecutor(1)
+
+
 class Loader:
-    """Rows into items, a batch a transaction."""
+    """Rows into items, a batch a transaction; on PostgreSQL the next is read and checked while one is written."""
 
     def __init__(
         self,
@@ -73,19 +97,24 @@ class Loader:
         setting: Setting,
         source: Source,
         rejected: Rejected,
+        writer: Executor,
         by: Actor | None,
-        progress: Progress | None = None,
+        progress: Progress | None,
         *,
-        wait: bool = True,
+        wait: bool,
     ) -> None:
+        """`writer`: writes one batch at a time."""
         self._workspace, self._setting, self._rejected, self._by = workspace, setting, rejected, by
-        self._progress, self._wait = progress, wait
+        self._writer, self._progress, self._wait = writer, progress, wait
         self._file = source.path.name
         self._rows = Rows(source, setting.project)
         self._media = Media(source.folder)
         self._batch: list[tuple[Found, Submission]] = []
+        self._writing: Future[list[tuple[Found, Receipt]]] | None = None
         self.added = self.known = 0
         self.left_out: set[str] = set()
+        self.ended = Event()
+        """Set, it ends waiting for room: nobody waits for the load any more."""
 
     def take(self, found: Found) -> None:
         if found.problem is not None:
@@ -104,38 +133,53 @@ class Loader:
             self.flush()
 
     def flush(self) -> None:
-        if not self._batch:
+        """Begin to write what was taken, once the batch before it is written."""
+        self.settle()
+        if self._batch:
+            batch, files = self._batch, list(self._media.files)
+            self._batch = []
+            self._media.clear()
+            self._writing = self._writer.submit(self._write, batch, files)
+
+    def settle(self) -> None:
+        """Wait for the batch in hand and count what became of it. Raises what writing it raised."""
+        if self._writing is None:
             return
-        receipts = self._receipts()
-        taken = [receipt for receipt in receipts if receipt.state not in ("invalid", "conflict")]
+        done = self._writing.result()
+        self._writing = None
+        taken = [receipt for _, receipt in done if receipt.state not in ("invalid", "conflict")]
         added = len({receipt.external_id for receipt in taken if receipt.new})
         self.added, self.known = self.added + added, self.known + len(taken) - added
-        for (found, _), receipt in zip(self._batch, receipts, strict=True):
+        for found, receipt in done:
             if receipt.state in ("invalid", "conflict"):
                 self._rejected.add(found, receipt.problem or receipt.state)
-        self._batch.clear()
-        self._media.clear()
 
-    def _receipts(self) -> list[Receipt]:
+    def _write(
+        self, batch: Sequence[tuple[Found, Submission]], files: Sequence[tuple[bytes, str]]
+    ) -> list[tuple[Found, Receipt]]:
         """What became of the batch, once there is room for it."""
         note = None if self.added else {"file": self._file}
-        submissions = [submission for _, submission in self._batch]
+        submissions = [submission for _, submission in batch]
         while True:
             try:
                 write = self._workspace.database.write
-                return write(_take, self._setting, submissions, self._media.files, by=self._by, note=note)
+                receipts = write(_take, self._setting, submissions, files, by=self._by, note=note)
+                return [(found, receipt) for (found, _), receipt in zip(batch, receipts, strict=True)]
             except Full as full:
-                if not self._wait:
+                if not self._wait or self.ended.is_set():
                     raise
-                self._pause(full)
+                self._pause(batch[-1][0], full)
 
-    def _pause(self, full: Full) -> None:
-        found = self._batch[-1][0]
-        if self._progress is not None:
-            self._progress(found.share, f"{found.number:,} rows; the queue is full, waiting for room")
-        time.sleep(min(full.retry_after or LOOK_AGAIN, LOOK_AGAIN))
+    def _pause(self, last: Found, full: Full) -> None:
+        self._tell(last, "; the queue is full, waiting for room")
+        self.ended.wait(min(full.retry_after or LOOK_AGAIN, LOOK_AGAIN))
+        self._tell(last)
         newer = self._workspace.database.read(by_id, self._setting.id)
         self._setting = replace(self._setting, policy=newer.policy)  # a limit that was raised meanwhile lets it go on
+
+    def _tell(self, last: Found, said: str = "") -> None:
+        if self._progress is not None:
+            self._progress(last.share, f"{last.number:,} rows{said}")
 
 
 def _take(

@@ -1,8 +1,7 @@
-"""The worker process: scoring first, then explaining; housekeeping every second; jobs beside."""
+"""The worker process: scoring first, then explaining; beside them house-keeping, jobs and webhooks."""
 
 import os
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, current_thread, main_thread
 
@@ -10,17 +9,20 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from app import logs
+from app.worker.delivering import Delivering
 from app.worker.explaining import Explaining
+from app.worker.house import House
 from app.worker.models import Models
 from app.worker.scoring import Scoring
+from app.worker.waking import Waking
 from app.worker.work import Jobs
 from app.workspace import Workspace
-from review_queue import claims, events, outcomes, tallies
 
 log = structlog.get_logger()
-IDLE_SECONDS = 0.2
 PATIENCE_SECONDS = 2.0
 """Between two tries while the database is away."""
+LEAVE_SECONDS = 15.0
+"""How long what runs beside may take to end: an event that is being posted is waited for."""
 
 
 def run(workspace: Workspace, *, drain: bool = False, device: str = "auto", stop: Event | None = None) -> None:
@@ -38,20 +40,19 @@ def run(workspace: Workspace, *, drain: bool = False, device: str = "auto", stop
 
 def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
     models = Models(workspace.database, workspace.settings, device)
-    house = House(workspace)
+    waking, house = Waking(workspace.database, stop), House(workspace, stop)
 
     def between() -> None:
-        house.keep()
         if _orphaned():
             stop.set()
 
     scoring, explaining = Scoring(workspace, models, stop, between), Explaining(workspace, models, stop)
-    jobs = Jobs(workspace, device, stop)
-    if not drain:
-        jobs.start()
+    jobs = Jobs(workspace, device, stop, waking)
+    beside = [house] if drain else [house, waking, jobs, Delivering(workspace, stop, waking)]
+    for thread in beside:
+        thread.start()
     while not stop.is_set() and not _orphaned():
         try:
-            house.keep()
             busy = scoring.turn() or explaining.turn() or (drain and jobs.turn())
         except OperationalError as error:
             log.error("the database does not answer; trying again", error=str(error.orig))
@@ -60,31 +61,17 @@ def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
         if not busy and drain:
             break
         if not busy:
-            stop.wait(IDLE_SECONDS)
+            waking.wait("score", stop)
     stop.set()
-    house.keep(at_once=True)
-    if jobs.is_alive():
-        jobs.join(timeout=10)
+    for thread in beside:
+        thread.join(timeout=LEAVE_SECONDS)
+    house.keep()
 
 
 def _orphaned() -> bool:
     """Whether the process that started this one, and said so, is gone."""
     parent = os.environ.get("SIGNOFF_PARENT")
     return parent is not None and parent != str(os.getppid())
-
-
-class House:
-    """What any process may do at any time, once a second: order events, end run-out leases, close overdue draws, fold counts."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._database, self._kept = workspace.database, 0.0
-
-    def keep(self, *, at_once: bool = False) -> None:
-        if not at_once and time.monotonic() - self._kept < 1.0:
-            return
-        for verb in (events.sequence, claims.expire, outcomes.resolve_overdue, tallies.fold):
-            self._database.write(verb)
-        self._kept = time.monotonic()
 
 
 def _stop_on_signals(stop: Event) -> None:

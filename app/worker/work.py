@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from app import known_answers
+from app.worker.waking import Waking
 from app.workspace import Workspace
 from retrain import comparison, datasets, training
 from review_queue import jobs, people, projects
@@ -29,9 +30,10 @@ class Stopped(RuntimeError):
 class Jobs(Thread):
     """Runs jobs until told to stop; scoring goes on beside it."""
 
-    def __init__(self, workspace: Workspace, device: str, stop: Event) -> None:
+    def __init__(self, workspace: Workspace, device: str, stop: Event, waking: Waking | None = None) -> None:
         super().__init__(name="jobs", daemon=True)
         self._workspace, self._device, self._stop_event = workspace, device, stop
+        self._waking = waking or Waking(workspace.database, stop)
 
     def run(self) -> None:
         while not self._stop_event.is_set():
@@ -41,12 +43,12 @@ class Jobs(Thread):
                 log.error("the database does not answer; trying again", error=str(error.orig))
                 busy = False
             if not busy:
-                self._stop_event.wait(0.5)
+                self._waking.wait("jobs", self._stop_event)
 
     def turn(self) -> bool:
         """Run the next job; False where there is none."""
         database, worker = self._workspace.database, secrets.token_hex(8)
-        job = database.write(jobs.lease, worker)
+        job = database.write(jobs.lease, worker) if database.read(jobs.is_waiting) else None
         if job is None:
             return False
         try:

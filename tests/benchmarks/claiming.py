@@ -56,7 +56,8 @@ def _beside(database: Database, project: int, kind: str, rows: int, claimers: in
     mine, theirs = sorted(ours)[ROUNDS // 2], sorted(raw)[ROUNDS // 2]
     ratios = [a[0] / b[0] for a, b in zip(ours, raw, strict=True)]
     print(
-        f"{kind} {rows:>9,} waiting, {claimers:>2} claimers: ours {mine[0]:,.0f}/s p50 {mine[1]:.2f} ms longest {mine[2]:.0f} ms, "
+        f"{kind} {rows:>9,} waiting, {claimers:>2} claimers: "
+        f"ours {mine[0]:,.0f}/s p50 {mine[1]:.2f} ms longest {mine[2]:.0f} ms, "
         f"bare {theirs[0]:,.0f}/s p50 {theirs[1]:.2f} ms longest {theirs[2]:.0f} ms; claims/s {statistics.median(ratios):.2f} "
         f"of bare, p50 {statistics.median(a[1] / b[1] for a, b in zip(ours, raw, strict=True)):.2f} times",
         flush=True,
@@ -66,7 +67,7 @@ def _beside(database: Database, project: int, kind: str, rows: int, claimers: in
 def _ours(url: str, project: int, people: list[Actor], processes: int, seconds: float) -> Figures:
     """Claims a second, median and longest wait in milliseconds."""
     queue: Any = multiprocessing.get_context("spawn").Queue()
-    begin = time.time() + 3.0
+    begin = time.time() + 6.0
     parts = [people[n::processes] for n in range(processes)]
     started = [
         multiprocessing.get_context("spawn").Process(target=_claimers, args=(url, project, part, begin, seconds, queue))

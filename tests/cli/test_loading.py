@@ -405,24 +405,6 @@ def _limit(workspace: Workspace, most: int) -> None:
     workspace.database.write(projects.apply, setting.project, policy, setting.guidelines, key, by=None)
 
 
-def test_a_load_waits_for_room_and_says_so(workspace: Workspace, much: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        if len(slept) == 2:
-            _limit(workspace, 100)
-
-    monkeypatch.setattr(loader.time, "sleep", sleep)
-    seen: list[str] = []
-    done = loading.load(
-        workspace, workspace.database.read(projects.get, "claims"), much, progress=lambda _, said: seen.append(said)
-    )
-    assert (done.added, count(workspace)) == (30, 30)
-    assert slept == [loader.LOOK_AGAIN] * 2
-    assert seen == ["30 rows; the queue is full, waiting for room"] * 2 + ["30 rows"]
-
-
 def test_without_waiting_a_full_queue_is_an_error_and_what_went_in_stays(
     claims: Signoff, workspace: Workspace, much: Path
 ) -> None:

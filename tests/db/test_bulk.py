@@ -77,3 +77,10 @@ def test_many_values_are_one_condition_that_uses_the_index(database: Database) -
     assert database.read(found, Person.name, [*names[5:400], "nobody"]) == names[5:400]
     assert database.read(found, Person.id, [3, 1, 10**15]) == [names[0], names[2]]
     assert database.read(found, Person.id, []) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 1_000, 1_023])
+def test_any_number_of_rows_is_put(sqlite: Database, count: int) -> None:
+    names = [str(n) for n in range(count)]
+    sqlite.write(bulk.put, Person, name=names, kind="person", role="lead", made_at=WHEN)
+    assert sqlite.read(lambda s: list(s.scalars(select(Person.name).order_by(Person.id)))) == names

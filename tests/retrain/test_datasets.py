@@ -6,11 +6,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from sqlalchemy import select
 
 from contract.records import Unscored
 from db.engine import Database
+from db.tables import Person
 from retrain import datasets, rows
-from review_queue import cases, clock, decisions, events
+from review_queue import cases, clock, decisions, events, intake, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import Invalid, NotFound, Refused
@@ -135,7 +137,7 @@ def test_audits_carry_the_inverse_of_their_probability_and_open_rows_none(
     later(monkeypatch, timedelta(seconds=1))
     factories.routed(database, held, {"u1": factories.says("pay", 0.2), "u2": factories.says("pay", 0.6)})
     names = database.read(lambda s: rows._answered(s, held.id, 10**9))
-    assert names == {}
+    assert names == ({}, set())
     while taken := database.write(cases.take, held, ann, "s", 10):
         if {case.external_id for case in taken} <= {"u2"}:
             break
@@ -254,3 +256,82 @@ def test_nothing_new_decided_is_no_new_version(
     first = database.write(datasets.export, held, format="csv", by=ann)
     factories.routed(database, held, {"c": factories.says("pay", 0.99)})
     assert database.write(datasets.export, held, format="csv", by=ann).id == first.id
+
+
+# What was revised, replaced, cancelled or asked for
+
+
+def export(database: Database, held: Setting, monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[Any, pd.DataFrame]:
+    later(monkeypatch)
+    info = database.write(datasets.export, held, format="csv", by=None)
+    return info, frame(database, info, folder).set_index("external_id")
+
+
+def correct(database: Database, held: Setting, external_id: str, label: str, key: str) -> None:
+    lead_id = database.read(lambda s: s.scalars(select(Person.id).where(Person.name == "lea")).one())
+    lead = Actor(lead_id, "lea", "lead", "desk")
+    database.write(decisions.revise, held, lead, external_id, Said(key, "correct", label))
+
+
+def test_a_label_that_an_earlier_version_held_otherwise_is_marked(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    factories.person(database, "lea", "lead")
+    factories.routed(database, held, {k: factories.says("pay", 0.6) for k in "abc"})
+    decide(database, held, ann, {"a": Said("1", "accept"), "b": Said("2", "accept")})
+    first, got = export(database, held, monkeypatch, tmp_path)
+    assert got["revises_watermark"].isna().all()
+    assert "No row had another label" in database.read(datasets.file, first, "README.md").decode()
+    correct(database, held, "a", "deny", "3")
+    decide(database, held, ann, {"c": Said("4", "correct", "deny")})
+    second, got = export(database, held, monkeypatch, tmp_path)
+    assert got["revises_watermark"].fillna(0).astype(int).to_dict() == {"a": first.watermark, "b": 0, "c": 0}
+    assert second.manifest["counts"]["revises_watermark"] == {"(none)": 2, str(first.watermark): 1}
+    assert f"1 since position {first.watermark}" in database.read(datasets.file, second, "README.md").decode()
+    correct(database, held, "a", "pay", "5")
+    third, got = export(database, held, monkeypatch, tmp_path)
+    assert got["revises_watermark"].fillna(0).astype(int)["a"] == second.watermark
+    for earlier in (first, second, third):  # whatever versions there are by now
+        again = database.write(datasets.export_at, held, earlier.watermark or 0, format="csv", by=None)
+        assert again.content_hash == earlier.content_hash
+    between = (second.watermark or 0) - 1
+    database.write(datasets.export_at, held, between, format="jsonl", by=None)
+    assert database.write(datasets.export_at, held, third.watermark or 0, format="csv", by=None).id == third.id
+
+
+def test_an_answer_that_had_left_stays_a_label_of_the_content_it_was_given_for(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    factories.routed(database, held, {k: factories.says("pay", 0.6) for k in "abcd"})
+    decide(database, held, ann, {"a": Said("1", "accept"), "b": Said("2", "accept")})
+    before, _ = export(database, held, monkeypatch, tmp_path)
+    decide(database, held, ann, {"c": Said("3", "accept")})
+    wanted = intake.check(held.project, factories.raw("a", amount=7))
+    database.write(withdrawal.replace, held, wanted, by=ann)
+    for external_id in "bc":
+        database.write(withdrawal.cancel, held, external_id, by=ann)
+    factories.routed(database, held, {"a": factories.says("pay", 0.6)}, amount=7)
+    decide(database, held, ann, {"a": Said("4", "correct", "deny"), "d": Said("5", "accept")})
+    _, got = export(database, held, monkeypatch, tmp_path)
+    rows_ = got.reset_index()[["external_id", "item_revision", "amount", "label"]].values.tolist()
+    assert rows_ == [["a", 1.0, 120.5, "pay"], ["a", 2.0, 7.0, "deny"], ["b", 1.0, 120.5, "pay"], ["d", 1.0, 120.5, "pay"]]
+    assert set(got["window"]) == {"closed"}  # what was taken back unanswered is not waited for
+    again = database.write(datasets.export_at, held, before.watermark or 0, format="csv", by=ann)
+    assert again.content_hash == before.content_hash
+
+
+def test_what_somebody_asked_for_has_no_weight(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from review_queue import requests
+
+    bob = factories.person(database, "bob")
+    factories.routed(database, held, {"a": factories.says("pay", 0.97), "b": factories.says("pay", 0.6)})
+    decide(database, held, ann, {"b": Said("1", "accept")})
+    for external_id in "ab":
+        database.write(requests.request, held, external_id, "they complain", by=ann)
+    decide(database, held, bob, {"a": Said("2", "correct", "deny"), "b": Said("3", "correct", "deny")})
+    _, got = export(database, held, monkeypatch, tmp_path)
+    assert got["label"].to_dict() == {"a": "deny", "b": "deny"}
+    assert set(got["label_basis"]) == {"requested"}
+    assert got["weight"].fillna(0).to_dict() == {"a": 0, "b": 1}  # b was answered by rule before

@@ -28,9 +28,9 @@ def test_newest_first_of_one_project_or_one_subject(sqlite: Database) -> None:
     by = factories.person(sqlite, "adam", "admin")
     for n in range(3):
         sqlite.write(activity.record, by, f"verb{n}", f"item:{n % 2}", project_id=held.id)
-    sqlite.write(activity.record, None, "verb", "item:0", project_id=other.id)
+    sqlite.write(activity.record, None, "verb", "item:9", project_id=other.id)
     assert [act.verb for act in sqlite.read(activity.recent, held.id, limit=3)] == ["verb2", "verb1", "verb0"]
-    assert [act.verb for act in sqlite.read(activity.recent, held.id, subject="item:0")] == ["verb2", "verb0"]
+    assert [act.verb for act in sqlite.read(activity.of_subject, "item:0")] == ["verb2", "verb0"]
     assert [(act.actor, act.via) for act in sqlite.read(activity.recent, other.id, limit=1)] == [(None, "worker")]
 
 

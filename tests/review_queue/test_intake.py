@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from contract.inputs import InputError
 from db import blobs
@@ -84,11 +84,15 @@ def test_overlapping_batches_at_once_add_each_item_once(database: Database, held
     assert [count(database, table) for table in (ItemKey, Item, Work)] == [200, 200, 200]
 
 
-def test_more_than_one_chunk(sqlite: Database) -> None:
-    held = factories.setting(sqlite)
-    sent = [factories.raw(str(n)) for n in range(intake.CHUNK * 2 + 7)]
-    assert {r.new for r in factories.submit(sqlite, held, sent)} == {True}
-    assert {r.new for r in factories.submit(sqlite, held, sent)} == {False}
+def test_a_thousand_known_items_are_answered_in_one_statement(database: Database, held: Setting) -> None:
+    names = [f"{n} ä 'quoted'" for n in range(1_000)]
+    sent = [factories.raw(name) for name in names]
+    assert {r.new for r in factories.submit(database, held, sent)} == {True}
+    said: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *call: said.append(call[2]))
+    again = factories.submit(database, held, sent)
+    assert [(r.external_id, r.state, r.new) for r in again] == [(name, "received", False) for name in names]
+    assert len([statement for statement in said if statement.startswith(("SELECT", "INSERT", "WITH"))]) == 2
 
 
 def test_bytes_come_before_the_items_that_name_them(database: Database) -> None:

@@ -28,7 +28,8 @@ def test_a_strange_key_does_not_start_and_leaves_no_trace(database: Database) ->
     assert database.write(open_keys, ["old"]) == first
     with pytest.raises(StrangeKey, match="--new-key"):
         database.write(open_keys, ["other"])
-    assert len(database.read(lambda s: s.scalars(select(SecretKey)).all())) == 1
+    assert set(database.read(lambda s: s.scalars(select(SecretKey.purpose)).all())) == {"draw", "webhook"}
+    assert len(database.read(lambda s: s.scalars(select(SecretKey)).all())) == 2
     stored = str(database.read(lambda s: [vars(row) for row in s.scalars(select(SecretKey))]))
     assert "'old'" not in stored
     assert derive("old", "draw").hex() not in stored
@@ -45,6 +46,18 @@ def test_rotation_keeps_the_old_key_usable_and_draws_with_the_new(database: Data
         database.write(open_keys, ["old"])  # a process that was not told
     adopted = database.write(open_keys, ["lost all"], adopt=True)
     assert set(adopted.draw) == {adopted.draw_key_id}
+
+
+def test_a_webhook_keeps_its_secret_through_a_rotation(database: Database) -> None:
+    old = database.write(open_keys, ["old"])
+    told = old.webhook_secret(7, old.webhook_key_id)
+    assert told.startswith("whsec_")
+    assert told != old.webhook_secret(8, old.webhook_key_id)
+    both = database.write(open_keys, ["new", "old"])
+    assert both.webhook_secret(7, old.webhook_key_id) == told
+    assert both.webhook_secret(7, both.webhook_key_id) != told
+    with pytest.raises(StrangeKey, match="add the webhook anew"):
+        database.write(open_keys, ["new"]).webhook_secret(7, old.webhook_key_id)
 
 
 def test_each_draw_names_the_key_it_was_made_with(database: Database) -> None:

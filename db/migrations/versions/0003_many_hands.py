@@ -43,11 +43,11 @@ def _tasks() -> None:
     op.add_column("task", sa.Column("parked_until", db.types.UtcTime(), nullable=True))
     op.add_column("task", sa.Column("parked_note", sa.Text(), nullable=True))
     op.add_column("task", sa.Column("requested", sa.Text(), nullable=True))
-    _index("task_open", "task", ["project_id", "id"], OPEN)
+    _index("task_open", "task", ["project_id", "made_at", "id"], OPEN)
     _index("task_due", "task", ["project_id", "due_at"], DUE)
     _index("task_late", "task", ["project_id", "due_at"], LATE)
     _index("task_parked", "task", ["project_id", "parked_until"], "state = 'parked'")
-    _index("task_contested", "task", ["project_id", "id"], CONTESTED)
+    _index("task_contested", "task", ["project_id", "made_at", "id"], CONTESTED)
 
 
 COUNTS = """

@@ -1,0 +1,92 @@
+"""Somebody asks for a look at an item that is answered: one more review, which stands for nothing but itself.
+
+Its answer is the item's answer from then on. It is no evidence and carries no weight: nobody asks by chance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from db.tables import Routing, Task
+from review_queue import activity, clock, outcomes, routing, tallies, withdrawal
+from review_queue.activity import Actor
+from review_queue.calendar import add_working_time
+from review_queue.errors import Invalid, NotFound, Refused
+from review_queue.projects import Setting
+from review_queue.tallies import OPEN
+
+MAX_REASON = 2000
+URGENT = 0.1
+"""The weight of a case that somebody asks about: as urgent as there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The task that came of it; `new` is False where somebody had asked before and nobody has looked yet."""
+
+    task_id: int
+    external_id: str
+    reason: str
+    new: bool
+
+
+def request(session: Session, setting: Setting, external_id: str, reason: str, *, by: Actor) -> Asked:
+    """Have one more person look at an item that acted alone or was decided. Raises NotFound, Invalid, Refused."""
+    _check(reason)
+    item_id = decided(session, setting, external_id)
+    routed, tasks = last_route(session, item_id)
+    waiting = next((task for task in tasks if task.kind == "review" and task.state in OPEN), None)
+    if waiting is not None and waiting.requested is not None:
+        return Asked(waiting.id, external_id, waiting.requested, False)
+    if waiting is not None:
+        raise Refused(f"{external_id!r} waits for a person already")
+    task = add(session, setting, routed, tasks, reason, blind=setting.policy.review.blind_first == "all")
+    tallies.add(session, setting.id, open=1)
+    after = {"task": str(task.id), "reason": reason}
+    activity.record(session, by, "item.review", f"item:{item_id}", project_id=setting.id, after=after)
+    return Asked(task.id, external_id, reason, True)
+
+
+def decided(session: Session, setting: Setting, external_id: str) -> int:
+    """The item behind an id, itself and its tasks locked. Raises NotFound; Refused where no answer stands that could change."""
+    key = withdrawal.standing_key(session, setting.id, external_id)
+    noun = setting.project.noun
+    if key is None:
+        raise NotFound(f"{setting.project.heading} has no {noun} {external_id!r}")
+    if key.closed_at is not None:
+        raise Refused(f"{noun} {external_id!r} was cancelled; send it anew with PUT")
+    outcomes.lock(session, key.item_id)
+    if outcomes.standing(session, key.item_id) is None:
+        raise Refused(f"no answer to {noun} {external_id!r} stands yet: it waits for one, or it cannot be shown")
+    return key.item_id
+
+
+def last_route(session: Session, item_id: int) -> tuple[Routing, Sequence[Task]]:
+    """The newest routing of an item with its tasks."""
+    routed = session.scalars(select(Routing).where(Routing.item_id == item_id).order_by(Routing.n.desc()).limit(1)).one()
+    query = select(Task).where(Task.item_id == item_id, Task.routing_n == routed.n).order_by(Task.id)
+    return routed, session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def add(session: Session, setting: Setting, routed: Routing, tasks: Sequence[Task], reason: str, *, blind: bool) -> Task:
+    """A review in the next free seat, pending and as urgent as there is."""
+    now, review = clock.now(), setting.policy.review
+    due = None
+    if review.due != "off":
+        due = add_working_time(now, review.due, setting.policy.calendar, setting.project.zone)
+    seat = max((task.seat for task in tasks if task.kind == "review"), default=0) + 1
+    parts = {"item_id": routed.item_id, "routing_n": routed.n, "project_id": setting.id, "kind": "review", "seat": seat}
+    place = {"rank": routing.rank(review.order, now, URGENT, due), "weight": URGENT, "due_at": due, "made_at": now}
+    fresh = {"audience": "reviewers", "state": "pending", "skips": 0, "blind": blind, "requested": reason}
+    return session.scalars(insert(Task).returning(Task), {**parts, **place, **fresh}).one()
+
+
+def _check(reason: str) -> None:
+    if not 0 < len(reason.strip()) <= MAX_REASON or "\x00" in reason:
+        raise Invalid(f"say why in 1 to {MAX_REASON:,} characters, without a NUL; whoever looks reads it")
+    try:
+        reason.encode()
+    except UnicodeEncodeError:
+        raise Invalid("the reason holds a lone surrogate; send valid Unicode") from None
