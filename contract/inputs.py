@@ -90,15 +90,15 @@ def check_groups(project: Project, raw: Any) -> dict[str, str | None]:
 
 def read_input(project: Project, text: str | None) -> dict[str, Any]:
     """A stored input, as `under_both_names` gives it."""
-    return under_both_names(project, json.loads(text or "{}"))
+    return under_both_names(project, json.loads(text) if text else {})
 
 
 def under_both_names(project: Project, given: Mapping[str, Any]) -> dict[str, Any]:
     """An input in which a renamed feature is there under both its names, so that every model finds its own."""
     held = dict(given)
-    for name, feature in project.input.features.items():
-        if feature.was is not None and (name in held) != (feature.was in held):
-            held[name] = held[feature.was] = held.get(name, held.get(feature.was))
+    for name, was in _plan(project.input).renamed:
+        if (name in held) != (was in held):
+            held[name] = held[was] = held.get(name, held.get(was))
     return held
 
 
@@ -140,12 +140,14 @@ class _Plan:
     input: Input
     features: tuple[tuple[str, str, Check, Feature], ...]
     known: frozenset[str]
+    renamed: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, held: Input) -> "_Plan":
         features = tuple((name, f"input.{name}", _CHECKS[f.type], f) for name, f in held.features.items())
         names = {*held.features, *(f.was for f in held.features.values()), held.time}
-        return cls(held, features, frozenset(name for name in names if name))
+        renamed = tuple((name, f.was) for name, f in held.features.items() if f.was is not None)
+        return cls(held, features, frozenset(name for name in names if name), renamed)
 
 
 _plans: dict[int, _Plan] = {}

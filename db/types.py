@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text, TypeDecorator
 
+_json_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -45,7 +46,7 @@ class Json(TypeDecorator[Any]):
 
 def json_text(value: Any) -> str:
     """A JSON value as it is stored."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _json_text(value)
 
 
 def moment(stored: int | datetime) -> datetime:

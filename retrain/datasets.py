@@ -12,7 +12,7 @@ from contract.canonical import canonical, content_hash, digest
 from db import blobs
 from db.tables import Dataset, DatasetItem
 from retrain import files, rows
-from retrain.records import DatasetInfo
+from retrain.records import DatasetInfo, DatasetVersion
 from review_queue import activity, clock, events
 from review_queue.activity import Actor
 from review_queue.errors import Invalid, NotFound, Refused
@@ -43,13 +43,36 @@ def lines(session: Session, info: DatasetInfo) -> Iterator[dict[str, Any]]:
 
 def known_answers(session: Session, project_id: int) -> DatasetInfo | None:
     """The newest known answers of a project, where it has any."""
-    return next((info for info in datasets(session, project_id) if info.kind == "answers"), None)
+    return newest(session, project_id, "answers")
 
 
-def datasets(session: Session, project_id: int) -> list[DatasetInfo]:
-    """All dataset versions of a project, newest first."""
-    query = select(Dataset).where(Dataset.project_id == project_id).order_by(Dataset.id.desc())
-    return [_info(row) for row in session.scalars(query)]
+def newest(session: Session, project_id: int, kind: str) -> DatasetInfo | None:
+    """The newest dataset version of a kind, where there is one."""
+    query = select(Dataset).where(Dataset.project_id == project_id, Dataset.kind == kind).order_by(Dataset.id.desc())
+    row = session.scalar(query.limit(1))
+    return _info(row) if row is not None else None
+
+
+def has(session: Session, project_id: int, kind: str) -> bool:
+    """Whether there is any dataset version of a kind."""
+    return session.scalar(select(Dataset.id).where(Dataset.project_id == project_id, Dataset.kind == kind).limit(1)) is not None
+
+
+def versions(
+    session: Session, project_id: int, *, kind: str | None = None, before: int | None = None, limit: int = 100
+) -> list[DatasetVersion]:
+    """Dataset versions of a project, newest first, without their manifests; those before one where it is named."""
+    columns = (Dataset.id, Dataset.kind, Dataset.spec, Dataset.watermark, Dataset.content_hash, Dataset.made_at)
+    query = select(*columns).where(Dataset.project_id == project_id).order_by(Dataset.id.desc()).limit(limit)
+    query = query.where(Dataset.kind == kind) if kind is not None else query
+    query = query.where(Dataset.id < before) if before is not None else query
+    rows = session.execute(query)
+    return [DatasetVersion(id, kind, spec["rows"], mark, hashed, at) for id, kind, spec, mark, hashed, at in rows]
+
+
+def infos(session: Session, dataset_ids: Sequence[int]) -> list[DatasetInfo]:
+    """These dataset versions in full, newest first."""
+    return [_info(row) for row in session.scalars(select(Dataset).where(Dataset.id.in_(dataset_ids)).order_by(Dataset.id.desc()))]
 
 
 def dataset(session: Session, dataset_id: int) -> DatasetInfo:

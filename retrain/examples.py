@@ -80,15 +80,15 @@ def sources(session: Session, setting: Setting) -> tuple[list[DatasetInfo], int]
     Labels that are in no export yet are exported first, so that every model names what it learned from.
     """
     watermark = rows.latest(session, setting.id)
-    held = datasets.datasets(session, setting.id)
-    used = [info for info in held if info.kind == "base"][:1]
+    given = datasets.newest(session, setting.id, "base")
+    used = [given] if given is not None else []
     if rows.gather(session, setting, watermark).rows:
         used.append(datasets.export_at(session, setting, watermark, format="parquet", by=None))
     return used, watermark
 
 
 def _base(session: Session, setting: Setting) -> Iterator[dict[str, Any]]:
-    newest = next((info for info in datasets.datasets(session, setting.id) if info.kind == "base"), None)
+    newest = datasets.newest(session, setting.id, "base")
     return datasets.lines(session, newest) if newest else iter(())
 
 

@@ -53,6 +53,18 @@ class ProposalInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetVersion:
+    """A dataset version without its manifest, which may list a great many files: a row of a list."""
+
+    id: int
+    kind: str
+    rows: int
+    watermark: int | None
+    content_hash: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetInfo:
     """A dataset version. kind: base (came with the project), export (what people decided), answers (known answers).
 

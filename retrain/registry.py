@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, or_, select, true
 from sqlalchemy.orm import Session
 
 from contract.project import Project
@@ -56,10 +56,12 @@ def register_external(
     return model(session, project_id, version.version)
 
 
-def models(session: Session, project_id: int) -> list[ModelInfo]:
-    """All versions, newest first."""
+def models(session: Session, project_id: int, limit: int | None = None) -> list[ModelInfo]:
+    """The versions, newest first: all, or the latest and those that play a role."""
     roles = _roles(session, project_id)
-    query = select(Model, Blob.size).join(Blob, Blob.sha256 == Model.sha256).where(Model.project_id == project_id)
+    newest = select(Model.id).where(Model.project_id == project_id).order_by(Model.version.desc()).limit(limit)
+    held = or_(Model.id.in_(newest), Model.id.in_(roles)) if limit is not None else true()
+    query = select(Model, Blob.size).join(Blob, Blob.sha256 == Model.sha256).where(Model.project_id == project_id, held)
     return [_info(row, size, roles) for row, size in session.execute(query.order_by(Model.version.desc()))]
 
 
@@ -80,7 +82,8 @@ def model_by_id(session: Session, model_id: int) -> ModelInfo:
 
 def champion(session: Session, project_id: int) -> ModelInfo | None:
     """The model that acts now."""
-    return next((each for each in models(session, project_id) if "champion" in each.aliases), None)
+    acting = session.get(ModelAlias, (project_id, "champion"), populate_existing=True)
+    return model_by_id(session, acting.model_id) if acting is not None else None
 
 
 def holds(session: Session, sha: str) -> bool:
@@ -158,9 +161,10 @@ def sign(session: Session, proposal_id: int, *, by: Actor, draw_key_id: int) -> 
 
 def rollback(session: Session, project_id: int, *, by: Actor, draw_key_id: int) -> ProposalInfo:
     """Propose the former champion. Raises Refused where there is none."""
-    former = next((each for each in models(session, project_id) if "previous" in each.aliases), None)
-    if former is None:
+    alias = session.get(ModelAlias, (project_id, "previous"), populate_existing=True)
+    if alias is None:
         raise Refused("there is no former champion to go back to")
+    former = model_by_id(session, alias.model_id)
     return propose(session, project_id, former.version, by=by, draw_key_id=draw_key_id, kind="rollback")
 
 

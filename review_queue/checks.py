@@ -49,11 +49,18 @@ def _filled(query: str, dialect: str) -> str:
     return query
 
 
-_SAID = """
-    SELECT item_id, kind, $revision AS revision, seq AS place, 0 AS waits FROM event WHERE kind IN ('outcome', 'revision')
-    UNION ALL
-    SELECT item_id, kind, $revision AS revision, id AS place, 1 AS waits FROM outbox WHERE kind IN ('outcome', 'revision')
+_TOLD = """
+    SELECT item_id, kind, $revision AS revision, {place} AS place, {waits} AS waits FROM {table}
+    WHERE kind IN ('outcome', 'revision'{more})
 """
+
+
+def _told(more: str = "") -> str:
+    """What was said of outcomes, and what is about to be."""
+    left = _TOLD.format(place="seq", waits=0, table="event", more=more)
+    return f"{left} UNION ALL {_TOLD.format(place='id', waits=1, table='outbox', more=more)}"
+
+
 _STANDING = f"""
     SELECT d.id, d.task_id FROM decision d LEFT JOIN decision later ON later.supersedes_id = d.id
     WHERE d.stage = 'final' AND d.verdict IN {_ANSWERS} AND later.id IS NULL
@@ -90,6 +97,29 @@ _ITEMS = (
         """
         SELECT r.item_id AS id FROM routing r LEFT JOIN routing before ON before.item_id = r.item_id AND before.n = r.n - 1
         WHERE r.n > 1 AND before.item_id IS NULL
+        """,
+    ),
+    Rule(
+        "replaced",
+        "item",
+        "replaced items without the revision that took their place",
+        """
+        SELECT k.item_id AS id FROM item_key k
+        LEFT JOIN item_key next ON next.project_id = k.project_id AND next.external_id = k.shown_id
+        WHERE k.shown_id IS NOT NULL AND (next.item_id IS NULL OR next.revision <= k.revision OR k.closed_at IS NULL)
+        """,
+    ),
+    Rule(
+        "open after the end",
+        "item",
+        "items that were replaced or cancelled, and that somebody is to score or decide all the same",
+        """
+        SELECT k.item_id AS id FROM item_key k JOIN work w ON w.item_id = k.item_id AND w.kind = 'score'
+        WHERE k.closed_at IS NOT NULL
+        UNION SELECT k.item_id AS id FROM item_key k JOIN task t ON t.item_id = k.item_id
+        LEFT JOIN task audit ON audit.item_id = t.item_id AND audit.routing_n = t.routing_n AND audit.kind = 'audit'
+        WHERE k.closed_at IS NOT NULL AND t.state IN ('pending', 'in_progress', 'parked')
+            AND (t.kind NOT IN ('audit', 'adjudication') OR audit.id IS NULL)
         """,
     ),
 )
@@ -246,6 +276,15 @@ _HOLDS = (
         "tasks that are at an end without a time of it, or open with one",
         "SELECT t.id FROM task t WHERE (t.state IN ('completed', 'cancelled')) <> (t.closed_at IS NOT NULL)",
     ),
+    Rule(
+        "parked",
+        "task",
+        "parked tasks without the time of it, or tasks that are not parked with one",
+        """
+        SELECT t.id FROM task t
+        WHERE t.state <> 'cancelled' AND (t.state = 'parked') <> (t.parked_at IS NOT NULL)
+        """,
+    ),
 )
 _DECISIONS = (
     Rule(
@@ -346,7 +385,7 @@ _OUTCOMES = (
         "outcomes that are not announced once",
         f"""
         SELECT o.item_id AS id FROM outcome o
-        LEFT JOIN ({_SAID}) said ON said.item_id = o.item_id AND said.revision = o.revision
+        LEFT JOIN ({_told()}) said ON said.item_id = o.item_id AND said.revision = o.revision
         GROUP BY o.item_id, o.revision HAVING count(said.item_id) <> 1
         """,
     ),
@@ -355,9 +394,9 @@ _OUTCOMES = (
         "item",
         "announcements of an outcome that there is not, or under the wrong name",
         f"""
-        SELECT said.item_id AS id FROM ({_SAID}) said
+        SELECT said.item_id AS id FROM ({_told(", 'confirmed', 'disputed'")}) said
         LEFT JOIN outcome o ON o.item_id = said.item_id AND o.revision = said.revision
-        WHERE o.item_id IS NULL OR (said.kind = 'outcome') <> (said.revision = 1)
+        WHERE o.item_id IS NULL OR (said.kind = 'outcome' AND said.revision > 1) OR (said.kind = 'revision' AND said.revision = 1)
         """,
     ),
     Rule(
@@ -367,7 +406,7 @@ _OUTCOMES = (
         f"""
         SELECT item_id AS id FROM (
             SELECT item_id, revision, lag(revision) OVER (PARTITION BY item_id ORDER BY waits, place) AS before
-            FROM ({_SAID}) told
+            FROM ({_told()}) told
         ) said WHERE before >= revision
         """,
     ),
@@ -387,6 +426,15 @@ _EVENTS = (
         "seq",
         "heads of the sequence that are not its last event",
         "SELECT h.seq AS id FROM event_head h WHERE h.seq <> (SELECT coalesce(max(seq), 0) FROM event)",
+    ),
+    Rule(
+        "ahead",
+        "webhook",
+        "webhooks that are ahead of the events, or keep one for later that they have not come to",
+        """
+        SELECT w.id FROM webhook w WHERE w.position > (SELECT coalesce(max(seq), 0) FROM event)
+        UNION SELECT w.id FROM webhook w JOIN delivery d ON d.webhook_id = w.id WHERE d.seq > w.position
+        """,
     ),
 )
 RULES = (*_ITEMS, *_ROUTES, *_HOLDS, *_DECISIONS, *_OUTCOMES, *_EVENTS)

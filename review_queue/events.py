@@ -46,9 +46,14 @@ def announce(
 
 
 def withdraw(session: Session, item_id: int, decision_ids: Sequence[int]) -> set[int]:
-    """Take back what these decisions announced and has not left yet; the decisions of which something was taken back."""
+    """Take back what these decisions announced and has not left yet; the decisions of which something was taken back.
+
+    Nothing is, where something later about the item waits: it was said on top of that.
+    """
     waiting = session.execute(select(Outbox.id, Outbox.body).where(Outbox.item_id == item_id)).all()
     theirs = {row.id: int(row.body["decision"]) for row in waiting if row.body.get("decision") in set(map(str, decision_ids))}
+    if any(row.id > min(theirs, default=row.id) for row in waiting if row.id not in theirs):
+        return set()
     gone = session.scalars(delete(Outbox).where(Outbox.id.in_(theirs)).returning(Outbox.id)).all()
     return {theirs[each] for each in gone}
 

@@ -10,13 +10,16 @@ from sqlalchemy.orm import Session
 
 from db.tables import Claim, Decision, Draw, Item, ItemKey, Model, Outcome, Person, Routing, RoutingRule, Task
 from db.tables import Prediction as PredictionRow
-from review_queue import activity, events, explanations
+from review_queue import activity, events, explanations, names
 from review_queue.activity import Act, Actor
 from review_queue.claims import TAKEN
 from review_queue.errors import Forbidden, NotFound
 from review_queue.events import Happened
 from review_queue.explanations import Reason
 from review_queue.projects import Setting
+
+SHOWN = 50
+"""Earlier revisions of an item that its record names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,23 @@ class Stood:
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """What the producer sent under an id: which time, when, and when it was replaced or cancelled."""
+
+    revision: int
+    received_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """Everything that is known of one item."""
+    """Everything that is known of one item, in one of its revisions; `earlier` are those before, newest first."""
 
     external_id: str
     item_id: int
+    item_revision: int
+    closed_at: datetime | None
+    earlier: tuple[Revision, ...]
     received_at: datetime
     input: dict[str, Any]
     show: dict[str, Any]
@@ -78,14 +93,16 @@ class Record:
     activity: tuple[Act, ...]
 
 
-def record(session: Session, setting: Setting, external_id: str, *, by: Actor) -> Record:
-    """The whole record of an item. Raises NotFound; Forbidden while this person holds the item blind and unanswered."""
-    query = select(ItemKey.item_id).where(ItemKey.project_id == setting.id, ItemKey.external_id == external_id)
-    item_id = session.scalar(query)
-    if item_id is None:
-        raise NotFound(f"{setting.project.heading} has no {setting.project.noun} {external_id!r}")
-    if _would_unblind(session, item_id, by):
-        noun = setting.project.noun
+def record(session: Session, setting: Setting, external_id: str, *, by: Actor, revision: int | None = None) -> Record:
+    """The whole record of an item, of an earlier revision where one is named.
+
+    Raises NotFound; Forbidden while this person may have to answer it, or the revision that stands, blind.
+    """
+    key = standing = _key(session, setting, external_id)
+    if revision is not None and revision != standing.revision:
+        key = _key(session, setting, external_id, revision)
+    item_id, noun = key.item_id, setting.project.noun
+    if _would_unblind(session, item_id, by) or (key is not standing and _would_unblind(session, standing.item_id, by)):
         raise Forbidden(f"this {noun} waits for a blind answer, and you are among those who may give it; it opens afterwards")
     item = session.get_one(Item, item_id)
     routed = _routings(session, item_id)
@@ -93,11 +110,14 @@ def record(session: Session, setting: Setting, external_id: str, *, by: Actor) -
     return Record(
         external_id=external_id,
         item_id=item_id,
+        item_revision=key.revision,
+        closed_at=key.closed_at,
+        earlier=_earlier(session, key),
         received_at=item.received_at,
         input=json.loads(item.input or "{}"),
         show=json.loads(item.show or "{}"),
         groups=json.loads(item.groups or "{}"),
-        state=_state(routed, stood),
+        state=_state(key, routed, stood),
         predictions=_predictions(session, item_id),
         routings=routed,
         draws=_draws(session, item_id),
@@ -109,7 +129,27 @@ def record(session: Session, setting: Setting, external_id: str, *, by: Actor) -
     )
 
 
-def _state(routed: tuple[Routed, ...], stood: tuple[Stood, ...]) -> str:
+def _key(session: Session, setting: Setting, external_id: str, revision: int | None = None) -> ItemKey:
+    """The key that stands, or that of a replaced revision. Raises NotFound."""
+    wanted = external_id if revision is None else names.place(external_id, revision)
+    key = session.scalar(select(ItemKey).where(ItemKey.project_id == setting.id, ItemKey.external_id == wanted))
+    if key is None or (revision is None and key.shown_id is not None):
+        what = f"{setting.project.noun} {external_id!r}" + (f" of revision {revision}" if revision is not None else "")
+        raise NotFound(f"{setting.project.heading} has no {what}")
+    return key
+
+
+def _earlier(session: Session, key: ItemKey) -> tuple[Revision, ...]:
+    """The last revisions before one, as far as a page shows them."""
+    places = [names.place(key.name, n) for n in range(max(1, key.revision - SHOWN), key.revision)]
+    query = select(ItemKey.revision, Item.received_at, ItemKey.closed_at).join(Item, Item.id == ItemKey.item_id)
+    of_id = query.where(ItemKey.project_id == key.project_id, ItemKey.external_id.in_(places))
+    return tuple(Revision(*row) for row in session.execute(of_id.order_by(ItemKey.revision.desc())).tuples())
+
+
+def _state(key: ItemKey, routed: tuple[Routed, ...], stood: tuple[Stood, ...]) -> str:
+    if key.closed_at is not None:
+        return "cancelled" if key.shown_id is None else "replaced"
     if not routed:
         return "received"
     return "failed" if routed[-1].route == "failed" else "decided" if stood else "waiting"

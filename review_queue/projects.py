@@ -7,17 +7,17 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Select, insert, select, update
 from sqlalchemy.orm import Session
 
 from contract.canonical import content_hash
 from contract.policy import Policy
 from contract.project import Project
 from db.statements import run
-from db.tables import Item, PolicyVersion, ProjectControl, ProjectVersion, Task
+from db.tables import ItemKey, PolicyVersion, ProjectControl, ProjectVersion, Task
 from db.tables import Project as ProjectRow
 from db.types import moment
-from review_queue import activity, clock, rules
+from review_queue import activity, clock, rules, states, tallies
 from review_queue.activity import Actor
 from review_queue.errors import NotFound, NotYet, Refused
 
@@ -192,11 +192,10 @@ def _control(session: Session, project_id: int, project_version_id: int, policy_
 
 def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
     """A label with open work cannot go, and a feature of items already here cannot change its type."""
-    gone = set(standing.project.labels) - set(wanted.labels)
-    waiting = _open_tasks(session, standing.id)
-    if gone and waiting:
-        raise Refused(f"label {sorted(gone)[0]!r} cannot go while {waiting} tasks are open; decide or cancel them first")
-    items = session.scalar(select(func.count()).select_from(Item).where(Item.project_id == standing.id)) or 0
+    gone, counted = set(standing.project.labels) - set(wanted.labels), tallies.read(session, standing.id)
+    if gone and _any(session, select(Task.id).where(Task.project_id == standing.id, states.OPEN)):
+        raise Refused(f"label {sorted(gone)[0]!r} cannot go while {counted['open']} tasks are open; decide or cancel them first")
+    items = max(counted["items"], 1) if _any(session, select(ItemKey.item_id).where(ItemKey.project_id == standing.id)) else 0
     for name, feature in wanted.input.features.items():
         before = standing.project.input.features
         old = before.get(name) or before.get(feature.was or name)
@@ -206,6 +205,5 @@ def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
             raise Refused(f"feature {name!r} must be `optional: true`: {items} items already here lack it")
 
 
-def _open_tasks(session: Session, project_id: int) -> int:
-    query = select(func.count()).select_from(Task)
-    return session.scalar(query.where(Task.project_id == project_id, Task.state.in_(("pending", "in_progress", "parked")))) or 0
+def _any(session: Session, query: Select[int]) -> bool:
+    return session.scalar(query.limit(1)) is not None

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from contract.conditions import Condition, parse_condition
@@ -118,9 +119,16 @@ def _condition(text: str) -> Condition:
 
 def draw(key: bytes, project: str, item: str, rule_id: int, purpose: str) -> float:
     """A uniform number in [0, 1) that nobody without the key can foresee: HMAC-SHA256 over length-prefixed parts."""
-    parts = [part.encode() for part in (project, item, str(rule_id), purpose)]
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    message = _part(project) + _with_length(item) + _part(str(rule_id)) + _part(purpose)
     return int.from_bytes(hmac.digest(key, message, "sha256")[:7], "big") / 2**56
+
+
+def _with_length(text: str) -> bytes:
+    part = text.encode()
+    return len(part).to_bytes(4, "big") + part
+
+
+_part = lru_cache(maxsize=1_000)(_with_length)
 
 
 def expected_loss(prediction: Prediction, costs: Costs) -> float:

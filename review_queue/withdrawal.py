@@ -61,8 +61,10 @@ def cancel(session: Session, setting: Setting, external_id: str, *, by: Actor) -
 
 def standing_key(session: Session, project_id: int, external_id: str) -> ItemKey | None:
     """The standing key of an id, locked. Who waited for another replacement finds its new revision at the second look."""
-    query = select(ItemKey).where(ItemKey.project_id == project_id, ItemKey.external_id == external_id).with_for_update()
-    looked = query.execution_options(populate_existing=True)
+    query = select(ItemKey).where(
+        ItemKey.project_id == project_id, ItemKey.external_id == external_id, ItemKey.shown_id.is_(None)
+    )
+    looked = query.with_for_update().execution_options(populate_existing=True)
     return session.scalar(looked) or session.scalar(looked)
 
 

@@ -68,6 +68,7 @@ def _reviewing(actor: Annotated[Actor, Security(caller)]) -> Actor:
 
 
 Anyone = Annotated[Actor, Security(caller)]
+Asker = Annotated[Actor, Security(caller, scopes=["produce", "review"])]
 Producer = Annotated[Actor, Security(caller, scopes=["produce"])]
 Reviewer = Annotated[Actor, Security(_reviewing, scopes=["review"])]
 Reader = Annotated[Actor, Security(caller, scopes=["read"])]

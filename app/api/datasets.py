@@ -4,7 +4,7 @@ import mimetypes
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -22,13 +22,20 @@ from review_queue.projects import Setting
 if TYPE_CHECKING:
     from retrain.records import DatasetInfo
 
+MOST_DATASETS = 100
 router = APIRouter(tags=["datasets"], route_class=bodies.StrictRoute)
 
 
 @router.get("/projects/{project}/datasets", summary="Dataset versions", responses=listed(404))
-def get_datasets(here: Here, actor: Reader, held: Standing) -> shapes.Datasets:
-    """What was exported, and what the project began with."""
-    return shapes.Datasets(datasets=here.database.read(_all, held))
+def get_datasets(
+    here: Here,
+    actor: Reader,
+    held: Standing,
+    before: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="The `next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_DATASETS)] = 20,
+) -> shapes.Datasets:
+    """What was exported, and what the project began with, newest first."""
+    return here.database.read(_page, held, before, limit)
 
 
 @router.post("/projects/{project}/datasets", status_code=202, summary="Export a dataset", responses=listed(404, 422))
@@ -68,10 +75,12 @@ def _harmless(name: str) -> str:
     return known if known in ("text/csv", "application/json", "image/png", "image/jpeg") else UNKNOWN
 
 
-def _all(session: Session, held: Setting) -> list[shapes.Dataset]:
+def _page(session: Session, held: Setting, before: int | None, limit: int) -> shapes.Datasets:
     from retrain import datasets
 
-    return [_shown(info, held.name) for info in datasets.datasets(session, held.id)]
+    found = datasets.versions(session, held.id, before=before, limit=limit + 1)
+    page = [_shown(info, held.name) for info in datasets.infos(session, [each.id for each in found[:limit]])]
+    return shapes.Datasets(datasets=page, next=page[-1].id if len(found) > limit else None)
 
 
 def _one(session: Session, dataset_id: int) -> shapes.Dataset:

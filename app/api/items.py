@@ -62,10 +62,16 @@ async def post_items(
 @router.get(
     "/projects/{project}/items/{external_id:path}", summary="The record of an item", responses=listed(404), name="get_item"
 )
-def get_item(here: Here, actor: Reader, held: Standing, external_id: Annotated[str, Path(max_length=MAX_ID)]) -> shapes.Record:
+def get_item(
+    here: Here,
+    actor: Reader,
+    held: Standing,
+    external_id: Annotated[str, Path(max_length=MAX_ID)],
+    revision: Annotated[int | None, Query(ge=1, lt=2**31, description="An earlier one; that which stands if left out.")] = None,
+) -> shapes.Record:
     """Everything that is known of one item: input, predictions, routes, draws, decisions, outcomes, events, reasons and
     who did what. Refused while the caller is among those who may still answer it blind."""
-    record = here.database.read(find.record, held, external_id.replace("\x00", "\ufffd"), by=actor)
+    record = here.database.read(find.record, held, external_id.replace("\x00", "\ufffd"), by=actor, revision=revision)
     return shapes.Record.model_validate(record)
 
 
@@ -84,7 +90,7 @@ def items_of(body: Any) -> list[Any]:
 
 def _take(here: Workspace, held: Setting, actor: Actor, raw: Sequence[Any]) -> list[Receipt]:
     """Check all, keep what is sound in one transaction; a receipt for each, in order."""
-    checked = [_check(held.project, each) for each in raw]
+    checked = [check(held.project, each) for each in raw]
     sound = [each for each in checked if not isinstance(each, Receipt)]
     kept = iter(here.database.write(_accept, held, actor, sound) if sound else [])
     return [each if isinstance(each, Receipt) else next(kept) for each in checked]
@@ -101,7 +107,8 @@ def _accept(session: Session, held: Setting, actor: Actor, sound: Sequence[Check
     return receipts
 
 
-def _check(project: Project, raw: Any) -> Checked | Receipt:
+def check(project: Project, raw: Any) -> Checked | Receipt:
+    """A raw item with the bytes that came in it, or the receipt that says what is wrong with it."""
     try:
         if not isinstance(raw, Mapping):
             raise InputError("item", "must be an object with external_id and input")

@@ -5,7 +5,22 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from app.api import blobs, claims, datasets, decisions, docs, events, health, items, jobs, problems, projects, shapes
+from app.api import (
+    blobs,
+    changes,
+    claims,
+    datasets,
+    decisions,
+    docs,
+    events,
+    health,
+    items,
+    jobs,
+    parking,
+    problems,
+    projects,
+    shapes,
+)
 from app.api.bodies import BodyLimit
 from app.api.problems import MEDIA_TYPE, Guard, listed
 from app.workspace import Workspace
@@ -43,7 +58,7 @@ def create_api(workspace: Workspace) -> FastAPI:
 
 def _version_1() -> APIRouter:
     router = APIRouter(prefix="/v1", responses=listed(401, 403, 422, 500))
-    for part in (items, blobs, claims, decisions, events, projects, datasets, jobs):
+    for part in (items, changes, blobs, claims, parking, decisions, events, projects, datasets, jobs):
         router.include_router(part.router)
     return router
 
@@ -54,13 +69,14 @@ def _operation_id(route: APIRoute) -> str:
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The document, with errors under their own media type and the body of POST items, which is read by hand."""
+        """The document, with errors under their own media type and the bodies of items, which are read by hand."""
         if self.openapi_schema is None:
             schema = super().openapi()
             for call in (call for methods in schema["paths"].values() for call in methods.values()):
                 _mark_problems(call["responses"])
-            items_in = shapes.Items.model_json_schema(ref_template="#/components/schemas/{model}")
-            schema["components"]["schemas"].update({**items_in.pop("$defs"), "Items": items_in})
+            for model in (shapes.Items, shapes.ItemContent):
+                read = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schema["components"]["schemas"].update({**read.pop("$defs"), model.__name__: read})
         return self.openapi_schema or schema
 
 

@@ -1,14 +1,16 @@
 """The JSON that goes in and out. Every id is a string; times are UTC."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from contract.given import MAX_METHOD, MOST_PARTS
 from contract.project import Trainer
 from db.blobs import MOST
 from review_queue.decisions import MAX_COMMENT, MAX_KEY
+from review_queue.parking import MAX_NOTE
+from review_queue.requests import MAX_REASON
 
 MOST_ITEMS = 1000
 
@@ -104,13 +106,18 @@ class PredictionIn(BaseModel):
     reasons: ReasonsIn | list[ContributionIn] | None = None
 
 
-class ItemIn(BaseModel):
-    external_id: str | int = Field(description="Your id, unique in the project.")
+class ItemContent(BaseModel):
+    """An item without its id, which stands in the address."""
+
     input: dict[str, Any] = Field(description="What the model sees, by feature. An image is a blob or a data URI up to 1 MB.")
     show: dict[str, Any] | None = Field(None, description="What only the person sees.")
     groups: dict[str, Any] | None = Field(None, description="Values for fairness figures.")
     subject: str | None = Field(None, description="Whose data this is; only a hash is kept.")
     prediction: PredictionIn | None = Field(None, description="Where predictions are made elsewhere.")
+
+
+class ItemIn(ItemContent):
+    external_id: str | int = Field(description="Your id, unique in the project.")
 
 
 class Items(BaseModel):
@@ -131,6 +138,20 @@ class Receipt(_Out):
 
 class Receipts(BaseModel):
     items: list[Receipt]
+
+
+class ReviewIn(_In):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "the customer disagrees"}]})
+    reason: Text = Field(min_length=1, max_length=MAX_REASON, description="Shown to whoever looks.")
+
+
+class Asked(_Out):
+    """`new` is false where somebody had asked before and nobody has looked yet; `reason` is that of the first."""
+
+    task_id: Id
+    external_id: str
+    reason: str
+    new: bool
 
 
 class BlobOut(BaseModel):
@@ -207,11 +228,20 @@ class Act(_Out):
     after: Any
 
 
+class Revision(_Out):
+    revision: int
+    received_at: datetime
+    closed_at: datetime | None
+
+
 class Record(_Out):
-    """Everything that is known of one item."""
+    """Everything that is known of one item, in one of its revisions."""
 
     external_id: str
     item_id: Id
+    item_revision: int = Field(description="1, and one more each time that the producer replaced the item.")
+    closed_at: datetime | None = Field(description="When the producer replaced or cancelled it.")
+    earlier: list[Revision] = Field(description="Revisions before this one, newest first.")
     received_at: datetime
     input: dict[str, Any]
     show: dict[str, Any]
@@ -273,10 +303,39 @@ class Case(_Out):
     answers: list[str | None] = Field(description="The answers to settle, where some disagree; null is a rejection.")
     prediction: Predicted | None = None
     explanations: list[Explanation] | None = None
+    requested: str | None = Field(None, description="Why somebody asked for this look, once that may be shown.")
+    note: str | None = Field(None, description="What you noted when you parked it.")
 
 
 class Claims(BaseModel):
     claims: list[Case]
+
+
+class ParkIn(_In):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"token": "pOx3…", "until": "2026-12-01T09:00:00+01:00", "note": "the garage calls back"}]
+        },
+    )
+    token: Token
+    until: AwareDatetime | None = Field(None, description="At most a year ahead; until the item changes where left out.")
+    note: Text | None = Field(None, max_length=MAX_NOTE, description="For yourself.")
+
+
+class Parked(_Out):
+    """`until` is null where the case waits for its item to change, `person` where a lead put it aside for all."""
+
+    task_id: Id
+    external_id: str
+    person: str | None
+    since: datetime
+    until: datetime | None
+    note: str | None
+
+
+class ParkedCases(BaseModel):
+    parked: list[Parked]
 
 
 class Tokens(_In):
@@ -292,22 +351,36 @@ class Released(BaseModel):
     released: int
 
 
-class AnswerIn(_In):
+class _LabelOrReject(_In):
+    key: Key
+    label: Label | None = None
+    reject: bool = Field(False, description="True where no label fits; then without label.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.label is None) != self.reject:
+            raise ValueError("give either a label or reject: true")
+        return self
+
+
+class AnswerIn(_LabelOrReject):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={"examples": [{"token": "pOx3…", "key": "0b52c9a4-4a6f-4a5e-9d0f-2f5d4a4f7f10", "label": "pay"}]},
     )
     token: Token
-    key: Key
-    label: Label | None = None
-    reject: bool = Field(False, description="True where no label fits; then without label.")
     seconds: Seconds | None = None
 
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "AnswerIn":
-        if (self.label is None) != self.reject:
-            raise ValueError("give either a label or reject: true")
-        return self
+
+class CorrectionIn(_LabelOrReject):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"key": "f3a1c7d2-9b0e-4c8f-8a55-0d6a1f4b2c33", "label": "deny", "comment": "see photo 3"}]
+        },
+    )
+    reason: Label | None = None
+    comment: Text | None = Field(None, max_length=MAX_COMMENT)
 
 
 class DecisionIn(_In):
@@ -523,6 +596,7 @@ class Dataset(BaseModel):
 
 class Datasets(BaseModel):
     datasets: list[Dataset]
+    next: Id | None = Field(None, description="The `before` of the next page; null where this is the last.")
 
 
 class Health(BaseModel):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import AsJson, Dir, ProjectName, noun
+from app.cli.options import AsJson, Dir, Limit, ProjectName, noun
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -53,14 +53,14 @@ def export(
 
 
 @app.command("list")
-def list_(project: ProjectName = None, directory: Dir = None, as_json: AsJson = False) -> None:
-    """All versions, newest first."""
+def list_(project: ProjectName = None, limit: Limit = 100, directory: Dir = None, as_json: AsJson = False) -> None:
+    """The versions, newest first."""
     from app.cli.console import chosen, opened, say, table
     from retrain import datasets
 
     with opened(directory) as workspace:
         setting = chosen(workspace, project)
-        every = workspace.database.read(datasets.datasets, setting.id)
+        every = workspace.database.read(datasets.versions, setting.id, limit=limit)
     rows = [(str(d.id), d.kind, d.rows, d.watermark, d.content_hash[:12], d.made_at) for d in every]
     head = ("dataset", "kind", "rows", "watermark", "hash", "made")
     say(as_json, every, table(head, rows) if rows else "no dataset yet")
@@ -93,11 +93,9 @@ def _earlier(workspace: "Workspace", setting: "Setting", number: int) -> "Datase
     from app.cli.console import Problem
     from retrain import datasets
 
-    known = workspace.database.read(datasets.datasets, setting.id)
-    found = next((info for info in known if info.id == number), None)
-    if found is None:
+    if number not in {each.id for each in workspace.database.read(datasets.versions, setting.id, before=number + 1, limit=1)}:
         raise Problem(f"{setting.name} has no dataset {number}; `signoff dataset list` shows them")
-    return found
+    return workspace.database.read(datasets.dataset, number)
 
 
 def _note(session: "Session", setting: "Setting", info: "DatasetInfo", by: "Actor") -> None:

@@ -176,7 +176,7 @@ def _keep(
 ) -> tuple[DatasetInfo, bool]:
     """The base dataset of these rows, and whether it is a new one."""
     _store(session, files)
-    before = [info.id for info in datasets.datasets(session, setting.id) if info.kind == "base"]
+    before = [each.id for each in datasets.versions(session, setting.id, kind="base")]
     info = datasets.add_base(session, setting, rows, by=by)
     if info.id in before[1:]:
         raise LoadError(

@@ -38,7 +38,7 @@ def base(workspace: Workspace, project: str = "claims") -> list[dict[str, Any]]:
     setting = workspace.database.read(projects.get, project)
 
     def read(session: Any) -> list[dict[str, Any]]:
-        newest = next((info for info in datasets.datasets(session, setting.id) if info.kind == "base"), None)
+        newest = datasets.newest(session, setting.id, "base")
         return list(datasets.lines(session, newest)) if newest else []
 
     return workspace.database.read(read)

@@ -67,10 +67,10 @@ def arrived(workspace: Workspace, name: str = "claims") -> set[str]:
 def base(workspace: Workspace, name: str = "claims") -> dict[str, str]:
     """Base rows to the part that they are in."""
     setting = workspace.database.read(projects.get, name)
+    held = workspace.database.read(datasets.versions, setting.id, kind="base")
     found: dict[str, str] = {}
-    for info in workspace.database.read(datasets.datasets, setting.id):
-        if info.kind == "base":
-            found |= {line["external_id"]: line["split"] for line in workspace.database.read(_lines, info)}
+    for info in workspace.database.read(datasets.infos, [each.id for each in held]):
+        found |= {line["external_id"]: line["split"] for line in workspace.database.read(_lines, info)}
     return found
 
 

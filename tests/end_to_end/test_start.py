@@ -44,8 +44,8 @@ def file(folder: Path, kind: str = "csv") -> Path:
 
 def base(there: Desk) -> dict[str, str]:
     """Base rows to the part that they are in."""
-    infos = [info for info in there.database.read(datasets.datasets, there.setting.id) if info.kind == "base"]
-    rows = [row for info in infos[:1] for row in there.database.read(lambda s, held=info: list(datasets.lines(s, held)))]
+    info = there.database.read(datasets.newest, there.setting.id, "base")
+    rows = there.database.read(lambda session: list(datasets.lines(session, info))) if info is not None else []
     assert len(rows) == len({row["external_id"] for row in rows})
     return {row["external_id"]: row["split"] for row in rows}
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from contract.records import Scored, Unscored, Unshowable
 from db.engine import Database
-from review_queue import checks, claims, decisions, events, outcomes
+from review_queue import checks, claims, decisions, events, intake, outcomes, webhooks, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.projects import Setting
@@ -28,7 +28,7 @@ REST = "item_id, project_id, routing_n, kind, seat, audience, blind, state, rank
 BROKEN: dict[str, Sequence[str]] = {
     "content": ["INSERT INTO item_key (item_id, project_id, external_id, content_hash) VALUES (900, 1, 'empty', '')"],
     "lost": ["DELETE FROM work WHERE kind = 'score'"],
-    "scored twice": [f"UPDATE work SET item_id = {AUTO} WHERE kind = 'score'"],
+    "scored twice": [f"UPDATE work SET item_id = {AUTO} WHERE item_id = (SELECT max(item_id) FROM work)"],
     "routing numbers": ["UPDATE routing SET n = 3 WHERE item_id = (SELECT min(item_id) FROM routing WHERE route = 'failed')"],
     "acted alone": [f"UPDATE outcome SET source = 'human' WHERE item_id = {AUTO}"],
     "outcome of a route": ["UPDATE outcome SET source = 'auto' WHERE source = 'human'"],
@@ -60,6 +60,10 @@ BROKEN: dict[str, Sequence[str]] = {
     "rumours": [f"DELETE FROM outcome WHERE item_id = {AUTO}"],
     "order": ["UPDATE event SET body = REPLACE(body, '\"revision\":1', '\"revision\":5')"],
     "gap": ["DELETE FROM event WHERE seq = 2"],
+    "replaced": ["UPDATE item_key SET revision = 1"],
+    "open after the end": ["UPDATE item_key SET closed_at = (SELECT min(made_at) FROM task) WHERE external_id = 'new'"],
+    "parked": ["UPDATE task SET parked_at = made_at"],
+    "ahead": ["UPDATE webhook SET position = 100000"],
     "head": ["UPDATE event_head SET seq = seq + 1"],
 }
 
@@ -93,6 +97,11 @@ def lived(database: Database, held: Setting, move: Move) -> Database:
     for actor in staff[:2]:
         take(database, held, actor)
     factories.submit(database, held, [factories.raw("new")])
+    owner = factories.person(database, "olga", "owner")
+    database.write(webhooks.add, held.id, "https://example.org/hook", keys=factories.keys(database), by=owner)
+    for name, other in (("1-1", "r"), ("1-2", "s")):
+        database.write(withdrawal.replace, held, intake.check(held.project, factories.raw(name, region=other)), by=staff[0])
+    database.write(withdrawal.cancel, held, "1-3", by=staff[0])
     return database
 
 

@@ -95,11 +95,12 @@ def test_withdrawing_takes_back_only_what_has_not_left(database: Database, held:
     for decision in (1, 2, 3):
         database.write(events.announce, held.id, "outcome", {"decision": str(decision)}, item_id=items[0])
     database.write(events.announce, held.id, "outcome", {"decision": "1"}, item_id=items[1])
-    assert database.write(events.withdraw, items[0], [1, 3, 9]) == {1, 3}
-    assert database.write(events.withdraw, items[0], [1]) == set()
+    assert database.write(events.withdraw, items[0], [1, 9]) == set()  # what came later was said on top of it
+    assert database.write(events.withdraw, items[0], [2, 3, 9]) == {2, 3}
+    assert database.write(events.withdraw, items[0], [3]) == set()
     assert database.write(events.sequence) == 2
-    assert database.write(events.withdraw, items[0], [2]) == set()
-    assert [e.body["decision"] for e in database.read(events.of_item, items[0])] == ["2"]
+    assert database.write(events.withdraw, items[0], [1]) == set()
+    assert [e.body["decision"] for e in database.read(events.of_item, items[0])] == ["1"]
 
 
 def test_more_than_one_batch_keeps_its_order(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:

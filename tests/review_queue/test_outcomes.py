@@ -9,7 +9,7 @@ from sqlalchemy import select
 from contract.project import Project
 from db.engine import Database
 from db.tables import Activity, Decision, Draw, Outbox, Outcome
-from review_queue import claims, decisions, events, outcomes, projects
+from review_queue import checks, claims, decisions, events, outcomes, projects
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import AlreadyDecided, AnswerFirst, ClaimExpired, Invalid
@@ -64,6 +64,20 @@ class TestSeats:
         assert database.write(events.sequence) == 1
         database.write(decisions.undo, bob, stored.id)
         assert stands(database) == [("pay", "human", 1)]  # it has left: it stands until revised
+
+
+def test_an_answer_on_which_an_adjudication_rests_stays_when_it_is_taken_back(database: Database, ann: Actor, bob: Actor) -> None:
+    held = factories.setting(database, wished=factories.policy(review={"second_opinion": 1.0}))
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    seats = {take(database, held, each)[0].blind: each for each in (ann, bob)}
+    given = say(database, held, seats[False], "pay")
+    say(database, held, seats[True], "deny", blind=True)
+    say(database, held, factories.person(database, "cem"), "deny", blind=True)
+    before = stands(database), leaves(database)
+    assert before == ([("pay", "human", 1), ("deny", "adjudicated", 2)], ["outcome", "revision"])
+    database.write(decisions.undo, seats[False], given.id)
+    assert (stands(database), leaves(database)) == before
+    assert database.read(checks.problems) == []
 
 
 class TestBlindSeats:

@@ -12,7 +12,7 @@ from db.tables import Activity, Claim, Decision, Draw, ItemKey, Outcome, Work
 from review_queue import batches, cases, checks, claims, decisions, events, find, intake, parking, rules, tallies, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
-from review_queue.errors import ClaimExpired, Invalid, NotFound
+from review_queue.errors import ClaimExpired, Forbidden, Invalid, NotFound
 from review_queue.intake import Receipt
 from review_queue.projects import Setting
 from tests import factories
@@ -358,5 +358,20 @@ def test_the_record_is_that_of_the_revision_that_stands(database: Database, held
     factories.routed(database, held, {"1": factories.says("pay", 0.6)})
     put(database, held, shop, amount=99)
     found = database.read(find.record, held, "1", by=ann)
-    assert found.input["amount"] == 99
+    assert (found.input["amount"], found.item_revision, found.state) == (99, 2, "received")
+    assert [(each.revision, each.closed_at is not None) for each in found.earlier] == [(1, True)]
+    old = database.read(find.record, held, "1", by=ann, revision=1)
+    assert (old.external_id, old.input["amount"], old.state, old.earlier) == ("1", 120.5, "replaced", ())
+    assert database.read(find.record, held, "1", by=ann, revision=2) == found
+    with pytest.raises(NotFound, match="of revision 3"):
+        database.read(find.record, held, "1", by=ann, revision=3)
     assert database.read(find.search, held.id, "1") == ["1"]
+
+
+def test_an_earlier_revision_stays_shut_while_the_standing_one_waits_blind(database: Database, shop: Actor, ann: Actor) -> None:
+    held = factories.setting(database, wished=factories.policy(review={"blind_first": "all"}))
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    put(database, held, shop, amount=99)
+    score(database, held)
+    with pytest.raises(Forbidden, match="blind"):
+        database.read(find.record, held, "1", by=ann, revision=1)

@@ -11,8 +11,10 @@ from app.ui.widgets import Place
 from review_queue import jobs, people
 
 if TYPE_CHECKING:
-    from retrain.records import DatasetInfo
+    from retrain.records import DatasetInfo, DatasetVersion
 
+SHOWN = 100
+"""Versions to choose from, the newest first."""
 FORMATS = {"parquet": "Parquet", "jsonl": "JSON Lines", "csv": "CSV"}
 KINDS = {"base": "came with the project", "export": "decided here", "answers": "known answers"}
 
@@ -25,11 +27,11 @@ def draw() -> None:
     if place.actor.at_least("lead"):
         _ask(place)
     widgets.follow(place, ("export",))
-    found = _datasets(place)
-    if not found:
+    found = _versions(place)
+    if found:
+        _version(place, found)
+    else:
         widgets.empty("No dataset version yet", "One holds every decided case with its weight, its basis and who agreed.")
-    for each in found:
-        _version(place, each)
     idle.known_answers(place)
 
 
@@ -46,20 +48,29 @@ def _make(place: Place, kind: str) -> None:
     widgets.tried(ask, "Asked for; a worker makes it.", at="data")
 
 
-def _datasets(place: Place) -> "list[DatasetInfo]":
+def _versions(place: Place) -> "list[DatasetVersion]":
     from retrain import datasets
 
-    return sorted(place.database.read(datasets.datasets, place.setting.id), key=lambda each: -each.id)
+    return place.database.read(datasets.versions, place.setting.id, limit=SHOWN)
 
 
-def _version(place: Place, each: "DatasetInfo") -> None:
-    played = each.manifest.get("reviewers", {}).get(people.KNOWN_ANSWERS, 0)
-    by = f" ({formats.number(played)} by the known answers)" if played else ""
+def _version(place: Place, found: "list[DatasetVersion]") -> None:
+    """One version in full, the newest until another is chosen: a manifest may be long, so only one is read."""
+    from retrain import datasets
+
+    named = {each.id: _named(place, each) for each in found}
+    chosen = st.selectbox("Version", list(named), format_func=named.__getitem__, key="data-version")
+    each = place.database.read(datasets.dataset, chosen)
+    if played := each.manifest.get("reviewers", {}).get(people.KNOWN_ANSWERS, 0):
+        widgets.line(f"{formats.number(played)} of its answers were given by the known answers.", "note")
+    st.html(summary(place, each))
+    if each.files and each.kind != "answers" and place.actor.at_least("lead") and resources.served():
+        st.html(files(each))
+
+
+def _named(place: Place, each: "DatasetVersion") -> str:
     made = formats.moment(each.made_at, place.setting.project.zone)
-    with st.expander(f"Version {each.id}: {formats.count(each.rows, 'row')}, {KINDS.get(each.kind, each.kind)}{by}, {made}"):
-        st.html(summary(place, each))
-        if each.files and each.kind != "answers" and place.actor.at_least("lead") and resources.served():
-            st.html(files(each))
+    return f"Version {each.id}: {formats.count(each.rows, 'row')}, {KINDS.get(each.kind, each.kind)}, {made}"
 
 
 COUNTED = {

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from retrain.records import ModelInfo, ProposalInfo
 
 
+SHOWN = 50
+
+
 def draw() -> None:
     """The screen."""
     place = widgets.place()
@@ -32,7 +35,7 @@ def draw() -> None:
 def _models(place: Place) -> "list[ModelInfo]":
     from retrain import registry
 
-    return sorted(place.database.read(registry.models, place.setting.id), key=lambda each: -each.version)
+    return place.database.read(registry.models, place.setting.id, SHOWN)
 
 
 def _versions(place: Place, known: "list[ModelInfo]") -> None:
@@ -57,7 +60,12 @@ def _versions(place: Place, known: "list[ModelInfo]") -> None:
         )
         for each in known
     ]
-    widgets.grid(("version", "role", "trainer", "figures", "made", "size"), rows, caption="Versions, newest first")
+    caption = (
+        f"Versions, newest first (the latest {SHOWN}, and those that play a role)"
+        if len(known) >= SHOWN
+        else "Versions, newest first"
+    )
+    widgets.grid(("version", "role", "trainer", "figures", "made", "size"), rows, caption=caption)
 
 
 def _train(place: Place) -> None:
@@ -109,7 +117,7 @@ def _was_champion(known: "list[ModelInfo]", version: int | None) -> bool:
 def _proposals(place: Place) -> None:
     from retrain import registry
 
-    for each in place.database.read(registry.proposals, place.setting.id)[:5]:
+    for each in place.database.read(registry.proposals, place.setting.id, 5):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(_proposal(place, each))
             if each.state == "open" and place.actor.at_least("owner") and place.actor.name not in each.signed_by:

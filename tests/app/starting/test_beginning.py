@@ -53,7 +53,9 @@ def opened(folder: Path) -> tuple[Workspace, Setting]:
 
 
 def base_of(workspace: Workspace, setting: Setting) -> dict[str, str]:
-    (info,) = [each for each in workspace.database.read(datasets.datasets, setting.id) if each.kind == "base"]
+    info = workspace.database.read(datasets.newest, setting.id, "base")
+    assert info is not None
+    assert len(workspace.database.read(datasets.versions, setting.id, kind="base")) == 1
     lines = workspace.database.read(lambda session: list(datasets.lines(session, info)))
     return {line["external_id"]: line["split"] for line in lines}
 
