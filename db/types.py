@@ -28,9 +28,7 @@ class UtcTime(TypeDecorator[datetime]):
         return microseconds(value) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return EPOCH + timedelta(microseconds=value) if dialect.name == "sqlite" else value.astimezone(UTC)
+        return None if value is None else moment(value)
 
 
 class Json(TypeDecorator[Any]):
@@ -40,12 +38,20 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        return _json_text(value)
+        return None if value is None else json_text(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
+
+
+def json_text(value: Any) -> str:
+    """A JSON value as it is stored."""
+    return _json_text(value)
+
+
+def moment(stored: int | datetime) -> datetime:
+    """A time as a database keeps it, aware and in UTC."""
+    return EPOCH + timedelta(microseconds=stored) if isinstance(stored, int) else stored.astimezone(UTC)
 
 
 def microseconds(time: datetime) -> int:

@@ -53,20 +53,30 @@ def record(
     after: dict[str, Any] | None = None,
 ) -> None:
     """Add one row. None as the actor is the worker itself."""
+    session.execute(insert(Activity).values(row(actor, verb, subject, project_id, before, after)))
+
+
+def row(
+    actor: Actor | None,
+    verb: str,
+    subject: str,
+    project_id: int | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The row that `record` adds."""
     named_other = actor is not None and actor.recorded_by is not None
-    session.execute(
-        insert(Activity).values(
-            at=clock.now(),
-            actor_id=(actor.recorded_by if named_other else actor.id) if actor else None,
-            for_id=actor.id if actor and named_other else None,
-            via=actor.via if actor else "worker",
-            verb=verb,
-            subject=subject,
-            project_id=project_id,
-            before=before,
-            after=after,
-        )
-    )
+    return {
+        "at": clock.now(),
+        "actor_id": (actor.recorded_by if named_other else actor.id) if actor else None,
+        "for_id": actor.id if actor and named_other else None,
+        "via": actor.via if actor else "worker",
+        "verb": verb,
+        "subject": subject,
+        "project_id": project_id,
+        "before": before,
+        "after": after,
+    }
 
 
 def recent(session: Session, project_id: int, *, limit: int = 200) -> Sequence[Act]:

@@ -17,7 +17,7 @@ from review_queue.activity import Actor
 from review_queue.claims import Held
 from review_queue.explanations import Reason
 from review_queue.outcomes import ANSWERS
-from review_queue.projects import Setting, by_id
+from review_queue.projects import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +58,17 @@ class Case:
 def take(session: Session, setting: Setting, actor: Actor, session_name: str, count: int) -> list[Case]:
     """Claim up to `count` cases for a session, and show them."""
     held = claims.claim(session, setting.id, actor, session_name, count, setting.policy.review.lease)
-    return [_case(session, each) for each in held]
+    return [_case(session, setting, each) for each in held]
 
 
 def held(session: Session, setting: Setting, actor: Actor, session_name: str) -> list[Case]:
     """What a session holds, without claiming more."""
-    return [_case(session, each) for each in claims.held(session, setting.id, actor, session_name)]
+    return [_case(session, setting, each) for each in claims.held(session, setting.id, actor, session_name)]
 
 
-def show(session: Session, claim: Held) -> Case:
+def show(session: Session, setting: Setting, claim: Held) -> Case:
     """One held case, where the others that a session holds need not be read."""
-    return _case(session, claim)
+    return _case(session, setting, claim)
 
 
 def waiting(session: Session, project_id: int) -> int:
@@ -77,24 +77,25 @@ def waiting(session: Session, project_id: int) -> int:
     return session.scalar(query) or 0
 
 
-def _case(session: Session, held: Held) -> Case:
-    task = session.get_one(Task, held.task_id)
-    item = session.get_one(Item, task.item_id)
+def _case(session: Session, setting: Setting, held: Held) -> Case:
+    """All that is always needed by one statement; the first answer and the reasons by one each where there may be any."""
+    task, item, key, routed, model, row = _rows(session, held.task_id)
     first = decisions.first_of_claim(session, held.token) if task.blind else None
     open_ = not task.blind or first is not None
+    reasons = explanations.of_prediction(session, task.item_id, routed.model_id) if open_ else []
     return Case(
         task_id=task.id,
         token=held.token,
         expires_at=held.expires_at,
-        external_id=session.get_one(ItemKey, task.item_id).name,
-        input=read_input(by_id(session, task.project_id).project, item.input),
+        external_id=key.name,
+        input=read_input(setting.project, item.input),
         show=json.loads(item.show or "{}"),
         blind=task.blind,
         first_label=first.label if first else None,
         first_given=first is not None,
         answers=_disputed(session, task),
-        prediction=predicted(session, task) if open_ else None,
-        explanations=tuple(_reasons(session, task)) if open_ else (),
+        prediction=_predicted(routed, model, row) if open_ else None,
+        explanations=tuple(reasons),
         requested=task.requested if open_ else None,
         note=_note(session, task, held),
     )
@@ -108,19 +109,27 @@ def _note(session: Session, task: Task, held: Held) -> str | None:
     return task.parked_note if holder == task.assignee_id else None
 
 
-def predicted(session: Session, task: Task) -> Predicted:
+_Rows = tuple[Task, Item, ItemKey, Routing, Model, PredictionRow | None]
+
+
+def _rows(session: Session, task_id: int) -> _Rows:
+    scored = (PredictionRow.item_id == Task.item_id) & (PredictionRow.model_id == Routing.model_id)
+    query = (
+        select(Task, Item, ItemKey, Routing, Model, PredictionRow)
+        .join(Item, Item.id == Task.item_id)
+        .join(ItemKey, ItemKey.item_id == Task.item_id)
+        .join(Routing, (Routing.item_id == Task.item_id) & (Routing.n == Task.routing_n))
+        .join(Model, Model.id == Routing.model_id)
+        .outerjoin(PredictionRow, scored)
+    )
+    return session.execute(query.where(Task.id == task_id)).tuples().one()
+
+
+def _predicted(routed: Routing, model: Model, row: PredictionRow | None) -> Predicted:
     """The prediction that routed a task."""
-    routed = session.get_one(Routing, (task.item_id, task.routing_n))
-    model = session.get_one(Model, routed.model_id)
-    row = session.get(PredictionRow, (task.item_id, routed.model_id))
     chances = dict(zip(model.labels, row.probabilities, strict=True)) if row else {}
     version, external = model.name or str(model.version), model.name is not None
     return Predicted(routed.label, routed.confidence, chances, version, routed.reason, external)
-
-
-def _reasons(session: Session, task: Task) -> list[Reason]:
-    routed = session.get_one(Routing, (task.item_id, task.routing_n))
-    return explanations.of_prediction(session, task.item_id, routed.model_id)
 
 
 def _disputed(session: Session, task: Task) -> tuple[str | None, ...]:

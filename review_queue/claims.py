@@ -4,12 +4,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, bindparam, exists, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from db.statements import Row, run
 from db.tables import Claim, Decision, ItemKey, Person, Task
+from db.types import moment
 from review_queue import activity, clock, outcomes
 from review_queue.activity import Actor
 from review_queue.errors import AlreadyDecided, ClaimExpired, Forbidden, NotFound
@@ -51,19 +53,11 @@ def claim(session: Session, project_id: int, actor: Actor, session_name: str, co
     """
     if not actor.at_least("reviewer"):
         raise Forbidden("a viewer looks on; deciding cases is for reviewers and up")
-    expire(session)
-    now = clock.now()
-    query = (
-        select(Claim.token)
-        .join(Task, Task.id == Claim.task_id)
-        .where(Claim.person_id == actor.id, Claim.session == session_name, Claim.state == "held", Task.project_id == project_id)
-    )
-    mine = session.scalars(query).all()
-    session.execute(update(Claim).where(Claim.token.in_(mine)).values(expires_at=now + lease))
-    missing = min(count, MOST) - len(mine)
-    while missing > 0 and _take(session, project_id, actor, session_name, now + lease):
-        missing -= 1
-    return held(session, project_id, actor, session_name)
+    wanted, until = min(count, MOST), clock.now() + lease
+    while True:
+        mine, more = _turn(session, project_id, actor, session_name, wanted, until)
+        if len(mine) >= wanted or not more:
+            return mine
 
 
 def held(session: Session, project_id: int, actor: Actor, session_name: str) -> list[Held]:
@@ -169,7 +163,7 @@ def hand(session: Session, task: Task, actor: Actor, session_name: str, lease: t
     until = {"token": secrets.token_urlsafe(18), "taken_at": now, "expires_at": now + lease}
     task.state = "in_progress"
     session.flush()
-    return session.scalars(insert(Claim).returning(Claim), {**held, **until}).one()
+    return session.scalars(insert(Claim).returning(Claim), [{**held, **until}]).one()
 
 
 def has_seat(session: Session, item_id: int, person_id: int) -> bool:
@@ -221,44 +215,72 @@ def audiences(actor: Actor) -> tuple[str, ...]:
     return ("leads", "reviewers") if actor.at_least("lead") else ("reviewers",)
 
 
-def _take(session: Session, project_id: int, actor: Actor, session_name: str, expires_at: datetime) -> bool:
-    for audience in audiences(actor):
-        pick = (
-            select(Task.id)
-            .where(*may_take(project_id, actor), Task.audience == audience)
-            .order_by(Task.rank, Task.id)
-            .limit(1)
-            .with_for_update(skip_locked=True, of=Task)
-        )
-        try:
-            with session.begin_nested():
-                if _mark(session, pick.scalar_subquery(), actor, session_name, expires_at):
-                    return True
-        except IntegrityError:  # the same person won another task of this item at the same moment
-            return _take(session, project_id, actor, session_name, expires_at)
-    return False
+def _turn(
+    session: Session, project_id: int, actor: Actor, session_name: str, wanted: int, until: datetime
+) -> tuple[list[Held], bool]:
+    """Renew what a session holds and take at most one task more; whether there may be more to take.
+
+    Where a lease has run out, anybody's, its task is handed on first, and nothing taken yet.
+    """
+    values = {"project": project_id, "person": actor.id, "session": session_name, "now": clock.now(), "until": until}
+    values |= {"wanted": wanted, "token": secrets.token_urlsafe(18)}
+    step = _lite if session.get_bind().dialect.name == "sqlite" else _at_once
+    rows = step(session, _PICK[actor.at_least("lead")], values)
+    found = {what: [row for row in rows if row[0] == what] for what in ("held", "taken", "missed", "late")}
+    if found["late"]:
+        expire(session)
+    mine = [Held(task, item, token, until, moment(since)) for _, _, task, item, token, since in found["held"] + found["taken"]]
+    return mine, bool(found["taken"] or found["missed"] or found["late"])
 
 
-def _mark(session: Session, pick: object, actor: Actor, session_name: str, expires_at: datetime) -> bool:
-    taken = session.execute(
-        update(Task).where(Task.id == pick).values(state="in_progress").returning(Task.id, Task.item_id),
-        execution_options={"synchronize_session": False},
-    ).first()
-    if taken is None:
-        return False
-    session.execute(
-        insert(Claim).values(
-            task_id=taken.id,
-            item_id=taken.item_id,
-            person_id=actor.id,
-            session=session_name,
-            token=secrets.token_urlsafe(18),
-            state="held",
-            taken_at=clock.now(),
-            expires_at=expires_at,
-        )
-    )
-    return True
+def _at_once(session: Session, pick: str, values: dict[str, Any]) -> Sequence[Row]:
+    return run(session, _TURN.format(pick=pick), values)
+
+
+def _lite(session: Session, pick: str, values: dict[str, Any]) -> Sequence[Row]:
+    """SQLite has one writer, so single statements do."""
+    if run(session, _LATE, values):
+        return [("late",)]
+    mine = [("held", *row) for row in run(session, _RENEW, values)]
+    if len(mine) >= values["wanted"]:
+        return mine
+    chosen = run(session, _MARK.format(pick=pick), values)
+    taken = [("taken", *run(session, _HOLD, {**values, "task": task, "item": item})[0]) for task, item in chosen]
+    return mine + taken
+
+
+_PICK = {
+    lead: f"""SELECT t.id, t.item_id FROM task t
+    WHERE t.project_id = :project AND t.state = 'pending' {"" if lead else "AND t.audience = 'reviewers'"}
+    AND (t.assignee_id IS NULL OR t.assignee_id = :person OR t.assigned_until < :now)
+    AND (SELECT count(*) FROM claim c
+         WHERE c.item_id = t.item_id AND c.person_id = :person AND c.state IN ('held', 'answered', 'skipped')) = 0
+    ORDER BY {"t.audience, " if lead else ""}t.rank, t.id LIMIT 1"""
+    for lead in (False, True)
+}
+"""The next task: of lowest rank, what waits for leads before what waits for all. States are written out: a partial index is
+matched to words, not to parameters. Counted rather than `NOT EXISTS`, which PostgreSQL may plan as a scan of every claim."""
+_COLUMNS = "id, task_id, item_id, token, taken_at"
+_RENEW = f"""UPDATE claim SET expires_at = :until
+    WHERE person_id = :person AND session = :session AND state = 'held'
+    AND (SELECT project_id FROM task WHERE task.id = claim.task_id) = :project RETURNING {_COLUMNS}"""
+_LATE = "SELECT id FROM claim WHERE state = 'held' AND expires_at < :now LIMIT 1"
+_MARK = "UPDATE task SET state = 'in_progress' WHERE id = (SELECT id FROM ({pick}) AS next) RETURNING id, item_id"
+_HOLD = f"""INSERT INTO claim (task_id, item_id, person_id, session, token, state, taken_at, expires_at)
+    VALUES (:task, :item, :person, :session, :token, 'held', :now, :until) RETURNING {_COLUMNS}"""
+_TURN = f"""WITH mine AS ({_RENEW}),
+    late AS ({_LATE}),
+    pick AS (SELECT * FROM ({{pick}} FOR UPDATE OF t SKIP LOCKED) AS next
+             WHERE (SELECT count(*) FROM mine) < :wanted AND (SELECT count(*) FROM late) = 0),
+    taken AS (
+        INSERT INTO claim (task_id, item_id, person_id, session, token, state, taken_at, expires_at)
+        SELECT id, item_id, :person, :session, :token, 'held', :now, :until FROM pick
+        ON CONFLICT DO NOTHING RETURNING {_COLUMNS}),
+    marked AS (UPDATE task SET state = 'in_progress' FROM taken WHERE task.id = taken.task_id)
+    SELECT 'held', {_COLUMNS} FROM mine
+    UNION ALL SELECT 'taken', {_COLUMNS} FROM taken
+    UNION ALL SELECT 'missed', id, 0, 0, '', NULL FROM pick WHERE NOT EXISTS (SELECT 1 FROM taken)
+    UNION ALL SELECT 'late', id, 0, 0, '', NULL FROM late"""
 
 
 def _reopen(session: Session, ended: Sequence[tuple[int, int]]) -> int:

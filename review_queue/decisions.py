@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import exists, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from contract.canonical import content_hash
 from contract.files import nearest
+from db.statements import insertion, run_all
 from db.tables import Claim, Decision, Routing, Task
-from review_queue import activity, audience, claims, clock, outcomes, requests, tallies
+from review_queue import activity, audience, claims, clock, hands, outcomes, requests, tallies
 from review_queue.activity import Actor
 from review_queue.errors import AlreadyDecided, AnswerFirst, Forbidden, Invalid, KeyReused, NotFound, Refused
+from review_queue.hands import Hand, Seat
 from review_queue.projects import Setting, by_id
 
 Verdict = Literal["accept", "correct", "reject", "skip", "escalate"]
@@ -76,10 +78,14 @@ def decide(session: Session, actor: Actor, task_id: int, token: str, said: Said)
     Raises Invalid, AnswerFirst, ClaimExpired, AlreadyDecided, KeyReused.
     """
     _check_sizes(said)
+    if said.verdict in outcomes.ANSWERS and (hand := hands.alone(session, actor, task_id, token, said.key)):
+        return _settled(session, actor, hand, said)
     if known := _known(session, actor, said, task_id, "final"):
         return known
     held, task = claims.require(session, actor, task_id, token)
-    final = _checked(session, by_id(session, task.project_id), held, task, said)
+    predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
+    first = _first(session, held.id) is not None
+    final = _checked(by_id(session, task.project_id), said, task.blind, first, predicted)
     stored = _store(session, actor, held, task, final, said, "final")
     if said.verdict == "skip":
         _hand_on(session, held, task, "skipped")
@@ -90,6 +96,7 @@ def decide(session: Session, actor: Actor, task_id: int, token: str, said: Said)
         claims.close(session, held, "answered")
         task.state, task.closed_at = "completed", clock.now()
         session.flush()
+        tallies.add(session, task.project_id, open=-1, decided=1)
         outcomes.settle(session, task)
     return stored
 
@@ -118,6 +125,7 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
     task.skips -= row.verdict == "skip"
     session.flush()
     if row.verdict in outcomes.ANSWERS:
+        tallies.add(session, task.project_id, open=1, decided=-1)
         outcomes.reconsider(session, task)
     else:
         audience.restore(session, task)
@@ -194,17 +202,32 @@ def first_of_claim(session: Session, token: str) -> Stored | None:
     return _stored(row) if row else None
 
 
-def _checked(session: Session, setting: Setting, held: Claim, task: Task, said: Said) -> Said:
+def _settled(session: Session, actor: Actor, hand: Hand, said: Said) -> Stored:
+    """An answer on which nobody else's depends: what follows from it is known at once, and goes in one round trip."""
+    seat, new = hand.seat, hand.decision_id
+    setting = by_id(session, seat.project_id)
+    final = _checked(setting, said, seat.blind, hand.first_given, hand.predicted)
+    row = _row(actor, seat, final, said, "final") | {"id": new, "supersedes_id": hand.earlier_id}
+    seen = {"decision": str(new), "verdict": final.verdict, "label": final.label, "blind": seat.blind}
+    act = activity.row(actor, f"decision.{final.verdict}", f"item:{seat.item_id}", seat.project_id, after=seen)
+    corrects = setting.policy.audit.corrects or hand.kind != "audit"
+    answered = outcomes.Answer(final.label, final.verdict, new)
+    follows, counted = outcomes.stand(setting, hand.place, hand.stands, answered, "human", corrects=corrects)
+    counted.update(open=-1, decided=1)
+    rows = [("decision", row), *follows, ("activity", act), *tallies.rows(setting.id, counted)]
+    run_all(session, [*hands.closing(hand, row["decided_at"]), *(insertion(table, each) for table, each in rows)])
+    return Stored(new, seat.task_id, final.verdict, final.label, final.reason, "final", row["decided_at"])
+
+
+def _checked(setting: Setting, said: Said, blind: bool, first_given: bool, predicted: str | None) -> Said:
     """The decision with its label filled in. Raises Invalid or AnswerFirst."""
     _check_form(setting, said)
-    first = _first(session, held.id)
     if said.verdict in ("skip", "escalate"):
-        if first is not None:
+        if first_given:
             raise Invalid("the first answer is stored; keep it or change it")
         return said
-    if task.blind and first is None:
+    if blind and not first_given:
         raise AnswerFirst("this task is answered blind first: post the label to …/answer, then decide")
-    predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
     if said.verdict == "accept":
         if predicted is None:
             raise Invalid("there is no prediction to accept; give the label with the verdict correct")
@@ -273,34 +296,39 @@ def _store(session: Session, actor: Actor, held: Claim, task: Task, final: Said,
     query = select(func.max(Decision.id)).where(Decision.task_id == task.id, Decision.stage == stage, same, standing)
     earlier = session.scalar(query)
     routed = session.get_one(Routing, (task.item_id, task.routing_n))
+    basis = "requested" if task.requested is not None else "routed" if routed.route == "review" else "drawn"
+    seat = Seat(held.id, task.id, task.item_id, task.project_id, task.blind, basis)
     row = session.scalars(
-        insert(Decision).returning(Decision),
-        {
-            "key": request.key,
-            "request_hash": _request_hash(request, task.id, stage),
-            "project_id": task.project_id,
-            "task_id": task.id,
-            "item_id": task.item_id,
-            "claim_id": held.id,
-            "person_id": actor.id,
-            "recorded_by": actor.recorded_by,
-            "stage": stage,
-            "verdict": final.verdict,
-            "label": final.label,
-            "reason": final.reason,
-            "comment": final.comment,
-            "seconds": final.seconds,
-            "blind": task.blind,
-            "basis": "requested" if task.requested is not None else "routed" if routed.route == "review" else "drawn",
-            "reasons_shown": list(final.reasons_shown) if final.reasons_shown is not None else None,
-            "supersedes_id": earlier,
-            "via": actor.via,
-            "decided_at": clock.now(),
-        },
+        insert(Decision).returning(Decision), _row(actor, seat, final, request, stage) | {"supersedes_id": earlier}
     ).one()
     verb = f"decision.{stage if stage == 'first' else final.verdict}"
     activity.record(session, actor, verb, f"item:{task.item_id}", project_id=task.project_id, after=_seen(row))
     return _stored(row)
+
+
+def _row(actor: Actor, seat: Seat, final: Said, request: Said, stage: str) -> dict[str, Any]:
+    """A decision as its row."""
+    return {
+        "key": request.key,
+        "request_hash": _request_hash(request, seat.task_id, stage),
+        "project_id": seat.project_id,
+        "task_id": seat.task_id,
+        "item_id": seat.item_id,
+        "claim_id": seat.claim_id,
+        "person_id": actor.id,
+        "recorded_by": actor.recorded_by,
+        "stage": stage,
+        "verdict": final.verdict,
+        "label": final.label,
+        "reason": final.reason,
+        "comment": final.comment,
+        "seconds": final.seconds,
+        "blind": seat.blind,
+        "basis": seat.basis,
+        "reasons_shown": list(final.reasons_shown) if final.reasons_shown is not None else None,
+        "via": actor.via,
+        "decided_at": clock.now(),
+    }
 
 
 def _hand_on(session: Session, held: Claim, task: Task, state: str) -> None:

@@ -1,12 +1,15 @@
 """From decisions to the answer that stands, and from blind first answers to the loss that counts as evidence."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from db.statements import insertion, run_all
 from db.tables import Claim, Decision, Draw, ItemKey, Outcome, Routing, Task
 from review_queue import activity, clock, events, names, tallies
 from review_queue.projects import Setting, by_id
@@ -23,6 +26,25 @@ class Answer:
     label: str | None
     verdict: str
     decision_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The item that an answer speaks of, as its producer knows it, and the routing that asked."""
+
+    item_id: int
+    name: str
+    revision: int
+    routing_n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """The outcome that stands."""
+
+    revision: int
+    label: str | None
+    source: str
 
 
 def settle(session: Session, task: Task) -> None:
@@ -95,6 +117,7 @@ def adjudicate(session: Session, task: Task) -> None:
         shared = {"project_id": task.project_id, "rank": task.rank, "weight": task.weight, "due_at": task.due_at}
         fresh = {"blind": True, "state": "pending", "audience": "reviewers", "skips": 0, "made_at": clock.now()}
         session.execute(insert(Task).values(**parts, **shared, **fresh))
+        tallies.add(session, task.project_id, open=1)
 
 
 def reconsider(session: Session, task: Task) -> None:
@@ -161,6 +184,7 @@ def finish_with_first(session: Session, first: Decision) -> None:
     seen = {"decision": str(first.id), "verdict": first.verdict, "label": first.label, "blind": first.blind}
     activity.record(session, None, "decision.kept", f"item:{first.item_id}", project_id=first.project_id, after=seen)
     session.execute(update(Claim).where(Claim.id == first.claim_id).values(state="answered"))
+    tallies.add(session, first.project_id, open=-1, decided=1)
     settle(session, session.get_one(Task, first.task_id, populate_existing=True))
 
 
@@ -189,39 +213,50 @@ def retract(session: Session, decision: Decision) -> bool:
     alike = Task.requested.is_(None) if task.requested is None else Task.id == task.id
     beside = session.scalars(select(Decision.id).where(Decision.task_id.in_(seats.where(alike)))).all()
     gone = events.withdraw(session, decision.item_id, beside)
-    for row in session.scalars(select(Outcome).where(Outcome.item_id == decision.item_id, Outcome.decision_id.in_(gone))):
-        session.delete(row)
-    session.flush()
+    stood = standing(session, decision.item_id)
+    session.execute(delete(Outcome).where(Outcome.item_id == decision.item_id, Outcome.decision_id.in_(gone)))
+    stands = standing(session, decision.item_id)
+    counted = Counter([f"outcomes/{stands.source}"] if stands else [])
+    counted.subtract([f"outcomes/{stood.source}"] if stood else [])
+    tallies.add(session, task.project_id, **counted)
     return bool(gone)
 
 
 def _stand(session: Session, setting: Setting, task: Task, answer: Answer, source: str, *, corrects: bool = True) -> None:
     """Make an answer the standing one, and say so; where it changes nothing, or may not, only say that it was given."""
     before = standing(session, task.item_id)
+    now = Stands(before.revision, before.label, before.source) if before else None
+    name, revision = session.execute(select(ItemKey.name, ItemKey.revision).where(ItemKey.item_id == task.item_id)).one()
+    place = Place(task.item_id, name, revision, task.routing_n)
+    rows, counted = stand(setting, place, now, answer, source, corrects=corrects)
+    run_all(session, [insertion(table, row) for table, row in [*rows, *tallies.rows(setting.id, counted)]])
+
+
+def stand(
+    setting: Setting, place: Place, before: Stands | None, answer: Answer, source: str, *, corrects: bool = True
+) -> tuple[list[tuple[str, dict[str, Any]]], Counter[str]]:
+    """The rows by which an answer becomes the standing one and its producer is told, and the counts that change with it;
+    where it changes nothing, or may not, those that only say that it was given."""
     if before is not None and (before.label == answer.label or not corrects):
         kind = "confirmed" if before.label == answer.label else "disputed"
-        _announce(session, setting, task, answer, source, kind, before.revision)
-        return
+        return [("outbox", _told(setting, place, answer, source, kind, before.revision))], Counter()
     revision = before.revision + 1 if before is not None else 1
-    row = {
-        "item_id": task.item_id,
-        "revision": revision,
-        "label": answer.label,
-        "source": source,
-        "verdict": answer.verdict,
-    }
-    kept = {"project_id": setting.id, "routing_n": task.routing_n, "decision_id": answer.decision_id}
-    session.execute(insert(Outcome).values(**row, **kept, decided_at=clock.now()))
-    _announce(session, setting, task, answer, source, "outcome" if revision == 1 else "revision", revision)
+    row = {"item_id": place.item_id, "revision": revision, "project_id": setting.id, "label": answer.label, "source": source}
+    kept = {"verdict": answer.verdict, "routing_n": place.routing_n, "decision_id": answer.decision_id, "decided_at": clock.now()}
+    told = _told(setting, place, answer, source, "outcome" if revision == 1 else "revision", revision)
+    counted = Counter({f"outcomes/{source}": 1})
+    if before is not None:
+        counted[f"outcomes/{before.source}"] -= 1
+    return [("outcome", row | kept), ("outbox", told)], counted
 
 
-def _announce(session: Session, setting: Setting, task: Task, answer: Answer, source: str, kind: str, revision: int) -> None:
-    """Tell the producer, once the undo window has passed. `decision` is the last one that the answer rests on."""
-    named = session.execute(select(ItemKey.name, ItemKey.revision).where(ItemKey.item_id == task.item_id)).one()
+def _told(setting: Setting, place: Place, answer: Answer, source: str, kind: str, revision: int) -> dict[str, Any]:
+    """What leaves once the undo window has passed. `decision` is the last one that the answer rests on."""
     said = {"label": answer.label, "source": source, "verdict": answer.verdict, "decision": str(answer.decision_id)}
-    body = {**names.event(*named), "revision": revision, "confidence": None, **said}
-    leaves = clock.now() + setting.policy.review.undo_window
-    events.announce(session, setting.id, kind, body, item_id=task.item_id, ready_at=leaves)
+    body = {**names.event(place.name, place.revision), "revision": revision, "confidence": None, **said}
+    now = clock.now()
+    whole = {"project_id": setting.id, "kind": kind, "item_id": place.item_id, "body": body}
+    return {**whole, "made_at": now, "ready_at": now + setting.policy.review.undo_window}
 
 
 def _tasks(session: Session, task: Task) -> Sequence[Task]:

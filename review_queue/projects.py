@@ -7,17 +7,22 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, insert, select, true, update
+from sqlalchemy import Select, insert, select, update
 from sqlalchemy.orm import Session
 
 from contract.canonical import content_hash
 from contract.policy import Policy
 from contract.project import Project
+from db.statements import run
 from db.tables import ItemKey, PolicyVersion, ProjectControl, ProjectVersion, Task
 from db.tables import Project as ProjectRow
+from db.types import moment
 from review_queue import activity, clock, rules, states, tallies
 from review_queue.activity import Actor
 from review_queue.errors import NotFound, NotYet, Refused
+
+REMEMBERED = 1000
+"""Versions of projects, and of policies, that a process keeps in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ def _refuse_unserved(project: Project) -> None:
 
 def get(session: Session, name: str) -> Setting:
     """Raises NotFound."""
-    found = _settings(session, ProjectRow.name == name)
+    found = _settings(session, "WHERE p.name = :it", name)
     if not found:
         known = ", ".join(session.scalars(select(ProjectRow.name))) or "none yet"
         raise NotFound(f"there is no project {name!r}; known: {known}")
@@ -90,12 +95,12 @@ def get(session: Session, name: str) -> Setting:
 
 
 def by_id(session: Session, project_id: int) -> Setting:
-    return _settings(session, ProjectRow.id == project_id)[0]
+    return _settings(session, "WHERE p.id = :it", project_id)[0]
 
 
 def everything(session: Session) -> Sequence[Setting]:
     """All projects, oldest first."""
-    return _settings(session, true())
+    return _settings(session)
 
 
 def freeze(session: Session, name: str, draw_key_id: int, *, by: Actor, frozen: bool = True) -> bool:
@@ -115,18 +120,35 @@ def version_body(session: Session, version_id: int) -> tuple[Project, str]:
     return _project(json.dumps(body["project"])), body["guidelines"]
 
 
-def _settings(session: Session, which: ColumnElement[bool]) -> list[Setting]:
-    """Projects with their files in force, in one statement however many they are."""
-    at = ProjectControl
-    columns = (ProjectRow.id, ProjectRow.name, ProjectVersion.body, PolicyVersion.body)
-    query = select(*columns, at.project_version_id, at.policy_version_id, at.frozen_at)
-    query = query.join_from(ProjectRow, at, at.project_id == ProjectRow.id)
-    query = query.join(ProjectVersion, ProjectVersion.id == at.project_version_id)
-    query = query.join(PolicyVersion, PolicyVersion.id == at.policy_version_id).where(which).order_by(ProjectRow.id)
-    return [
-        Setting(id, name, _project(json.dumps(body["project"])), body["guidelines"], _policy(json.dumps(policy)), *rest)
-        for id, name, body, policy, *rest in session.execute(query)
-    ]
+def _settings(session: Session, which: str = "", it: int | str | None = None) -> list[Setting]:
+    """Projects as they stand, by one statement; a version is read once a process, since its hash says all of it."""
+    return [_setting(session, *row) for row in run(session, f"{_STANDING} {which} ORDER BY p.id", {"it": it})]
+
+
+_STANDING = """SELECT p.id, p.name, c.project_version_id, c.policy_version_id, c.frozen_at, v.content_hash, w.content_hash
+    FROM project p JOIN project_control c ON c.project_id = p.id
+    JOIN project_version v ON v.id = c.project_version_id JOIN policy_version w ON w.id = c.policy_version_id"""
+
+
+def _setting(
+    session: Session, id: int, name: str, version: int, policy: int, frozen: Any, body_hash: str, policy_hash: str
+) -> Setting:
+    if body_hash not in _projects:
+        _remember(_projects, body_hash, version_body(session, version))
+    if policy_hash not in _policies:
+        _remember(_policies, policy_hash, _policy(json.dumps(session.get_one(PolicyVersion, policy).body)))
+    frozen_at = moment(frozen) if frozen is not None else None
+    return Setting(id, name, *_projects[body_hash], _policies[policy_hash], version, policy, frozen_at)
+
+
+_projects: dict[str, tuple[Project, str]] = {}
+_policies: dict[str, Policy] = {}
+
+
+def _remember(kept: dict[str, Any], content: str, value: object) -> None:
+    if len(kept) >= REMEMBERED:
+        kept.clear()
+    kept[content] = value
 
 
 @lru_cache(maxsize=256)

@@ -5,6 +5,7 @@ No two writers wait for each other's count, and nobody who reads a count reads a
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import Float, case, cast, delete, func, insert, select
 from sqlalchemy.orm import Session
@@ -22,9 +23,14 @@ LOCK = 7_318_447  # any number that only folding takes
 
 def add(session: Session, project_id: int, **counts: int) -> None:
     """Change counts by these amounts, in the transaction of the change itself; amounts of 0 are left out."""
+    for _, row in rows(project_id, counts):
+        session.execute(insert(Tally).values(row))
+
+
+def rows(project_id: int, counts: Mapping[str, int]) -> list[tuple[str, dict[str, Any]]]:
+    """What `add` adds: one row of the table named, or none."""
     changed = {name: n for name, n in counts.items() if n}
-    if changed:
-        session.execute(insert(Tally).values(project_id=project_id, counts=changed))
+    return [("tally", {"project_id": project_id, "counts": changed})] if changed else []
 
 
 def band(confidence: float) -> int:

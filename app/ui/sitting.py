@@ -91,7 +91,7 @@ def _seen(session: Session, seat: Seat, held: Sequence[claims.Held]) -> Held | N
     if not held:
         return None
     tokens = tuple(each.token for each in held)
-    return Held(cases.show(session, held[0]), tokens, counts.of(session, seat.setting, seat.actor))
+    return Held(cases.show(session, seat.setting, held[0]), tokens, counts.of(session, seat.setting, seat.actor))
 
 
 def _next(session: Session, seat: Seat) -> Held:

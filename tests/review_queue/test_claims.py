@@ -162,7 +162,7 @@ class TestPlans:
         plans: list[str] = []
 
         def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
                 cursor.execute(("EXPLAIN " if postgres else "EXPLAIN QUERY PLAN ") + statement, parameters)
                 plans.append("\n".join(str(row[0] if postgres else row[3]) for row in cursor.fetchall()))
 
