@@ -20,6 +20,7 @@ from app.api import (
     problems,
     projects,
     shapes,
+    webhooks,
 )
 from app.api.bodies import BodyLimit
 from app.api.problems import MEDIA_TYPE, Guard, listed
@@ -58,7 +59,7 @@ def create_api(workspace: Workspace) -> FastAPI:
 
 def _version_1() -> APIRouter:
     router = APIRouter(prefix="/v1", responses=listed(401, 403, 422, 500))
-    for part in (items, changes, blobs, claims, parking, decisions, events, projects, datasets, jobs):
+    for part in (items, changes, blobs, claims, parking, decisions, events, projects, datasets, jobs, webhooks):
         router.include_router(part.router)
     return router
 

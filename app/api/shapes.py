@@ -434,6 +434,64 @@ class Undone(BaseModel):
     claim: Case | None
 
 
+# Webhooks
+
+
+Seq = Annotated[str, Field(pattern=r"^[0-9]{1,18}$", examples=["17"])]
+
+
+class WebhookIn(_In):
+    url: Text = Field(min_length=1, max_length=2000, description="Of https, and at a public address.")
+    kinds: list[Text] | None = Field(None, min_length=1, max_length=50, description="Kinds of events; all where left out.")
+    after: Seq | None = Field(None, description="Begin after this position of the sequence; at the present where left out.")
+
+
+class Webhook(_Out):
+    id: Id
+    url: str
+    kinds: list[str] | None
+    position: Id = Field(description="Up to where events were delivered, or are listed under deliveries.")
+    waiting: int
+    dead: int
+    lag_events: int = Field(description="Events after the position, counted to 10,000.")
+    lag_seconds: float = Field(description="Age of the oldest event that it has not got; dead ones do not count.")
+    delivered_at: datetime | None
+    failing_since: datetime | None = Field(description="Since when it takes nothing.")
+    last_error: str | None
+    made_at: datetime
+    ended_at: datetime | None = Field(description="When its receiver ended it, with 410.")
+
+
+class WebhookMade(Webhook):
+    secret: str = Field(description="Signs the events. Shown this once.", examples=["whsec_..."])
+
+
+class Webhooks(BaseModel):
+    webhooks: list[Webhook]
+
+
+class Delivery(_Out):
+    seq: Id
+    kind: str
+    external_id: str | None
+    state: Literal["waiting", "blocked", "dead"]
+    attempts: int
+    next_at: datetime
+    last_error: str | None
+
+
+class Deliveries(BaseModel):
+    deliveries: list[Delivery]
+
+
+class ResendIn(_In):
+    seq: Seq | None = Field(None, description="One dead letter; all where left out.")
+
+
+class Resent(BaseModel):
+    resent: int
+
+
 # Projects
 
 
@@ -466,11 +524,19 @@ class Share(_Out):
 
 
 class Backlog(_Out):
+    """Counts that are found by looking end at 10,000: there 10,001 stands for more. `waiting` leaves out what is held, parked or
+    stuck; `open` is all of it."""
+
     waiting: int
     waiting_for_leads: int
     held: int
+    parked: int
+    stuck: int = Field(description="Tasks that nobody present may take.")
+    stuck_by: dict[str, int] = Field(description="These by why: second, adjudication, seat, skipped, leads.")
+    open: int
     oldest: datetime | None
     overdue: int
+    soon_due: int
     unscored: int
     unexplained: int
     decided: int
@@ -493,10 +559,46 @@ class LabelFigures(_Out):
     recall: Share
 
 
+class Rate(_Out):
+    """A share with its 95 % interval; null of nothing."""
+
+    part: int
+    of: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Kappa(_Out):
+    """Cohen's kappa with its 95 % interval, which is null where all agree."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class LabelAgreement(_Out):
+    label: str | None = Field(description="null: no label fits.")
+    both: Rate = Field(description="Of the cases to which either gave the label, those to which both did.")
+
+
+class Agreement(_Out):
+    """Of cases that two people answered without sight of each other's answer."""
+
+    agreed: Rate
+    kappa: Kappa | None
+    labels: list[LabelAgreement]
+
+
 class Insight(_Out):
+    """What acted is of all traffic; what people said, of the latest `decisions`, which are all there are where `whole`."""
+
     routed: int
     automation: Share
+    decisions: int
+    whole: bool
     override: Share
+    judged: int = Field(description="First answers to scored cases; `rejected` and the figures by label are of these.")
     rejected: int
     decisions_last_hour: int
     decisions_per_hour: float | None
@@ -504,6 +606,7 @@ class Insight(_Out):
     known_answers: Share
     bands: list[Band]
     labels: list[LabelFigures]
+    agreement: Agreement
 
 
 class Stats(BaseModel):
