@@ -23,6 +23,7 @@ from app.cli import (
     ui,
     up,
     user,
+    webhook,
     worker,
 )
 from app.cli.errors import sentence
@@ -71,6 +72,7 @@ for name, group in {
     "autonomy": autonomy.app,
     "user": user.app,
     "key": key.app,
+    "webhook": webhook.app,
     "db": database.app,
     "ui": ui.app,
     "api": api.app,
