@@ -385,6 +385,7 @@ class Task(Table):
     parked_at: Mapped[datetime | None]  # when it was parked; kept where it was cancelled in that state
     parked_until: Mapped[datetime | None]  # None while parked: until the item changes
     parked_note: Mapped[str | None]  # what whoever parked it wanted to remember
+    parked_claim_id: Mapped[int | None]  # the hold that ended so, which taking it back takes up again
     requested: Mapped[str | None]  # why somebody asked for a look; None where the rule made the task
     blind: Mapped[bool]
     state: Mapped[str] = mapped_column(default="pending")  # pending, in_progress, parked, completed, cancelled

@@ -48,6 +48,7 @@ def park(
     if decisions.first_of_claim(session, token) is not None:
         raise Invalid("the first answer is stored; keep it or change it")
     claims.close(session, held, "released")
+    task.parked_claim_id = held.id
     return _put(session, task, actor, until, note, actor.id)
 
 
@@ -77,13 +78,16 @@ def unpark(session: Session, task_id: int, *, by: Actor) -> None:
 
 
 def resume(session: Session, actor: Actor, task_id: int, *, session_name: str) -> Held:
-    """Take a parking back: the case is this person's again, at once. Raises NotFound, Refused."""
+    """Take a parking back: the hold that it ended goes on, in this session. Raises NotFound, Refused."""
     task = _locked(session, task_id)
     if task.state != "parked" or task.assignee_id != actor.id or claims.has_seat(session, task.item_id, actor.id):
         raise Refused("this can no longer be taken back: the case is not parked by you any more")
-    task.parked_at = task.parked_until = task.assignee_id = None
+    row = session.get_one(Claim, task.parked_claim_id, populate_existing=True)
     lease = projects.by_id(session, task.project_id).policy.review.lease
-    row = claims.hand(session, task, actor, session_name, lease)
+    row.state, row.closed_at, row.session, row.expires_at = "held", None, session_name, clock.now() + lease
+    task.state, task.assignee_id = "in_progress", None
+    task.parked_at = task.parked_until = task.parked_claim_id = None
+    session.flush()
     activity.record(session, actor, "task.resume", f"item:{task.item_id}", project_id=task.project_id)
     return Held(task.id, task.item_id, row.token, row.expires_at, row.taken_at)
 
@@ -166,7 +170,8 @@ def _bring_back(session: Session, task: Task, first: int | None, by: Actor | Non
     setting = projects.by_id(session, task.project_id)
     if first is not None and (not _works(session, first) or claims.has_seat(session, task.item_id, first)):
         first = None
-    task.state, task.parked_at, task.parked_until, task.assignee_id = "pending", None, None, first
+    task.state, task.assignee_id = "pending", first
+    task.parked_at = task.parked_until = task.parked_claim_id = None
     task.assigned_until = first_until(setting) if first is not None else None
     session.flush()
     verb = "task.unpark" if by is not None else "task.wake"

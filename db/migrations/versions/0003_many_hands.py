@@ -42,6 +42,7 @@ def _tasks() -> None:
     op.add_column("task", sa.Column("parked_at", db.types.UtcTime(), nullable=True))
     op.add_column("task", sa.Column("parked_until", db.types.UtcTime(), nullable=True))
     op.add_column("task", sa.Column("parked_note", sa.Text(), nullable=True))
+    op.add_column("task", sa.Column("parked_claim_id", db.types.Id, nullable=True))
     op.add_column("task", sa.Column("requested", sa.Text(), nullable=True))
     _index("task_open", "task", ["project_id", "made_at", "id"], OPEN)
     _index("task_due", "task", ["project_id", "due_at"], DUE)
@@ -143,7 +144,7 @@ def downgrade() -> None:
         op.drop_table(table)
     for index in ("task_contested", "task_parked", "task_late", "task_due", "task_open"):
         op.drop_index(index, "task")
-    for column in ("requested", "parked_note", "parked_until", "parked_at", "assigned_until"):
+    for column in ("requested", "parked_claim_id", "parked_note", "parked_until", "parked_at", "assigned_until"):
         op.drop_column("task", column)
     for column in ("closed_at", "shown_id", "revision"):
         op.drop_column("item_key", column)
