@@ -1,6 +1,7 @@
 """Scoring: the next batch is read while this one is scored, results are written while the next is scored."""
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ log = structlog.get_logger()
 FIRST = 64
 """Items of the first batch of a model, on which its batch size is measured."""
 AT_ONCE = 1_000
-"""Items of a batch whose predictions came along."""
+"""Items of one lease at most: while they are written, others wait for SQLite."""
+SPAN = 0.25
+"""Seconds of scoring that one lease is for: what comes between is paid once for more items, and little is lost with it."""
 LEASE_SECONDS = 120.0
 
 
@@ -54,6 +57,7 @@ class Scoring:
         """`between` is called after each batch: what must not wait until all is scored."""
         self._database, self._keys = workspace.database, workspace.keys
         self._models, self._stop, self._between = models, stop, between
+        self._pace: dict[int, float] = {}
         self.scored = 0
 
     def turn(self) -> int:
@@ -92,13 +96,21 @@ class Scoring:
         if rule is None or not (sent or self._loads(rule.model_id)):
             return None
         worker = secrets.token_hex(8)
-        size = (self._models.known_size(rule.model_id) or FIRST) if not sent else AT_ONCE
+        size = AT_ONCE if sent else self._size(rule.model_id)
         leased = self._database.write(batches.lease, project_id, "score", worker, limit=size, seconds=LEASE_SECONDS, sent=sent)
         if not leased:
             return None
         items = self._suspect_alone(worker, leased)
         rows = [] if sent else self._database.read(blobs.fill, [item.input for item in items])
         return Batch(project_id, rule.model_id, worker, items, rows, sent)
+
+    def _size(self, model_id: int) -> int:
+        """Items of the next lease: whole batches of the model, as many as it scores in SPAN, up to AT_ONCE."""
+        batch = self._models.known_size(model_id)
+        if batch is None:
+            return FIRST
+        wanted = int(self._pace.get(model_id, 0.0) * SPAN) // batch * batch
+        return min(max(wanted, batch), AT_ONCE)
 
     def _suspect_alone(self, worker: str, leased: Sequence[Leased]) -> Sequence[Leased]:
         """An item during which workers died is scored by itself, so that it takes no other down."""
@@ -123,13 +135,21 @@ class Scoring:
         predictor = self._models.get(batch.model_id).predictor
         if any(item.attempts > batches.FAILED_AFTER for item in batch.items):
             return [Unscored("its worker died while scoring it")] * len(batch.items)
+        if batch.suspect:  # measuring would repeat what may kill it
+            return _together(predictor, batch.rows)
+        size = self._measured(batch)
+        begun = time.perf_counter()
+        parts = (batch.rows[at : at + size] for at in range(0, len(batch.rows), size))
+        answers = [answer for part in parts for answer in _together(predictor, part)]
+        self._pace[batch.model_id] = len(answers) / max(time.perf_counter() - begun, 1e-6)
+        return answers
+
+    def _measured(self, batch: Batch) -> int:
         try:
-            if not batch.suspect:  # measuring repeats the rows up to thousands of times
-                self._models.batch_size(batch.model_id, batch.rows)
-            return predictor.predict(batch.rows)
+            return self._models.batch_size(batch.model_id, batch.rows)
         except Exception as error:
-            log.warning("a batch failed; its items are scored one by one", error=repr(error), items=len(batch.items))
-            return [_alone(predictor, row) for row in batch.rows]
+            log.warning("the batch size cannot be measured", error=repr(error))
+            return len(batch.rows)
 
     def _write(self, batch: Batch, scored: Sequence[Scored]) -> None:
         pairs = list(zip(batch.items, scored, strict=True))
@@ -148,6 +168,14 @@ class Scoring:
             review=written.review,
             failed=written.failed,
         )
+
+
+def _together(predictor: Predictor, rows: Sequence[Row]) -> list[Scored]:
+    try:
+        return predictor.predict(rows)
+    except Exception as error:
+        log.warning("a batch failed; its items are scored one by one", error=repr(error), items=len(rows))
+        return [_alone(predictor, row) for row in rows]
 
 
 def _alone(predictor: Predictor, row: Row) -> Scored:
