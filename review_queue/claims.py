@@ -287,8 +287,8 @@ def _reopen(session: Session, ended: Sequence[tuple[int, int]]) -> int:
     """Put tasks back for all, but finish those whose blind first answer is stored: that answer stands."""
     if not ended:
         return 0
-    claims = [claim_id for claim_id, _ in ended]
-    firsts = select(Decision).where(Decision.claim_id.in_(claims), Decision.stage == "first")
+    claims, tasks = ([each[k] for each in ended] for k in (0, 1))
+    firsts = select(Decision).where(Decision.task_id.in_(tasks), Decision.claim_id.in_(claims), Decision.stage == "first")
     answered = session.scalars(firsts.order_by(Decision.id)).all()
     finished = {first.task_id for first in answered}
     for first in answered:

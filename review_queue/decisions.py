@@ -62,7 +62,7 @@ def answer(
     held, task = claims.require(session, actor, task_id, token)
     if not task.blind:
         raise Invalid("this task is not blind; decide it")
-    if _first(session, held.id) is not None:
+    if _first(session, held) is not None:
         raise AlreadyDecided("the first answer is stored already and cannot be changed; decide now")
     _check_label(by_id(session, task.project_id), label)
     predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
@@ -84,7 +84,7 @@ def decide(session: Session, actor: Actor, task_id: int, token: str, said: Said)
         return known
     held, task = claims.require(session, actor, task_id, token)
     predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
-    first = _first(session, held.id) is not None
+    first = _first(session, held) is not None
     final = _checked(by_id(session, task.project_id), said, task.blind, first, predicted)
     stored = _store(session, actor, held, task, final, said, "final")
     if said.verdict == "skip":
@@ -197,7 +197,7 @@ def of_item(session: Session, item_id: int) -> Sequence[Decision]:
 
 def first_of_claim(session: Session, token: str) -> Stored | None:
     """The blind first answer given under a token, if any."""
-    query = select(Decision).join(Claim, Claim.id == Decision.claim_id)
+    query = select(Decision).join(Claim, (Claim.id == Decision.claim_id) & (Claim.task_id == Decision.task_id))
     row = session.scalar(query.where(Claim.token == token, Decision.stage == "first"))
     return _stored(row) if row else None
 
@@ -341,8 +341,10 @@ def _hand_on(session: Session, held: Claim, task: Task, state: str) -> None:
     session.flush()
 
 
-def _first(session: Session, claim_id: int) -> Decision | None:
-    return session.scalar(select(Decision).where(Decision.claim_id == claim_id, Decision.stage == "first"))
+def _first(session: Session, held: Claim) -> Decision | None:
+    """Looked up by the task, which has an index."""
+    query = select(Decision).where(Decision.task_id == held.task_id, Decision.claim_id == held.id)
+    return session.scalar(query.where(Decision.stage == "first"))
 
 
 def _superseded(session: Session, row: Decision) -> bool:

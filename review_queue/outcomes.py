@@ -178,7 +178,8 @@ def finish_with_first(session: Session, first: Decision) -> None:
         return
     kept = ("project_id", "task_id", "item_id", "claim_id", "person_id", "recorded_by", "verdict", "label", "reason", "comment")
     row = {name: getattr(first, name) for name in (*kept, "seconds", "blind", "basis", "via", "request_hash")}
-    earlier = select(func.max(Decision.id)).where(Decision.claim_id == first.claim_id, Decision.stage == "final")
+    earlier = select(func.max(Decision.id)).where(Decision.task_id == first.task_id, Decision.claim_id == first.claim_id)
+    earlier = earlier.where(Decision.stage == "final")
     made = {"key": f"kept/{uuid4()}", "stage": "final", "supersedes_id": session.scalar(earlier), "decided_at": clock.now()}
     session.execute(insert(Decision).values(**row, **made))
     seen = {"decision": str(first.id), "verdict": first.verdict, "label": first.label, "blind": first.blind}
