@@ -101,10 +101,10 @@ def wake(session: Session, limit: int = BATCH) -> int:
     return len(rows)
 
 
-def parked(session: Session, project_id: int, actor: Actor, limit: int = 200) -> list[Parked]:
-    """What is put aside, what comes back next first: one's own; for leads everybody's."""
+def parked(session: Session, project_id: int, actor: Actor, limit: int = 200, *, own: bool = False) -> list[Parked]:
+    """What is put aside, what comes back next first: one's own; for leads everybody's, unless they ask for their `own`."""
     query = _listed().where(Task.project_id == project_id)
-    if not actor.at_least("lead"):
+    if own or not actor.at_least("lead"):
         query = query.where(Task.assignee_id == actor.id)
     rows = session.execute(query.order_by(Task.parked_until.is_(None), Task.parked_until, Task.id).limit(limit))
     return [Parked(*row) for row in rows]

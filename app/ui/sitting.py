@@ -8,16 +8,19 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from app.ui import counts
+from app.ui import counts, formats
 from app.ui.counts import Counts
 from contract.project import Project
-from review_queue import cases, claims, decisions
+from review_queue import cases, claims, decisions, parking
 from review_queue.activity import Actor
+from review_queue.calendar import opening
 from review_queue.cases import Case
 from review_queue.decisions import Said, Stored, Verdict
+from review_queue.parking import Parked
 from review_queue.projects import Setting
 
 AHEAD = 2
@@ -115,13 +118,23 @@ def decide(session: Session, seat: Seat, turn: Turn, said: Said) -> tuple[Stored
     return stored, _next(session, seat)
 
 
-def undo(session: Session, seat: Seat) -> tuple[Stored, Held] | None:
-    """Take back this person's last decision; its case is the one on the page again. None where there is nothing."""
-    last = decisions.last_of(session, seat.actor, seat.setting.id)
-    if last is None:
+def park(session: Session, seat: Seat, turn: Turn, until: datetime | None, note: str | None) -> tuple[Parked, Held]:
+    """Put the case aside; the next case is held already, or claimed now."""
+    parked = parking.park(session, seat.actor, turn.task_id, turn.token, until, (note or "").strip() or None)
+    return parked, _next(session, seat)
+
+
+def undo(session: Session, seat: Seat) -> tuple[Stored | Parked, Held] | None:
+    """Take back this person's last decision or parking; its case is on the page again. None where there is nothing."""
+    said = decisions.last_of(session, seat.actor, seat.setting.id)
+    parked = parking.last_of(session, seat.actor, seat.setting.id)
+    if parked is not None and (said is None or parked.since > said.decided_at):
+        parking.resume(session, seat.actor, parked.task_id, session_name=seat.name)
+        return parked, _next(session, seat)
+    if said is None:
         return None
-    decisions.undo(session, seat.actor, last.id, session_name=seat.name)
-    return last, _next(session, seat)
+    decisions.undo(session, seat.actor, said.id, session_name=seat.name)
+    return said, _next(session, seat)
 
 
 def beat(session: Session, seat: Seat, tokens: Sequence[str]) -> list[str]:
@@ -156,6 +169,22 @@ def said_of(turn: Turn, verdict: Verdict, label: str | None, reason: str | None,
     """The decision as it is sent."""
     given = label if verdict == "correct" else None
     return Said(turn.key, verdict, given, reason, (comment or "").strip() or None, turn.seconds, turn.shown)
+
+
+def choices(setting: Setting, now: datetime) -> list[tuple[str, datetime | None]]:
+    """Until when a case may be parked by one key: what it is called, and the moment; None is until the item changes."""
+    today = now.astimezone(setting.project.zone).date()
+    monday = today + timedelta(days=7 - today.weekday())
+    days = [("Tomorrow", today + timedelta(days=1)), ("In three days", today + timedelta(days=3)), ("Next Monday", monday)]
+    opens = [(name, opening(day, setting.policy.calendar, setting.project.zone)) for name, day in days]
+    return [*opens, (f"Until the {setting.project.noun} changes", None)]
+
+
+def parked_in_words(setting: Setting, parked: Parked) -> str:
+    """One line about what was put aside."""
+    if parked.until is None:
+        return f"Parked until the {setting.project.noun} changes"
+    return f"Parked until {formats.moment(parked.until, setting.project.zone)}"
 
 
 def in_words(project: Project, stored: Stored) -> str:

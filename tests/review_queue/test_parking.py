@@ -189,6 +189,7 @@ def test_a_lead_sees_all_that_is_parked_and_brings_it_back_for_all(
 ) -> None:
     database.write(parking.park, ann, case.task_id, case.token)
     assert [each.person for each in database.read(parking.parked, held.id, lea)] == ["ann"]
+    assert database.read(parking.parked, held.id, lea, own=True) == []
     database.write(parking.unpark, case.task_id, by=lea)
     assert len(take(database, held, bob)) == 1
 

@@ -20,7 +20,8 @@ KEYS = (
     ("m", "choose among all labels"),
     ("s", "skip: somebody else gets it"),
     ("e", "escalate to a lead"),
-    ("u", "undo your last decision; in a choice: back"),
+    ("p", "park: until a day, or until it changes"),
+    ("u", "undo your last decision or parking; in a choice: back"),
     ("Esc", "back"),
     ("?", "these keys"),
 )
@@ -29,6 +30,12 @@ KEYS = (
 def title(case: Case, setting: Setting) -> str:
     """Which case this is."""
     return f'<h2 class="so-title"><small>{text(setting.project.noun)}</small> <bdi>{text(case.external_id)}</bdi></h2>'
+
+
+def about(case: Case) -> str:
+    """Why somebody asked for this look, and what its person noted when they parked it."""
+    said = (("Somebody asks for a look", case.requested), ("Your note", case.note))
+    return "".join(f'<p class="so-asked"><b>{name}:</b> <bdi>{text(each)}</bdi></p>' for name, each in said if each)
 
 
 def body(project: Project, case: Case, pictures: Pictures) -> str:

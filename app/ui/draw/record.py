@@ -22,7 +22,7 @@ def page(record: Record, setting: Setting, pictures: Pictures) -> str:
     at = _Clock(setting)
     parts = [
         f'<h2 class="so-title"><small>{text(setting.project.noun)}</small> <bdi>{text(record.external_id)}</bdi></h2>',
-        f'<p class="so-note">{text(record.state)} · received {at(record.received_at)}</p>',
+        f'<p class="so-note">{_about(record, at)}</p>',
         _input(record, setting, pictures),
         _section("Predictions", _predictions(record, setting)),
         _section("Routing", (_routed(each, setting, at(each.at)) for each in record.routings)),
@@ -44,6 +44,12 @@ class _Clock:
 
     def __call__(self, moment: datetime) -> str:
         return formats.moment(moment, self.zone)
+
+
+def _about(record: Record, at: "_Clock") -> str:
+    closed = f" {at(record.closed_at)}" if record.closed_at else ""
+    revision = f" · revision {record.item_revision}" if record.item_revision > 1 or record.state == "replaced" else ""
+    return f"{text(record.state)}{closed} · received {at(record.received_at)}{revision}"
 
 
 def _stood(each: Stood, setting: Setting, at: str) -> str:

@@ -1,5 +1,7 @@
 """The keys of Review. Every button says what it leads to, and carries the turn it was drawn for."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import streamlit as st
@@ -9,9 +11,11 @@ from app.ui.answers import Answer
 from app.ui.formats import plain, text
 from app.ui.sitting import Held, Seat, Turn
 from app.ui.widgets import Place, sentence
+from review_queue import calendar, clock, parking
 from review_queue.cases import Case
 from review_queue.decisions import Stored, Verdict
 from review_queue.errors import AlreadyDecided, KeyReused, Refused
+from review_queue.parking import Parked
 
 
 def draw(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
@@ -19,7 +23,7 @@ def draw(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
     asking = st.session_state.get("review.asking")
     with st.container(key="actions"):
         if asking and asking["key"] == turn.key:
-            _ask(place, seat, turn, asking["verdict"], asking.get("label"))
+            _ask(place, seat, turn, asking)
             return
         _verdicts(place, seat, case, turn)
 
@@ -32,6 +36,7 @@ def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
         if not case.first_given:
             _button("Skip", "skip", turn, "s", choose, (place, seat, turn, "skip", None), kind="tertiary")
             _button("Escalate", "escalate", turn, "e", choose, (place, seat, turn, "escalate", None), kind="tertiary")
+            _button("Park", "park", turn, "p", _asking, (turn, "until"), kind="tertiary")
         _button("Undo", "undo", turn, "u", undo, (place, seat), kind="tertiary")
         _button("Keys ?", "help", turn, None, _toggle_help, (), kind="tertiary")
 
@@ -80,9 +85,14 @@ def _label(place: Place, seat: Seat, turn: Turn, each: Answer) -> None:
     _button(plain(each.title), f"label-{each.label}", turn, each.key, on, args)
 
 
-def _ask(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | None) -> None:
-    """The second step of an act: which label, which reason, which words."""
-    if verdict == "correct" and label is None:
+def _ask(place: Place, seat: Seat, turn: Turn, asking: Mapping[str, Any]) -> None:
+    """The second step of an act: which label, which reason, which words, until when."""
+    verdict, label = asking["verdict"], asking.get("label")
+    if verdict == "until":
+        _ask_until(place, seat, turn)
+    elif verdict == "day":
+        _ask_day(place, seat, turn, asking.get("note"))
+    elif verdict == "correct" and label is None:
         _ask_label(place, seat, turn)
     elif verdict == "escalate":
         _ask_words(place, seat, turn)
@@ -137,6 +147,24 @@ def _ask_words(place: Place, seat: Seat, turn: Turn) -> None:
         st.form_submit_button("Escalate to a lead", on_click=decide, args=args, type="primary", shortcut="e")
 
 
+def _ask_until(place: Place, seat: Seat, turn: Turn) -> None:
+    st.html('<p class="so-lead-in">Park until</p>')
+    zone = place.setting.project.zone
+    found = sitting.choices(place.setting, clock.now())
+    for n, (name, until) in enumerate(found, 1):
+        shown = f"{name} · {until.astimezone(zone):%a %d %b}" if until is not None else name
+        _button(plain(shown), f"until-{n}", turn, str(n), park, (place, seat, turn, until), wide=True)
+    _button("On another day…", "day", turn, str(len(found) + 1), _asking, (turn, "day"), wide=True)
+    st.text_input("Note to yourself (optional)", key=_note(turn), max_chars=parking.MAX_NOTE)
+
+
+def _ask_day(place: Place, seat: Seat, turn: Turn, note: str | None) -> None:
+    with st.form(f"parking-{_tail(turn)}", border=False):
+        st.text_input("Until when?", key=f"focus-day-{_tail(turn)}", placeholder="2026-12-01, or 5d", max_chars=40)
+        st.text_input("Note to yourself (optional)", value=note or "", key=_note(turn), max_chars=parking.MAX_NOTE)
+        st.form_submit_button("Park it", on_click=_park_until, args=(place, seat, turn), type="primary")
+
+
 def _button(
     label: str,
     name: str,
@@ -168,6 +196,31 @@ def _comment(turn: Turn) -> str:
     return f"comment-{_tail(turn)}"
 
 
+def _note(turn: Turn) -> str:
+    return f"note-{_tail(turn)}"
+
+
+def _asking(turn: Turn, what: str) -> None:
+    st.session_state["review.asking"] = {"key": turn.key, "verdict": what, "note": st.session_state.get(_note(turn))}
+
+
+def park(place: Place, seat: Seat, turn: Turn, until: datetime | None) -> None:
+    """Put the case aside and take the next one."""
+    note = st.session_state.get(_note(turn))
+    _act(place, lambda: place.database.write(sitting.park, seat, turn, until, note), back="u takes it back")
+
+
+def _park_until(place: Place, seat: Seat, turn: Turn) -> None:
+    typed = st.session_state.get(f"focus-day-{_tail(turn)}") or ""
+    try:
+        until = calendar.moment(typed, place.setting.policy.calendar, place.setting.project.zone)
+    except ValueError as error:
+        _asking(turn, "day")
+        st.session_state["review.said"] = (f"{typed or 'Nothing'} {error}.", "trouble")
+        return
+    park(place, seat, turn, until)
+
+
 def choose(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | None) -> None:
     """A verdict was pressed: ask what is still open, else store it."""
     if turn.blind and verdict == "reject":
@@ -182,7 +235,7 @@ def decide(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | 
     """Store a verdict and take the next case."""
     comment = st.session_state.get(_comment(turn)) or st.session_state.get(f"focus-{_comment(turn)}")
     said = sitting.said_of(turn, verdict, label, reason, comment)
-    back = "a lead decides" if verdict == "escalate" else "u takes it back"
+    back = "u takes it back"
     _act(place, lambda: place.database.write(sitting.decide, seat, turn, said), back=back)
 
 
@@ -203,21 +256,27 @@ def undo(place: Place, seat: Seat) -> None:
         st.session_state["review.said"] = ("There is nothing to take back.", "note")
         return
     stored, st.session_state["review.held"] = done
-    st.session_state["review.said"] = (f"Taken back: {sitting.in_words(place.setting.project, stored)}", "said")
+    st.session_state["review.said"] = (f"Taken back: {_in_words(place, stored)}", "said")
 
 
 def _act(place: Place, act: Any, *, back: str) -> None:
     """Store, remember what was said, and keep what comes next. A press that came late or twice is no event."""
     st.session_state["review.asking"] = None
     try:
-        done: tuple[Stored, Held] = act()
+        done: tuple[Stored | Parked, Held] = act()
     except (AlreadyDecided, KeyReused):
         return
     except Refused as error:
         st.session_state["review.said"] = (sentence(str(error)), "trouble")
         return
     stored, st.session_state["review.held"] = done
-    st.session_state["review.said"] = (f"{sitting.in_words(place.setting.project, stored)} · {back}", "said")
+    st.session_state["review.said"] = (f"{_in_words(place, stored)} · {back}", "said")
+
+
+def _in_words(place: Place, done: Stored | Parked) -> str:
+    if isinstance(done, Parked):
+        return sitting.parked_in_words(place.setting, done)
+    return sitting.in_words(place.setting.project, done)
 
 
 def _back() -> None:

@@ -32,7 +32,7 @@ def draw() -> None:
     turn = st.session_state["review.turn"] = sitting.kept(st.session_state.get("review.turn"), case)
     left, right = st.columns([1.75, 1], gap="large")
     with left:
-        st.html(desk.title(case, place.setting) + _body(place, case))
+        st.html(desk.title(case, place.setting) + desk.about(case) + _body(place, case))
     with right:
         _side(place, seat, case, turn, held)
     _keep_alive(place, seat, held)
