@@ -43,19 +43,22 @@ class Waking(Thread):
     def run(self) -> None:
         if self._database.engine.dialect.name != "postgresql":
             return
+        told = False
         while not self._over.is_set():
             try:
                 self._listen()
             except Exception as error:
-                log.warning("nobody calls this worker; it looks for itself until the line is back", error=_told(error))
+                if self.listens.is_set() or not told:
+                    log.warning("nobody calls this worker; it looks for itself until the line is back", error=_told(error))
+                told = True
             self._hang_up()
             self._over.wait(AGAIN_SECONDS)
 
     def _listen(self) -> None:
         """Until all is to end, or the line breaks."""
         with self._database.engine.connect() as held:
-            held.detach()  # never back into the pool
             line: Any = held.connection.driver_connection
+            held.detach()  # never back into the pool
             line.autocommit = True
             line.execute(f"LISTEN {CHANNEL}")
             self._wake_all()  # for what was called before
