@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
-from db.tables import Claim, Draw, Tally, Task
+from db.tables import Claim, Draw, Project, Tally, Task
 from review_queue import audience, claims, clock, events, outcomes, parking, projects, tallies
 
 Verb = Callable[[Session], int]
@@ -51,7 +51,8 @@ def _counts(session: Session) -> bool:
 
 
 def _parked(session: Session) -> bool:
-    return _any(session, select(Task.id).where(Task.state == _word("parked"), Task.parked_until <= clock.now()))
+    every = Task.project_id.in_(select(Project.id))  # the index begins with the project
+    return _any(session, select(Task.id).where(every, Task.state == _word("parked"), Task.parked_until <= clock.now()))
 
 
 def _overdue(session: Session) -> bool:

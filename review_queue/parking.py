@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session
 
-from db.tables import Claim, ItemKey, Person, Task
-from review_queue import activity, claims, clock, decisions, names, outcomes, projects
+from db.tables import Claim, ItemKey, Person, Project, Task
+from review_queue import activity, claims, clock, decisions, names, outcomes, projects, states
 from review_queue.activity import Actor
 from review_queue.calendar import add_working_time
 from review_queue.claims import Held
@@ -94,7 +94,8 @@ def resume(session: Session, actor: Actor, task_id: int, *, session_name: str) -
 
 def wake(session: Session, limit: int = BATCH) -> int:
     """Bring back the cases whose date has come, each to its person first; how many."""
-    due = select(Task).where(Task.state == "parked", Task.parked_until <= clock.now()).order_by(Task.parked_until).limit(limit)
+    every = Task.project_id.in_(select(Project.id))  # the index begins with the project
+    due = select(Task).where(every, states.PARKED, Task.parked_until <= clock.now()).order_by(Task.parked_until).limit(limit)
     rows = session.scalars(due.with_for_update(skip_locked=True).execution_options(populate_existing=True)).all()
     for task in rows:
         _bring_back(session, task, task.assignee_id, None)
@@ -203,4 +204,4 @@ def _locked(session: Session, task_id: int) -> Task:
 def _listed() -> Select[*tuple[Any, ...]]:
     columns = Task.id, ItemKey.name, Person.name, Task.parked_at, Task.parked_until, Task.parked_note
     query = select(*columns).join(ItemKey, ItemKey.item_id == Task.item_id)
-    return query.outerjoin(Person, Person.id == Task.assignee_id).where(Task.state == "parked")
+    return query.outerjoin(Person, Person.id == Task.assignee_id).where(states.PARKED)
