@@ -88,6 +88,34 @@ def test_a_rejection_asks_its_reason_and_escape_goes_back(desk: Start, page: Any
     assert [(row.verdict, row.reason) for row in decisions(held)] == [("reject", "unusable input")]
 
 
+def test_a_case_is_parked_and_taken_back_without_a_mouse(desk: Start, page: Any) -> None:
+    held = desk(lambda workspace: filling.table(workspace, 6, False, automate={"at_least": "off"}))
+    open_review(page, held)
+    first = page.inner_text(TITLE)
+    page.keyboard.press("p")
+    page.wait_for_selector('[class*="st-key-until-2-"] button')
+    settled(page)
+    press(page, "2")
+    assert [task.state for task in factories.tasks(held.workspace.database, state="parked")] == ["parked"]
+    press(page, "u")
+    assert page.inner_text(TITLE) == first
+    assert factories.tasks(held.workspace.database, state="parked") == []
+    page.wait_for_selector(MAIN)
+    page.keyboard.press("p")
+    page.wait_for_selector('[class*="st-key-day-"] button')
+    settled(page)
+    page.keyboard.press("5")
+    page.wait_for_function("() => document.activeElement?.tagName === 'INPUT'")
+    page.keyboard.type("5d")
+    page.keyboard.press("Tab")
+    page.keyboard.type("ask the garage, pay, deny")
+    page.keyboard.press("Enter")
+    page.wait_for_function("before => document.querySelector('.so-title bdi')?.textContent !== before", arg=first)
+    (task,) = factories.tasks(held.workspace.database, state="parked")
+    assert (task.parked_note, task.parked_until is not None) == ("ask the garage, pay, deny", True)
+    assert decisions(held) == []
+
+
 def test_choosing_among_all_labels_and_words_for_a_lead_need_no_mouse(desk: Start, page: Any) -> None:
     held = desk(lambda workspace: filling.table(workspace, 6, False, automate={"at_least": "off"}))
     open_review(page, held)

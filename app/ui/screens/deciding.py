@@ -91,7 +91,7 @@ def _ask(place: Place, seat: Seat, turn: Turn, asking: Mapping[str, Any]) -> Non
     if verdict == "until":
         _ask_until(place, seat, turn)
     elif verdict == "day":
-        _ask_day(place, seat, turn, asking.get("note"))
+        _ask_day(place, seat, turn)
     elif verdict == "correct" and label is None:
         _ask_label(place, seat, turn)
     elif verdict == "escalate":
@@ -154,14 +154,14 @@ def _ask_until(place: Place, seat: Seat, turn: Turn) -> None:
     for n, (name, until) in enumerate(found, 1):
         shown = f"{name} · {until.astimezone(zone):%a %d %b}" if until is not None else name
         _button(plain(shown), f"until-{n}", turn, str(n), park, (place, seat, turn, until), wide=True)
-    _button("On another day…", "day", turn, str(len(found) + 1), _asking, (turn, "day"), wide=True)
-    st.text_input("Note to yourself (optional)", key=_note(turn), max_chars=parking.MAX_NOTE)
+    _button("Another day, or with a note…", "day", turn, str(len(found) + 1), _asking, (turn, "day"), wide=True)
 
 
-def _ask_day(place: Place, seat: Seat, turn: Turn, note: str | None) -> None:
+def _ask_day(place: Place, seat: Seat, turn: Turn) -> None:
     with st.form(f"parking-{_tail(turn)}", border=False):
-        st.text_input("Until when?", key=f"focus-day-{_tail(turn)}", placeholder="2026-12-01, or 5d", max_chars=40)
-        st.text_input("Note to yourself (optional)", value=note or "", key=_note(turn), max_chars=parking.MAX_NOTE)
+        until = f"Until when? Empty: until the {place.setting.project.noun} changes"
+        st.text_input(until, key=f"focus-day-{_tail(turn)}", placeholder="2026-12-01, or 5d", max_chars=40)
+        st.text_input("Note to yourself (optional)", key=_note(turn), max_chars=parking.MAX_NOTE)
         st.form_submit_button("Park it", on_click=_park_until, args=(place, seat, turn), type="primary")
 
 
@@ -201,7 +201,7 @@ def _note(turn: Turn) -> str:
 
 
 def _asking(turn: Turn, what: str) -> None:
-    st.session_state["review.asking"] = {"key": turn.key, "verdict": what, "note": st.session_state.get(_note(turn))}
+    st.session_state["review.asking"] = {"key": turn.key, "verdict": what}
 
 
 def park(place: Place, seat: Seat, turn: Turn, until: datetime | None) -> None:
@@ -211,12 +211,12 @@ def park(place: Place, seat: Seat, turn: Turn, until: datetime | None) -> None:
 
 
 def _park_until(place: Place, seat: Seat, turn: Turn) -> None:
-    typed = st.session_state.get(f"focus-day-{_tail(turn)}") or ""
+    typed = (st.session_state.get(f"focus-day-{_tail(turn)}") or "").strip()
     try:
-        until = calendar.moment(typed, place.setting.policy.calendar, place.setting.project.zone)
+        until = calendar.moment(typed, place.setting.policy.calendar, place.setting.project.zone) if typed else None
     except ValueError as error:
         _asking(turn, "day")
-        st.session_state["review.said"] = (f"{typed or 'Nothing'} {error}.", "trouble")
+        st.session_state["review.said"] = (f"{typed} {error}.", "trouble")
         return
     park(place, seat, turn, until)
 
