@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     webhooks_private: bool = Field(default=False, description="webhooks may be posted to addresses inside, and over http")
     batch_size: int | None = Field(default=None, ge=1, description="items scored at once; probed where it is not set")
 
+    connections: int = Field(default=20, ge=2, description="of one process to a PostgreSQL server")
+    statement_seconds: float = Field(default=30, ge=0, description="a statement of the desk and the API may take; 0 is no limit")
+
     def bound_threads(self) -> None:
         """Bind torch, OpenMP and BLAS of this process; call it before they are imported.
 

@@ -22,7 +22,7 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int = 8501, device
     from app import web
 
     logs.configure()
-    workspace = open_workspace(settings)
+    workspace = open_workspace(settings, serving=True)
     worker = Worker(settings, device)
     worker.start()
     signal.signal(signal.SIGTERM, _leave)  # the server hands it on once it has shut down

@@ -31,7 +31,7 @@ class Limits:
     connections: int = 20
     statement_seconds: float = 0
     lock_seconds: float = 0
-    idle_seconds: float = 60
+    idle_seconds: float = 0
 
 
 class Database:

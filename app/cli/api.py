@@ -11,5 +11,5 @@ def run(directory: Dir = None, host: Host = "127.0.0.1", port: Port = 8000) -> N
     from app import web
     from app.cli.console import opened
 
-    with opened(directory, make=True) as workspace:
+    with opened(directory, make=True, serving=True) as workspace:
         web.serve(workspace, host=host, port=port, api=True, desk=False)

@@ -46,14 +46,14 @@ def settings_of(directory: Path | None, **given: Any) -> "Settings":
 
 
 @contextmanager
-def opened(directory: Path | None, *, make: bool = False) -> "Iterator[Workspace]":
+def opened(directory: Path | None, *, make: bool = False, serving: bool = False) -> "Iterator[Workspace]":
     """The workspace; only with `make` is one made where there is none. Raises Problem."""
     from app.workspace import open_workspace
 
     settings = settings_of(directory)
     if not make:
         require_workspace(settings)
-    workspace = open_workspace(settings)
+    workspace = open_workspace(settings, serving=serving)
     try:
         yield workspace
     finally:

@@ -58,7 +58,7 @@ def served() -> bool:
 def workspace() -> Workspace:
     """The workspace of this process; opened from `SIGNOFF_DIR` where the script was started by itself."""
     if _place.workspace is None:
-        _place.workspace = open_workspace(Settings())
+        _place.workspace = open_workspace(Settings(), serving=True)
     return _place.workspace
 
 

@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, make_url, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from db import engine
-from db.engine import Database
+from db.engine import Database, Limits
 from db.tables import EventHead, Person
 from db.types import EPOCH
 
@@ -149,3 +149,54 @@ def test_sqlite_is_set_up_to_lose_nothing(sqlite: Database) -> None:
         lambda s: [s.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")]
     )
     assert found == ["wal", 2, 1, engine.SQLITE_BUSY_MS]
+
+
+def test_a_process_takes_no_more_of_a_server_than_it_may(postgres_server: str) -> None:
+    held = Database(_own(postgres_server), Limits(connections=2, statement_seconds=0.2, lock_seconds=0.1))
+    with pytest.raises(OperationalError, match="statement timeout"):
+        held.read(lambda s: s.execute(text("SELECT pg_sleep(5)")))
+    assert held.read(lambda s: s.scalar(text("SHOW lock_timeout"))) == "100ms"
+    seen: list[int] = []
+
+    def count(session: Session) -> None:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'limits'"
+        seen.append(session.scalar(text(query)) or 0)
+
+    threads = [threading.Thread(target=held.read, args=(count,)) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert (len(seen), max(seen)) == (8, 2)
+    held.close()
+
+
+def test_a_connection_that_was_lost_before_the_commit_is_made_anew(database: Database) -> None:
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has no server to lose")
+    tried: list[int] = []
+
+    def cut(session: Session) -> None:
+        tried.append(1)
+        add(session, "ann")
+        if len(tried) == 1:
+            pid = session.scalar(text("SELECT pg_backend_pid()"))
+            database.read(lambda s: s.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid}))
+        add(session, "bob")
+
+    database.write(cut)
+    assert (len(tried), names(database)) == (2, ["ann", "bob"])
+
+
+def test_a_connection_that_died_at_rest_is_not_handed_out(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has no server to lose")
+    monkeypatch.setattr(engine, "RESTED", 0.0)
+    other = Database(database.url)
+    pid = other.read(lambda s: s.scalar(text("SELECT pg_backend_pid()")))
+    database.read(lambda s: s.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid}))
+    assert other.read(lambda s: s.scalar(text("SELECT 7"))) == 7
+    other.close()
+
+
+def _own(server: str) -> str:
+    url = make_url(server).set(drivername="postgresql+psycopg").update_query_dict({"application_name": "limits"})
+    return url.render_as_string(hide_password=False)
