@@ -1,17 +1,26 @@
 """Every "how is it going" answer, read by the desk, the API and the metrics alike; each figure with its denominator."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import mean
+from typing import Any
 
-from sqlalchemy import ColumnElement, Float, and_, case, cast, func, select
+from sqlalchemy import Integer, Row, ScalarSelect, Select, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from db.tables import Decision, Explanation, Item, ItemKey, Outcome, Person, Routing, Task, Work
-from review_queue import clock
+from db.tables import Claim, Decision, Explanation, ItemKey, Person, Task, Work
+from review_queue import agreement, answers, clock, states, stuck, tallies
+from review_queue.agreement import Agreement
+from review_queue.answers import Answered, Window
+from review_queue.calendar import add_working_time
 from review_queue.outcomes import ANSWERS
+from review_queue.projects import Setting, by_id
+from review_queue.tallies import BANDS
 
-BANDS = 10
+MOST = 10_000
+"""As far as is counted by looking; one more stands for "more than that"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +37,22 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits and what is in hand."""
+    """What waits and what is in hand.
+
+    `waiting` leaves out what is held, parked or stuck; `open` is all four. Counted up to MOST, where MOST + 1 stands for more:
+    `waiting_for_leads`, `held`, `parked`, `overdue`, `soon_due`, `stuck` (by why in `stuck_by`) and `unexplained`.
+    """
 
     waiting: int
     waiting_for_leads: int
     held: int
+    parked: int
+    stuck: int
+    stuck_by: dict[str, int]
+    open: int
     oldest: datetime | None
     overdue: int
+    soon_due: int
     unscored: int
     unexplained: int
     decided: int
@@ -65,11 +83,17 @@ class LabelFigures:
 
 @dataclass(frozen=True, slots=True)
 class Insight:
-    """The page Insights."""
+    """The page Insights. What acted is counted over all traffic; what people said, over the latest `decisions`.
+
+    `whole`: these are all decisions there are. `judged`: first human answers among them; `rejected` is of these.
+    """
 
     routed: int
     automation: Share
+    decisions: int
+    whole: bool
     override: Share
+    judged: int
     rejected: int
     decisions_last_hour: int
     decisions_per_hour: float | None
@@ -77,6 +101,7 @@ class Insight:
     known_answers: Share
     bands: tuple[Band, ...]
     labels: tuple[LabelFigures, ...]
+    agreement: Agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,71 +115,122 @@ class Waiting:
     audience: str
     state: str
     skips: int
+    held_by: str | None
 
 
 def backlog(session: Session, project_id: int) -> Backlog:
-    """Counts of the queue as it stands."""
-    now = clock.now()
-    row = session.execute(
-        select(
-            _count(Task.state == "pending"),
-            _count(and_(Task.state == "pending", Task.audience == "leads")),
-            _count(Task.state == "in_progress"),
-            func.min(Task.made_at),
-            _count(Task.due_at < now),
-        ).where(Task.project_id == project_id, Task.state.in_(("pending", "in_progress")))
-    ).one()
-    unscored = _number(session, select(func.count()).where(Work.project_id == project_id, Work.kind == "score"))
-    unexplained = _number(session, select(func.count()).where(Work.project_id == project_id, Work.kind == "explain"))
-    decided = _number(
-        session, select(func.count()).select_from(Task).where(Task.project_id == project_id, Task.state == "completed")
+    """Counts of the queue as it stands: from the tallies, and from small indexes up to MOST."""
+    now, counted = clock.now(), tallies.read(session, project_id)
+    seen = _seen(session, project_id, now, soon(by_id(session, project_id), now))
+    apart = stuck.count(session, project_id)
+    waiting = counted["open"] - seen.held - seen.parked - apart.total()
+    return Backlog(
+        waiting=max(waiting, 0),
+        waiting_for_leads=seen.leads,
+        held=seen.held,
+        parked=seen.parked,
+        stuck=apart.total(),
+        stuck_by=dict(apart),
+        open=counted["open"],
+        oldest=_oldest(session, project_id),
+        overdue=seen.overdue,
+        soon_due=seen.soon_due,
+        unscored=counted["unscored"],
+        unexplained=seen.unexplained,
+        decided=counted["decided"],
     )
-    waiting, leads, held, oldest, overdue = row
-    return Backlog(waiting or 0, leads or 0, held or 0, oldest, overdue or 0, unscored, unexplained, decided)
+
+
+def soon(setting: Setting, now: datetime) -> datetime:
+    """Until when a due time is soon, by the project's calendar."""
+    policy = setting.policy
+    return add_working_time(now, policy.review.due_soon, policy.calendar, setting.project.zone)
+
+
+def waiting(session: Session, project_id: int) -> int:
+    """Tasks that wait for somebody, those that nobody present may take among them: for the counter at the desk."""
+    of_project = Task.project_id == project_id
+    row = session.execute(
+        select(_up_to(select(Task.id).where(of_project, states.HELD)), _up_to(select(Task.id).where(of_project, states.PARKED)))
+    ).one()
+    return max(tallies.read(session, project_id)["open"] - sum(row), 0)
+
+
+def _seen(session: Session, project_id: int, now: datetime, until: datetime) -> "Row[int, int, int, int, int, int]":
+    of_project = select(Task.id).where(Task.project_id == project_id)
+    due = of_project.where(states.DUE)
+    unexplained = select(Work.item_id).where(Work.project_id == project_id, Work.kind == "explain")
+    return session.execute(
+        select(
+            _up_to(of_project.where(states.HELD)).label("held"),
+            _up_to(of_project.where(states.PARKED)).label("parked"),
+            _up_to(of_project.where(Task.audience == "leads", states.PENDING)).label("leads"),
+            _up_to(due.where(Task.due_at < now)).label("overdue"),
+            _up_to(due.where(Task.due_at >= now, Task.due_at < until)).label("soon_due"),
+            _up_to(unexplained).label("unexplained"),
+        )
+    ).one()
+
+
+def _up_to(query: Select[int]) -> ScalarSelect[int]:
+    """How many rows there are, counted to MOST + 1."""
+    return select(func.count(type_=Integer)).select_from(query.limit(MOST + 1).subquery()).scalar_subquery()
+
+
+def _oldest(session: Session, project_id: int) -> datetime | None:
+    query = select(Task.made_at).where(Task.project_id == project_id, states.OPEN)
+    return session.scalar(query.order_by(Task.made_at, Task.id).limit(1))
 
 
 def waiting_tasks(session: Session, project_id: int, limit: int = 200) -> list[Waiting]:
-    """Open tasks, oldest first."""
-    query = (
-        select(Task, ItemKey.external_id)
-        .join(ItemKey, ItemKey.item_id == Task.item_id)
-        .where(Task.project_id == project_id, Task.state.in_(("pending", "in_progress")))
-        .order_by(Task.id)
-        .limit(limit)
-    )
-    return [
-        Waiting(t.id, external_id, t.made_at, t.due_at, t.audience, t.state, t.skips) for t, external_id in session.execute(query)
-    ]
+    """Open tasks, oldest first, with who holds them."""
+    query = select(Task.id).where(Task.project_id == project_id, states.OPEN).order_by(Task.made_at, Task.id)
+    return _listed(session, query.limit(limit), Task.made_at, Task.id)
+
+
+def due_tasks(session: Session, project_id: int, before: datetime, limit: int = 200) -> list[Waiting]:
+    """Open tasks that are due before a time, the most overdue first; those parked are not pressed."""
+    query = select(Task.id).where(Task.project_id == project_id, states.DUE, Task.due_at < before).order_by(Task.due_at)
+    return _listed(session, query.limit(limit), Task.due_at, Task.id)
+
+
+def _listed(session: Session, picked: Select[int], *order: Any) -> list[Waiting]:
+    """The tasks that were picked, each by its key, with item and holder."""
+    page, held = picked.subquery(), (Claim.task_id == Task.id) & literal_column("claim.state = 'held'")
+    columns = (Task.id, ItemKey.name, Task.made_at, Task.due_at, Task.audience, Task.state, Task.skips, Person.name)
+    query = select(*columns).join(page, page.c.id == Task.id).join(ItemKey, ItemKey.item_id == Task.item_id)
+    query = query.outerjoin(Claim, held).outerjoin(Person, Person.id == Claim.person_id)
+    return [Waiting(*row) for row in session.execute(query.order_by(*order)).tuples()]
 
 
 def explained_ahead(session: Session, project_id: int, ahead: int = 200) -> Share:
     """How many of the next waiting tasks have their reasons ready."""
-    near = select(Task.item_id).where(Task.project_id == project_id, Task.state == "pending").order_by(Task.rank, Task.id)
-    items = session.scalars(near.limit(ahead)).all()
+    near = states.next_waiting(project_id, ahead)
+    items = session.scalars(select(near.c.item_id)).all()
     query = select(func.count(Explanation.item_id.distinct())).where(Explanation.item_id.in_(items))
-    return Share(_number(session, query), len(items))
+    return Share(session.scalar(query) or 0, len(items))
 
 
 def insight(session: Session, project_id: int, known_answers_name: str) -> Insight:
-    """Figures of a project over all its traffic."""
-    routes = dict(
-        session.execute(select(Routing.route, func.count()).where(Routing.project_id == project_id).group_by(Routing.route))
-        .tuples()
-        .all()
-    )
-    scored = routes.get("auto", 0) + routes.get("review", 0)
-    judged = _judged(session, project_id)
+    """Figures of a project: traffic from the tallies, what people said from the latest decisions."""
+    counted, window = tallies.read(session, project_id), answers.latest(session, project_id)
+    judged = _judged(window)
+    times = sorted(each.seconds for each in window.answers if each.seconds is not None)
     return Insight(
-        routed=sum(routes.values()),
-        automation=Share(routes.get("auto", 0), scored),
-        override=_override(session, project_id),
+        routed=counted["auto"] + counted["review"] + counted["failed"],
+        automation=Share(counted["auto"], counted["auto"] + counted["review"]),
+        decisions=window.decisions,
+        whole=window.whole,
+        override=_override(window),
+        judged=len(judged),
         rejected=sum(1 for row in judged if row.answer is None),
         decisions_last_hour=_last_hour(session, project_id),
-        decisions_per_hour=_pace(session, project_id),
-        seconds_median=_median_seconds(session, project_id),
-        known_answers=_played(session, project_id, known_answers_name),
-        bands=tuple(_bands(session, project_id, judged)),
+        decisions_per_hour=_pace(window),
+        seconds_median=times[len(times) // 2] if times else None,
+        known_answers=_played(session, window, known_answers_name),
+        bands=tuple(_bands(counted, judged)),
         labels=tuple(_labels(judged)),
+        agreement=agreement.of(window),
     )
 
 
@@ -172,84 +248,58 @@ class _Judged:
         return 1 / self.pi if self.pi > 0 else 0.0
 
 
-def _judged(session: Session, project_id: int) -> list[_Judged]:
+def _judged(window: Window) -> list[_Judged]:
     """The earliest human answer to each scored item: the blind one where the task was blind."""
-    answered = (
-        select(func.min(Decision.id).label("id"))
-        .join(Task, Task.id == Decision.task_id)
-        .where(Decision.project_id == project_id, Decision.verdict.in_(ANSWERS), Task.kind.in_(("review", "audit")))
-        .group_by(Decision.item_id)
-        .subquery()
-    )
-    query = (
-        select(Routing.label, Routing.confidence, Routing.pi, Decision.label.label("answer"))
-        .join(answered, answered.c.id == Decision.id)
-        .join(Task, Task.id == Decision.task_id)
-        .join(Routing, and_(Routing.item_id == Decision.item_id, Routing.n == Task.routing_n))
-        .where(Routing.label.is_not(None))
-    )
-    return [_Judged(r.label, r.confidence, r.pi, r.answer) for r in session.execute(query)]
+    firsts: dict[int, Answered] = {}
+    for each in window.answers:
+        if each.is_first and each.by_chance_or_rule and each.kind in ("review", "audit"):
+            firsts.setdefault(each.item_id, each)
+    return [
+        _Judged(each.predicted, each.confidence, each.pi, each.label)
+        for each in firsts.values()
+        if each.predicted is not None and each.confidence is not None
+    ]
 
 
-def _override(session: Session, project_id: int) -> Share:
-    """Final answers that are not the prediction, among final answers where there was one to accept."""
-    query = (
-        select(_count(Decision.verdict != "accept"), func.count())
-        .join(Task, Task.id == Decision.task_id)
-        .join(Routing, and_(Routing.item_id == Decision.item_id, Routing.n == Task.routing_n))
-        .where(Decision.project_id == project_id, Decision.stage == "final", Decision.verdict.in_(ANSWERS))
-        .where(Task.state == "completed", Routing.label.is_not(None), ~_superseded())
-    )
-    part, of = session.execute(query).one()
-    return Share(part or 0, of or 0)
+def _standing(window: Window) -> list[Answered]:
+    """Final answers that nobody took back or changed."""
+    changed = {each.supersedes_id for each in window.answers}
+    return [each for each in window.answers if each.stage == "final" and each.id not in changed]
 
 
-def _played(session: Session, project_id: int, name: str) -> Share:
+def _override(window: Window) -> Share:
+    """Final answers that are not the prediction, among final answers where there was one to accept and nobody had asked."""
+    seen = (each for each in _standing(window) if each.by_chance_or_rule)
+    held = [each for each in seen if each.state == "completed" and each.predicted is not None]
+    return Share(sum(each.verdict != "accept" for each in held), len(held))
+
+
+def _played(session: Session, window: Window, name: str) -> Share:
     """How many of the final answers the known answers gave."""
-    query = (
-        select(_count(Person.name == name), func.count())
-        .select_from(Decision)
-        .join(Person, Person.id == Decision.person_id)
-        .where(Decision.project_id == project_id, Decision.stage == "final", Decision.verdict.in_(ANSWERS), ~_superseded())
-    )
-    part, of = session.execute(query).one()
-    return Share(part or 0, of or 0)
+    played, held = session.scalar(select(Person.id).where(Person.name == name)), _standing(window)
+    return Share(sum(each.person_id == played for each in held), len(held))
 
 
 def _last_hour(session: Session, project_id: int) -> int:
+    """Final answers of the last hour, counted to MOST + 1."""
     since = clock.now() - timedelta(hours=1)
-    query = select(func.count()).where(Decision.project_id == project_id, Decision.decided_at >= since)
-    return _number(session, query.where(Decision.stage == "final", Decision.verdict.in_(ANSWERS)))
+    query = select(Decision.id).where(Decision.project_id == project_id, Decision.decided_at >= since)
+    return session.scalar(select(_up_to(query.where(Decision.stage == "final", Decision.verdict.in_(ANSWERS))))) or 0
 
 
-def _pace(session: Session, project_id: int) -> float | None:
+def _pace(window: Window) -> float | None:
     """Decided cases per hour of work: 3600 over the mean time that people spent on a case."""
-    query = select(func.avg(Decision.seconds), func.count(Decision.seconds))
-    mean, n = session.execute(
-        query.where(Decision.project_id == project_id, Decision.stage == "final", Decision.verdict.in_(ANSWERS))
-    ).one()
-    return 3600 / mean if n and mean else None
+    times = [each.seconds for each in window.answers if each.stage == "final" and each.seconds is not None]
+    return 3600 / mean(times) if times and mean(times) else None
 
 
-def _median_seconds(session: Session, project_id: int, among: int = 1000) -> float | None:
-    query = select(Decision.seconds).where(Decision.project_id == project_id, Decision.seconds.is_not(None))
-    held = sorted(s for s in session.scalars(query.order_by(Decision.id.desc()).limit(among)) if s is not None)
-    return held[len(held) // 2] if held else None
-
-
-def _bands(session: Session, project_id: int, judged: Sequence[_Judged]) -> list[Band]:
-    tenth = func.floor(cast(Routing.confidence, Float) * BANDS)
-    query = select(tenth, func.count(), _count(Routing.route == "auto"))
-    rows = session.execute(query.where(Routing.project_id == project_id, Routing.confidence.is_not(None)).group_by(tenth))
-    counts = {int(n): (0, 0) for n in range(BANDS)}
-    for n, routed, alone in rows:
-        held = counts[min(int(n), BANDS - 1)]
-        counts[min(int(n), BANDS - 1)] = (held[0] + routed, held[1] + (alone or 0))
-    return [_band(n, *counts[n], judged) for n in range(BANDS) if counts[n][0]]
+def _bands(counted: Counter[str], judged: Sequence[_Judged]) -> list[Band]:
+    routes = {n: {route: counted[f"band/{n}/{route}"] for route in ("auto", "review", "failed")} for n in range(BANDS)}
+    return [_band(n, sum(held.values()), held["auto"], judged) for n, held in routes.items() if sum(held.values())]
 
 
 def _band(n: int, routed: int, alone: int, judged: Sequence[_Judged]) -> Band:
-    here = [row for row in judged if min(int(row.confidence * BANDS), BANDS - 1) == n]
+    here = [row for row in judged if tallies.band(row.confidence) == n]
     agreed = Share(sum(r.weight for r in here if r.answer == r.predicted), sum(r.weight for r in here))
     return Band(n / BANDS, (n + 1) / BANDS, routed, alone, len(here), agreed)
 
@@ -272,27 +322,8 @@ def _label(name: str, judged: Sequence[_Judged]) -> LabelFigures:
     )
 
 
-def _superseded() -> ColumnElement[bool]:
-    later = Decision.__table__.alias("later")
-    return select(later.c.id).where(later.c.supersedes_id == Decision.id).exists()
-
-
-def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.sum(case((condition, 1), else_=0))
-
-
-def _number(session: Session, query: object) -> int:
-    return session.scalar(query) or 0  # type: ignore[call-overload]
-
-
 def totals(session: Session, project_id: int) -> dict[str, int]:
-    """Items, and outcomes by source: for stats and metrics."""
-    items = _number(session, select(func.count()).select_from(Item).where(Item.project_id == project_id))
-    latest = select(Outcome.item_id, func.max(Outcome.revision).label("revision")).group_by(Outcome.item_id).subquery()
-    sources = session.execute(
-        select(Outcome.source, func.count())
-        .join(latest, and_(latest.c.item_id == Outcome.item_id, latest.c.revision == Outcome.revision))
-        .where(Outcome.project_id == project_id)
-        .group_by(Outcome.source)
-    ).tuples()
-    return {"items": items, **{f"outcomes_{source}": n for source, n in sources}}
+    """Items, and standing outcomes by source: for stats and metrics."""
+    counted = tallies.read(session, project_id)
+    sources = {name.replace("/", "_"): n for name, n in sorted(counted.items()) if name.startswith("outcomes/") and n}
+    return {"items": counted["items"], **sources}

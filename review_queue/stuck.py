@@ -20,7 +20,16 @@ from review_queue.people import KNOWN_ANSWERS
 from review_queue.states import CONTESTED, PENDING
 
 Why = Literal["second", "adjudication", "seat", "skipped", "leads"]
-REASONS: tuple[Why, ...] = ("second", "adjudication", "seat", "skipped", "leads")
+SAYS: dict[Why, tuple[str, str]] = {
+    "second": ("second opinion", "add a person (`signoff user add NAME`), or a lead gives it up and the answer stands"),
+    "adjudication": ("dispute", "add a person (`signoff user add NAME`), or a lead gives it up where an answer stands already"),
+    "seat": ("further seat", "add a person (`signoff user add NAME`): everybody here has had a seat of the case"),
+    "skipped": ("skipped case", "add a person (`signoff user add NAME`), or whoever skipped it last takes that back"),
+    "leads": ("leads' case", "nobody here is a lead: `signoff user add NAME --role lead`"),
+}
+"""What each is, and what to do."""
+DROPPED: tuple[Why, ...] = ("second", "adjudication")
+"""What a lead may give up."""
 MOST = 10_000
 """Tasks that are looked at, oldest first: those that somebody answered, skipped or settles, and those for leads."""
 
@@ -70,7 +79,7 @@ def drop(session: Session, task_id: int, *, by: Actor) -> None:
 
 
 def _refuse(session: Session, task: Task) -> None:
-    if task.state != "pending" or task.kind not in ("second", "adjudication"):
+    if task.state != "pending" or task.kind not in DROPPED:
         raise Refused(f"task {task.id} is no second opinion or adjudication that waits; only such a one can be dropped")
     present = _present(session, task.audience)
     bound, had = session.execute(select(_bound(), _had(present)).where(Task.id == task.id)).one()
@@ -113,8 +122,9 @@ def _bound() -> ColumnElement[int | None]:
 
 
 def _had(present: set[int]) -> ColumnElement[int]:
-    """How many of these people answered, hold or skipped a part of the case; the index lets each count once."""
+    """How many of these people answered or skipped a part of the case; the index lets each count once. A hold may yet end."""
     theirs = select(func.count()).where(Claim.item_id == Task.item_id, Claim.state.in_(TAKEN), Claim.person_id.in_(present))
+    theirs = theirs.where(Claim.state != "held")
     return theirs.correlate(Task).scalar_subquery().label("had")
 
 

@@ -1,9 +1,14 @@
 """A project that has seen much, laid into the tables at once: for what must not grow with what was seen."""
 
-from collections.abc import Callable
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
@@ -29,10 +34,27 @@ from db.types import microseconds
 from review_queue import clock, tallies
 from review_queue.activity import Actor
 from review_queue.projects import Setting
-from tests import factories
+from tests import conftest, factories
 
 HELD, PARKED, UNSCORED = 20, 30, 500
-SECONDS = ("amount", "region")
+REASON = {"unit": "log-odds", "base": 0.1, "contributions": [], "params": {}, "quality": {}, "seed": 0, "seconds": 0.1}
+
+
+@contextmanager
+def database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[Database]:
+    """A fresh migrated database for a whole module."""
+    if kind == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), folder / "crowd.db")
+        held = Database(f"sqlite:///{folder / 'crowd.db'}")
+        yield held
+        held.close()
+        return
+    server, name = request.getfixturevalue("postgres_server"), f"crowd_{uuid.uuid4().hex[:12]}"
+    conftest._administrate(server, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('postgres_template')}")
+    held = Database(conftest._named(server, name))
+    yield held
+    held.close()
+    conftest._administrate(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def fill(database: Database, n: int, *, done: int, people: int = 4, **changes: Any) -> tuple[Setting, list[Actor]]:
@@ -70,7 +92,7 @@ def _lay(session: Session, setting: Setting, people: list[int], n: int, done: in
     _decided(session, setting, people, done, at)
     _held(session, setting, people, done, now)
     put(session, Explanation, item_id=list(range(done + 1, done + 151)), model_id=model, method="shap", label="pay",
-        params_hash="0", hash="0", body={}, seconds=0.1, made_at=now)  # fmt: skip
+        params_hash="0", hash="0", body=REASON, seconds=0.1, made_at=now)  # fmt: skip
     events = [i for i in every[: n + n // 2] if i > n or i <= done]
     first = (session.scalar(text("SELECT seq FROM event_head")) or 0) + 1
     put(session, Event, seq=list(range(first, first + len(events))), project_id=setting.id, kind="outcome", item_id=events,
@@ -106,7 +128,7 @@ def _tasks(session: Session, setting: Setting, n: int, done: int, at: list[datet
     shared = {"routing_n": 1, "project_id": setting.id, "seat": 1, "skips": 0, "weight": 0.5}
     put(session, Task, **shared, id=reviews, item_id=reviews, kind="review", blind=False, state=[state(i) for i in reviews],
         audience=["leads" if i % 100 == 7 else "reviewers" for i in reviews], rank=[microseconds(at[i - 1]) for i in reviews],
-        due_at=[due(i) for i in reviews], made_at=at[:n],
+        due_at=[due(i) for i in reviews], made_at=at[:n], parked_at=[now if state(i) == "parked" else None for i in reviews],
         closed_at=[now if i <= done else None for i in reviews])  # fmt: skip
     put(session, Task, **shared, id=[n + i for i in seconds], item_id=seconds, kind="second", blind=True,
         state=["completed" if i <= done else "pending" for i in seconds], audience="reviewers",

@@ -1,53 +1,97 @@
 """`signoff queue`: what waits for people."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.options import AsJson, Dir, Limit, ProjectName, noun
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from app.workspace import Workspace
+    from review_queue.activity import Actor
+    from review_queue.projects import Setting
+
 app = noun("The queue: what waits for people, and who holds what.")
+COLUMNS = {
+    "open": ("external_id", "since", "due_at", "state", "audience", "held_by", "skips"),
+    "parked": ("external_id", "person", "since", "until", "note"),
+    "stuck": ("external_id", "since", "why"),
+}
+HEADS = {
+    "task_id": "task",
+    "external_id": "item",
+    "due_at": "due",
+    "audience": "for",
+    "held_by": "held by",
+    "person": "parked by",
+}
+NOTHING = {"open": "nothing waits", "overdue": "nothing is overdue", "parked": "nothing is parked", "stuck": "nothing is stuck"}
 
 
 @app.command()
 def stats(project: ProjectName = None, directory: Dir = None, as_json: AsJson = False) -> None:
-    """How many wait, are held and are decided, by project."""
-    from app.cli.console import chosen, opened, plain, say, table
-    from review_queue import insights, projects
+    """How many wait, are late, held, parked, stuck and decided, by project; in JSON also how far people agree."""
+    from app.cli.console import opened, say, table
 
     with opened(directory) as workspace:
-        every = [chosen(workspace, project)] if project else workspace.database.read(projects.everything)
-        value = [
-            {
-                "project": each.name,
-                **plain(workspace.database.read(insights.backlog, each.id)),
-                **workspace.database.read(insights.totals, each.id),
-            }
-            for each in every
-        ]
-        oldest = [workspace.database.read(insights.backlog, each.id).oldest for each in every]
-    names = ("project", "items", "waiting", "held", "overdue", "decided", "unscored", "unexplained")
-    rows = [[*(row[name] for name in names), since] for row, since in zip(value, oldest, strict=True)]
-    say(as_json, value, table((*names, "oldest"), rows) if rows else "no project yet")
+        value = [workspace.database.read(_stats, each) for each in _chosen(workspace, project)]
+    names = ("project", "items", "open", "waiting", "overdue", "soon_due", "held", "parked", "stuck", "decided", "unscored")
+    rows = [[*(_upto(row[name]) for name in names), row["oldest"]] for row in value]
+    head = [name.replace("_", " ") for name in (*names, "oldest")]
+    apart = [line for row in value for line in _apart(row["stuck_by"])]
+    say(as_json, value, "\n".join([table(head, rows), *apart]) if rows else "no project yet")
 
 
 @app.command("list")
-def list_(project: ProjectName = None, limit: Limit = 50, directory: Dir = None, as_json: AsJson = False) -> None:
-    """Open tasks, oldest first, and who holds them."""
-    from app.cli.console import chosen, opened, plain, say, table
-    from review_queue import claims, insights
+def list_(
+    project: ProjectName = None,
+    overdue: Annotated[
+        bool, typer.Option("--overdue", envvar="SIGNOFF_OVERDUE", help="What is past its due time alone.")
+    ] = False,
+    parked: Annotated[bool, typer.Option("--parked", envvar="SIGNOFF_PARKED", help="What is put aside instead.")] = False,
+    stuck: Annotated[bool, typer.Option("--stuck", envvar="SIGNOFF_STUCK", help="What nobody here may take, with why.")] = False,
+    limit: Limit = 50,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open tasks, oldest first, and who holds them; with --overdue the latest first."""
+    from app.cli.console import opened, plain, say, table
+
+    if overdue + parked + stuck > 1:
+        raise typer.BadParameter("give one of --overdue, --parked and --stuck")
+    which = "overdue" if overdue else "parked" if parked else "stuck" if stuck else "open"
+    with opened(directory) as workspace:
+        by = workspace.local_actor("cli") if parked else None
+        found = [
+            (setting.name, each)
+            for setting in _chosen(workspace, project)
+            for each in workspace.database.read(_listed, setting, which, by, limit)
+        ][:limit]
+    names = COLUMNS.get(which, COLUMNS["open"])
+    rows = [[str(each.task_id), of, *(getattr(each, name) for name in names)] for of, each in found]
+    value = [{"project": of, **plain(each)} for of, each in found]
+    head = ["task", "project", *(HEADS.get(name, name) for name in names)]
+    say(as_json, value, table(head, rows) if rows else NOTHING[which])
+
+
+@app.command()
+def drop(
+    tasks: Annotated[list[int], typer.Argument(metavar="TASK...", help="Tasks, as `signoff queue list --stuck` shows them.")],
+    directory: Dir = None,
+) -> None:
+    """Give up second opinions and disputes that nobody here may take; the answer that stands goes on standing."""
+    from app.cli.console import opened, say
+    from review_queue import stuck
 
     with opened(directory) as workspace:
-        setting = chosen(workspace, project)
-        waiting = workspace.database.read(insights.waiting_tasks, setting.id, limit)
-        holders = {each.task_id: each for each in workspace.database.read(claims.holders, setting.id, limit)}
-    value = [{**plain(each), "held_by": holders[each.task_id].person if each.task_id in holders else None} for each in waiting]
-    head = ("task", setting.project.noun, "since", "due", "for", "held by", "skips")
-    rows = [
-        (str(w.task_id), w.external_id, w.since, w.due_at, w.audience, row["held_by"], w.skips)
-        for w, row in zip(waiting, value, strict=True)
-    ]
-    say(as_json, value, table(head, rows) if rows else "nothing waits")
+        by = workspace.local_actor("cli")
+        for task in tasks:
+            workspace.database.write(stuck.drop, task, by=by)
+            say(False, None, f"task {task} is given up; the answer stands")
 
 
 @app.command()
@@ -64,3 +108,99 @@ def release(
         for task in tasks:
             workspace.database.write(claims.release_of, task, by=by)
             say(False, None, f"task {task} waits again")
+
+
+@app.command()
+def park(
+    tasks: Annotated[list[int], typer.Argument(metavar="TASK...", help="Task numbers, as `signoff queue list` shows them.")],
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", envvar="SIGNOFF_UNTIL", metavar="3d|DATE", help="When they come back; else when the item changes."
+        ),
+    ] = None,
+    note: Annotated[str | None, typer.Option("--note", envvar="SIGNOFF_NOTE", help="Why, for whoever sees the list.")] = None,
+    directory: Dir = None,
+) -> None:
+    """Put tasks aside that wait and that nobody holds."""
+    from app.cli.console import cell, opened, say
+    from review_queue import parking
+
+    with opened(directory) as workspace:
+        by = workspace.local_actor("cli")
+        for task in tasks:
+            moment = _moment(workspace, task, until) if until else None
+            parked = workspace.database.write(parking.put_aside, task, moment, note, by=by)
+            back = f"until {cell(parked.until)}" if parked.until else "until its item changes"
+            say(False, None, f"task {task} is parked {back}")
+
+
+@app.command()
+def unpark(
+    tasks: Annotated[list[int], typer.Argument(metavar="TASK...", help="Numbers, as `signoff queue list --parked` shows them.")],
+    directory: Dir = None,
+) -> None:
+    """Bring tasks back before their time: to whoever parked them where that is you, else for all."""
+    from app.cli.console import opened, say
+    from review_queue import parking
+
+    with opened(directory) as workspace:
+        by = workspace.local_actor("cli")
+        for task in tasks:
+            workspace.database.write(parking.unpark, task, by=by)
+            say(False, None, f"task {task} waits again")
+
+
+def _moment(workspace: "Workspace", task: int, text: str) -> datetime:
+    """A span from now, the beginning of work on a day, or a moment. Raises Problem."""
+    from app.cli.console import Problem
+    from review_queue import calendar, parking
+
+    setting = workspace.database.read(parking.setting_of, task)
+    try:
+        return calendar.moment(text, setting.policy.calendar, setting.project.zone)
+    except ValueError as error:
+        raise Problem(f"--until {text!r} {error}") from None
+
+
+def _chosen(workspace: "Workspace", project: str | None) -> "Sequence[Setting]":
+    """The project that was named, else all."""
+    from app.cli.console import chosen
+    from review_queue import projects
+
+    return [chosen(workspace, project)] if project else workspace.database.read(projects.everything)
+
+
+def _stats(session: "Session", setting: "Setting") -> dict[str, Any]:
+    from app.cli.console import plain
+    from review_queue import agreement, answers, insights
+
+    backlog, totals = insights.backlog(session, setting.id), insights.totals(session, setting.id)
+    agreed = agreement.of(answers.latest(session, setting.id))
+    return {"project": setting.name, **plain(backlog), **totals, "agreement": plain(agreed)}
+
+
+def _listed(session: "Session", setting: "Setting", which: str, by: "Actor | None", limit: int) -> Sequence[Any]:
+    from review_queue import clock, insights, parking, stuck
+
+    if which == "stuck":
+        return stuck.tasks(session, setting.id, limit)
+    if by is not None:
+        return parking.parked(session, setting.id, by, limit)
+    if which == "overdue":
+        return insights.due_tasks(session, setting.id, clock.now(), limit)
+    return insights.waiting_tasks(session, setting.id, limit)
+
+
+def _apart(by: dict[str, int]) -> list[str]:
+    """What nobody here may take, and what to do."""
+    from review_queue import stuck
+
+    return [f"stuck: {by[why]:,} × {what}; {mend}" for why, (what, mend) in stuck.SAYS.items() if by.get(why)]
+
+
+def _upto(value: Any) -> Any:
+    """A count that ends at MOST says so."""
+    from review_queue.insights import MOST
+
+    return f"{MOST:,}+" if value == MOST + 1 else value

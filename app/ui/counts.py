@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, Decision, Task
-from review_queue import clock
+from review_queue import clock, insights
 from review_queue.activity import Actor
 from review_queue.outcomes import ANSWERS
 from review_queue.projects import Setting
@@ -25,20 +25,18 @@ class Counts:
 def of(session: Session, setting: Setting, actor: Actor) -> Counts:
     """What this person did today (in the project's time zone), and what waits."""
     now = clock.now()
-    mine = (
-        select(func.count(Decision.task_id.distinct()))
-        .join(Task, Task.id == Decision.task_id)
-        .where(Decision.person_id == actor.id, Decision.project_id == setting.id, Task.state == "completed")
-        .where(Decision.stage == "final", Decision.verdict.in_(ANSWERS))
-    )
-    waiting = select(func.count(Task.id)).where(Task.project_id == setting.id, Task.state == "pending")
-    counted = select(
-        mine.where(Decision.decided_at >= _midnight(now, setting)).scalar_subquery(),
-        mine.where(Decision.decided_at >= now - timedelta(hours=1)).scalar_subquery(),
-        waiting.scalar_subquery(),
-    )
-    today, hour, waits = session.execute(counted).one()
-    return Counts(today, waits, hour or None)
+    done = _done(setting, actor, _midnight(now, setting)).subquery()
+    recent = case((done.c.latest >= now - timedelta(hours=1), 1))
+    state = select(Task.state).where(Task.id == done.c.task_id).scalar_subquery()  # each looked up by its key
+    today, hour = session.execute(select(func.count(), func.count(recent)).select_from(done).where(state == "completed")).one()
+    return Counts(today, insights.waiting(session, setting.id), hour or None)
+
+
+def _done(setting: Setting, actor: Actor, since: datetime) -> Select[int, datetime]:
+    """Cases that this person answered since then."""
+    said = select(Decision.task_id, func.max(Decision.decided_at).label("latest"))
+    said = said.where(Decision.person_id == actor.id, Decision.decided_at >= since, Decision.project_id == setting.id)
+    return said.where(Decision.stage == "final", Decision.verdict.in_(ANSWERS)).group_by(Decision.task_id)
 
 
 def elsewhere(session: Session, setting: Setting, actor: Actor, session_name: str) -> list[str]:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from review_queue.insights import MOST
+
 MISSING = "not given"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=@])")
 
@@ -39,6 +41,11 @@ def number(value: float | int) -> str:
     digits = max(0, 5 - len(str(int(abs(value))))) if abs(value) >= 1 else 4
     shown = f"{value:,.{digits}f}" if abs(value) >= 0.001 else f"{value:.3g}"
     return (shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown).replace(",", "\u202f")
+
+
+def upto(n: int) -> str:
+    """A count that ends at some number: `10 000+` beyond it."""
+    return f"{number(MOST)}+" if n > MOST else number(n)
 
 
 def signed(value: float) -> str:

@@ -1,5 +1,7 @@
 """`signoff queue`, `item show` and `job`, on routed items."""
 
+from pathlib import Path
+
 import pytest
 
 from app.workspace import Workspace
@@ -102,3 +104,59 @@ def test_the_rule_in_force(claims: Signoff, setting: Setting) -> None:
     assert "amount > 50000" in text
     claims("autonomy", "freeze")
     assert "frozen: everything goes to people" in claims("autonomy", "show").stdout
+
+
+# What changes after it was sent
+
+
+def test_items_are_replaced_cancelled_and_looked_at_again(
+    claims: Signoff, setting: Setting, files: Path, workspace: Workspace
+) -> None:
+    file = files / "new.csv"
+    file.write_text("claim_id,amount,region\na,5,west\nsure,120.5,north\nfresh,1,east\nbad,x,north\n")
+    result = claims("item", "replace", file)
+    assert result.stdout == "claims: 2 replaced or new, 1 as they were, 1 rejected\n"
+    assert "new.csv.rejected.jsonl" in result.stderr
+    assert claims.json("item", "replace", file)["known"] == 3
+    record = claims.json("item", "show", "a")
+    assert (record["input"]["amount"], record["item_revision"], record["state"]) == (5, 2, "received")
+    assert "revision 2" in claims("item", "show", "a").stdout
+    assert claims("item", "show", "a", "--revision", "1").stdout.startswith("claim a: replaced")
+    assert claims("item", "cancel", "b", "a").stdout == "claim b is cancelled\nclaim a is cancelled\n"
+    assert claims.json("item", "cancel", "b")["state"] == "cancelled"
+    assert claims("item", "show", "b").stdout.startswith("claim b: cancelled, ")
+    assert claims.refused("item", "cancel", "nothing") == "Motor claims has no claim 'nothing'"
+    said = claims("item", "review", "sure", "--reason", "they complain").stdout
+    assert said.startswith("claim sure waits for a look as task ")
+    assert claims("item", "review", "sure", "--reason", "again").stdout.endswith("already: they complain\n")
+    assert "was cancelled" in claims.refused("item", "review", "b", "--reason", "why")
+    assert claims("item", "review", "b", code=2).exit_code == 2
+
+
+def test_nothing_replaced_is_an_error(claims: Signoff, setting: Setting, files: Path) -> None:
+    file = files / "new.csv"
+    file.write_text("claim_id,amount,region\na,x,west\n")
+    claims("item", "replace", file, code=1)
+
+
+def test_tasks_are_parked_and_brought_back(claims: Signoff, setting: Setting, workspace: Workspace) -> None:
+    assert claims("queue", "list", "--parked").stdout == "nothing is parked\n"
+    first, second = (row["task_id"] for row in claims.json("queue", "list"))
+    assert claims("queue", "park", first, "--until", "3d", "--note", "a strike").stdout.startswith(
+        f"task {first} is parked until 2"
+    )
+    assert claims("queue", "park", second).stdout == f"task {second} is parked until its item changes\n"
+    found = claims.json("queue", "list", "--parked")
+    assert [(row["task_id"], row["person"], row["note"]) for row in found] == [(first, None, "a strike"), (second, None, None)]
+    assert "a strike" in claims("queue", "list", "--parked").stdout
+    assert "is parked" in claims.refused("queue", "park", first)
+    assert claims("queue", "unpark", first, second).stdout == f"task {first} waits again\ntask {second} waits again\n"
+    assert claims.refused("queue", "unpark", first) == f"task {first} is not parked"
+    assert claims.refused("queue", "park", "99", "--until", "3d") == "there is no task 99"
+    for until, words in (
+        ("soon", "is no moment"),
+        ("2020-01-01", "is past"),
+        ("2999-01-01T10:00", "more than a year"),
+        ("-3d", "no moment"),
+    ):
+        assert words in claims.refused("queue", "park", first, "--until", until)

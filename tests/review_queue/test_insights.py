@@ -120,12 +120,14 @@ def test_the_queue_page_says_nothing_of_why(sqlite: Database) -> None:
     factories.routed(sqlite, held, {"1": factories.says("pay", 0.97), "2": factories.says("pay", 0.6)})
     waiting = sqlite.read(insights.waiting_tasks, held.id)
     assert [each.external_id for each in waiting] == ["1", "2"]
-    assert set(insights.Waiting.__slots__) == {"task_id", "external_id", "since", "due_at", "audience", "state", "skips"}
+    told = {"task_id", "external_id", "since", "due_at", "audience", "state", "skips", "held_by"}
+    assert set(insights.Waiting.__slots__) == told
 
 
 def test_overdue_leads_and_reasons_ahead(sqlite: Database, move: Move) -> None:
     held = factories.setting(sqlite, wished=factories.policy(review={"due": "4h"}))
     ann = factories.person(sqlite, "ann")
+    factories.person(sqlite, "lea", "lead")
     factories.routed(sqlite, held, {str(n): factories.says("pay", 0.6) for n in range(3)})
     case = take(sqlite, held, ann)[0]
     sqlite.write(decisions.decide, ann, case.task_id, case.token, Said("e", "escalate"))
@@ -134,6 +136,17 @@ def test_overdue_leads_and_reasons_ahead(sqlite: Database, move: Move) -> None:
     backlog = sqlite.read(insights.backlog, held.id)
     assert (backlog.waiting, backlog.waiting_for_leads, backlog.overdue, backlog.unexplained) == (3, 1, 3, 3)
     assert sqlite.read(insights.explained_ahead, held.id) == Share(0, 3)
+
+
+def test_what_nobody_may_take_is_counted_apart(database: Database) -> None:
+    held = factories.setting(database, wished=factories.policy(review={"second_opinion": 1.0}))
+    ann = factories.person(database, "ann")
+    factories.routed(database, held, {str(n): factories.says("pay", 0.6) for n in range(3)})
+    case = next(case for case in take(database, held, ann, 3) if not case.blind)
+    database.write(decisions.decide, ann, case.task_id, case.token, Said("k", "accept"))
+    backlog = database.read(insights.backlog, held.id)
+    assert (backlog.open, backlog.held, backlog.stuck, backlog.stuck_by) == (5, 2, 1, {"second": 1})
+    assert backlog.waiting == 2
 
 
 @pytest.mark.parametrize(("share", "value"), [(Share(1, 4), 0.25), (Share(0, 0), None), (Share(0, 3), 0.0)])

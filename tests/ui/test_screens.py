@@ -168,7 +168,7 @@ def test_what_a_lead_releases_goes_back(workspace: Workspace, screen: Screen) ->
     setting = filling.table(workspace, 2, False, **OFF)
     ann = factories.person(workspace.database, "ann")
     workspace.database.write(cases.take, setting, ann, "s", 1)
-    button(screen("queue"), "queue-release-now").click().run()
+    button(screen("queue"), "queue-release-").click().run()
     states = workspace.database.read(lambda session: list(session.scalars(select(Claim.state))))
     assert states == ["released"]
 

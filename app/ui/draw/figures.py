@@ -6,6 +6,7 @@ from typing import Any
 from app.ui import formats
 from app.ui.formats import number, percent, text
 from retrain.alone import Alone, Level, Point, written
+from review_queue.agreement import Agreement, Rate
 from review_queue.insights import Band, Insight, LabelFigures, Share
 
 WEIGHING = "Labelled cases count at one over their chance of being looked at, so that what acted alone is represented fairly."
@@ -49,6 +50,51 @@ def labels(found: Sequence[LabelFigures], title_of: Callable[[str], str]) -> str
     head = "<tr><th>label</th><th>right when predicted</th><th>found when true</th></tr>"
     table = f'<table class="so-grid"><thead>{head}</thead><tbody>{rows}</tbody></table>' if rows else _nothing()
     return f'<h3 class="so-title">Per label</h3>{table}'
+
+
+def window(found: Insight) -> str:
+    """What the figures of people's answers rest on, where that is not all there is; empty otherwise."""
+    return "" if found.whole else f"What people said is taken over the latest {number(found.decisions)} decisions."
+
+
+def agreement(found: Agreement, title_of: Callable[[str], str]) -> str:
+    """How far people agree who did not see each other's answers, with what may be chance; empty where none did."""
+    if not found.agreed.of:
+        return ""
+    rows = "".join(_agreed(_answer(each.label, title_of), each.both) for each in found.labels)
+    return (
+        f'<h3 class="so-title">How far people agree</h3>{_agreed("the same answer", found.agreed)}{rows}'
+        f'<p class="so-note">{_beyond_chance(found)} Of cases that two people answered without sight of each other\'s answer; of '
+        "a label: where either gave it, both did. Bars: 95 % confidence.</p>"
+    )
+
+
+def _agreed(name: str, rate: Rate) -> str:
+    low, high, share = (100 * (each or 0.0) for each in (rate.low, rate.high, rate.value))
+    picture = (
+        f'<span class="so-interval so-share"><i style="left:{low:.1f}%;width:{high - low:.1f}%"></i>'
+        f'<b style="left:{share:.1f}%"></b></span>'
+    )
+    note = f"{number(rate.part)} of {number(rate.of)}, between {percent(rate.low)} and {percent(rate.high)}"
+    return (
+        f'<div class="so-band"><span class="so-clip">{text(name)}</span>{picture}'
+        f'<span class="so-num">{percent(rate.value)}</span><small>{note}</small></div>'
+    )
+
+
+def _answer(label: str | None, title_of: Callable[[str], str]) -> str:
+    return "no label fits" if label is None else title_of(label)
+
+
+def _beyond_chance(found: Agreement) -> str:
+    """Kappa in words."""
+    if found.kappa is None:
+        return "All gave one and the same label, so nothing can be said of agreement beyond chance."
+    between = "" if found.kappa.low is None else f" (between {found.kappa.low:.2f} and {found.kappa.high:.2f})"
+    return (
+        f"Beyond chance: Cohen's kappa {found.kappa.value:.2f}{between}; 1 is full agreement, 0 no more than chance. Where "
+        "nearly all cases have one label it is low whatever people do; then read the labels."
+    )
 
 
 def _nothing() -> str:

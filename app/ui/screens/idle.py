@@ -1,21 +1,28 @@
 """Review with nothing in hand: why, and what to do next."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from app.ui import counts, formats, sitting, widgets
 from app.ui.counts import Counts
-from app.ui.draw import desk
-from app.ui.screens import deciding
+from app.ui.draw import desk, waiting
+from app.ui.screens import deciding, parked
 from app.ui.sitting import Seat
 from app.ui.widgets import Place
-from review_queue import claims, insights, jobs, people, rules
+from review_queue import insights, jobs, people, rules
+from review_queue.insights import Backlog
 
 KNOWN = 200
 
 
 def draw(place: Place, seat: Seat, counted: Counts) -> None:
     """What is going on instead of a case."""
-    widgets.empty(*_why(place, seat))
+    backlog = place.database.read(insights.backlog, place.setting.id)
+    widgets.empty(*_why(place, backlog))
+    if backlog.stuck:
+        widgets.line(f"Not counted: {formats.upto(backlog.stuck)} that wait for somebody who is not here.", "note")
+        st.html(waiting.stuck_list(backlog.stuck_by))
     if message := st.session_state.pop("review.said", None):
         widgets.line(*message)
     with st.container(horizontal=True):
@@ -26,27 +33,27 @@ def draw(place: Place, seat: Seat, counted: Counts) -> None:
             )
         st.button("Look again", key="idle-look", shortcut="l", on_click=lambda: None)
         st.button("Undo", key="idle-undo", shortcut="u", on_click=_undo, args=(place, seat))
-    st.html(desk.counters(counted, place.setting.project.noun))
+    parked.draw(place, own=True, at="review")
+    st.html(desk.counters(replace(counted, waiting=backlog.waiting), place.setting.project.noun))
     known_answers(place)
 
 
-def _why(place: Place, seat: Seat) -> tuple[str, str]:
-    """Title and sentence, the latter as HTML."""
+def _why(place: Place, backlog: Backlog) -> tuple[str, str]:
+    """Title and sentence, the latter as HTML. What waits is not this person's to take: they were just looked for a case."""
     noun = formats.plural(place.setting.project.noun)
-    backlog = place.database.read(insights.backlog, place.setting.id)
-    apart = place.database.read(claims.beyond_reach, place.setting.id, place.actor)
-    if place.database.read(rules.in_force, place.setting.id, place.setting.policy) is None and place.setting.project.external:
+    acts = place.database.read(rules.in_force, place.setting.id, place.setting.policy) is not None
+    if not acts and place.setting.project.external:
         return (
             "No version acts yet",
             f"Predictions come with the {noun}. An owner signs their version on the page Models, or by "
             "<code>signoff model promote 1</code>; then the queue fills.",
         )
-    if place.database.read(rules.in_force, place.setting.id, place.setting.policy) is None:
+    if not acts:
         return "No model yet", "Train one on the page Models, or run <code>signoff model train</code>; then the queue fills."
-    if apart:
+    if backlog.waiting:
         return (
-            f"{formats.count(apart, 'case')} wait for somebody else",
-            "You answered or skipped them before, or they are for leads. Nothing else waits for you now.",
+            f"{formats.count(backlog.waiting, 'case')} {'wait' if backlog.waiting > 1 else 'waits'} for somebody else",
+            "You answered or skipped them before, or they are for leads or kept for another. Nothing else waits for you now.",
         )
     if backlog.unscored:
         return (
@@ -54,7 +61,12 @@ def _why(place: Place, seat: Seat) -> tuple[str, str]:
             "They come here by themselves.",
         )
     if backlog.held:
-        return "All that waits is in other hands", f"{backlog.held} held by others at this moment; the page Queue shows by whom."
+        held = formats.upto(backlog.held)
+        return "All that waits is in other hands", f"{held} held by others at this moment; the page Queue shows by whom."
+    if backlog.stuck:
+        return "Nothing waits for you", "What is left is for people who are not here."
+    if backlog.parked:
+        return "Nothing waits for you", f"{formats.upto(backlog.parked)} parked; they come back by themselves."
     return (
         "Nothing waits",
         f"All {formats.text(noun)} are decided. New ones come with <code>signoff item load FILE</code> or over HTTP.",
@@ -67,7 +79,7 @@ def known_answers(place: Place) -> None:
         from retrain import datasets
     except ImportError:
         return
-    if not place.actor.at_least("lead") or place.database.read(datasets.known_answers, place.setting.id) is None:
+    if not place.actor.at_least("lead") or not place.database.read(datasets.has, place.setting.id, "answers"):
         return
     with st.expander("Practice"):
         st.caption(f"Decided so, cases are marked as decided by {people.KNOWN_ANSWERS} wherever they are shown.")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.ui import widgets
 from app.ui.draw import figures
-from app.ui.formats import number, percent
+from app.ui.formats import number, percent, upto
 from app.ui.widgets import Place
 from retrain import alone, registry
 from retrain.alone import Alone
@@ -38,7 +38,9 @@ def _traffic(place: Place, found: Insight) -> None:
     left, right = st.columns(2, gap="large")
     left.html(figures.bands(found.bands))
     right.html(figures.labels(found.labels, place.setting.project.title_of))
-    widgets.line(figures.WEIGHING, "note")
+    widgets.line(f"{figures.WEIGHING} {figures.window(found)}", "note")
+    if agreed := figures.agreement(found.agreement, place.setting.project.title_of):
+        st.html(agreed)
 
 
 def _could(place: Place) -> None:
@@ -82,6 +84,6 @@ def _cards(place: Place, found: Insight) -> list[tuple[str, str, str]]:
         (percent(found.automation.value, 1), "acted alone", figures.of(found.automation, f"scored {noun}")),
         (percent(found.override.value, 1), "overridden", figures.of(found.override, "final answer")),
         (pace, "decisions an hour of work", median),
-        (number(found.decisions_last_hour), "decided in the last hour", "by everybody"),
-        (number(found.rejected), "rejected", f"of {number(found.routed)} routed"),
+        (upto(found.decisions_last_hour), "decided in the last hour", "by everybody"),
+        (number(found.rejected), "rejected", f"of {number(found.judged)} first answers"),
     ]

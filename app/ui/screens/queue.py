@@ -1,14 +1,20 @@
-"""Queue: what waits and how old it is, who holds what. Says nothing of why a case is there."""
+"""Queue: what is late, what waits and how old it is, who holds what, what nobody may take. Says not why a case is there."""
 
 import streamlit as st
 
 from app.ui import formats, widgets
+from app.ui.draw import waiting
 from app.ui.formats import text
+from app.ui.screens import parked
 from app.ui.widgets import Place
-from review_queue import claims, clock, insights
+from review_queue import claims, clock, insights, stuck
 from review_queue.claims import Holder
+from review_queue.insights import Backlog
+from review_queue.stuck import Stuck
 
 SHOWN = 50
+BUTTONS = 15
+"""Rows that have a button of their own."""
 
 
 def draw() -> None:
@@ -16,80 +22,76 @@ def draw() -> None:
     place = widgets.place()
     st.html('<h2 class="so-title">Queue</h2>')
     widgets.said("queue")
-    _figures(place)
+    backlog = place.database.read(insights.backlog, place.setting.id)
+    now = clock.now()
+    due = place.database.read(insights.due_tasks, place.setting.id, insights.soon(place.setting, now), SHOWN)
+    _figures(place, waiting.cards(backlog, now, worst=due[0] if due else None))
+    _stuck(place, backlog)
+    if due:
+        head = (place.setting.project.noun, *waiting.LATE_HEAD)
+        widgets.grid(head, waiting.late(due, now), caption=f"Overdue or due soon, the latest first (at most {SHOWN} shown)")
     _holders(place)
-    _waiting(place)
+    parked.draw(place, own=False, at="queue")
+    _open(place)
 
 
-def _figures(place: Place) -> None:
-    held = place.database.read(insights.backlog, place.setting.id)
+def _figures(place: Place, cards: list[tuple[str, str, str]]) -> None:
     ready = place.database.read(insights.explained_ahead, place.setting.id)
-    age = formats.span(clock.now() - held.oldest) if held.oldest else "–"
-    widgets.figures(
-        [
-            (formats.number(held.waiting), "waiting", f"{formats.number(held.waiting_for_leads)} of them for leads"),
-            (formats.number(held.held), "held by somebody", "being looked at now"),
-            (age, "the oldest", "since it was routed"),
-            (formats.number(held.overdue), "overdue", "past their due time"),
-            (formats.number(held.unscored), "not scored yet", "they come by themselves"),
-            (
-                formats.percent(ready.value),
-                "came with reasons" if place.setting.project.external else "have their reasons",
-                f"of the next {int(ready.of)} waiting",
-            ),
-        ]
-    )
+    name = "came with reasons" if place.setting.project.external else "have their reasons"
+    widgets.figures([*cards, (formats.percent(ready.value), name, f"of the next {int(ready.of)} waiting")])
+
+
+def _stuck(place: Place, backlog: Backlog) -> None:
+    """What nobody here may take, and what to do; for leads each of them, to be given up where that may be."""
+    if not backlog.stuck:
+        return
+    st.html('<h3 class="so-title">Stuck: nobody here may take them</h3>')
+    st.html(waiting.stuck_list(backlog.stuck_by))
+    if not place.actor.at_least("lead"):
+        return
+    for each in place.database.read(stuck.tasks, place.setting.id, BUTTONS):
+        with st.container(horizontal=True, vertical_alignment="center", key=f"queue-row-stuck-{each.task_id}"):
+            age = formats.span(clock.now() - each.since)
+            st.html(f"<span><bdi>{text(each.external_id)}</bdi> <small>{stuck.SAYS[each.why][0]}, for {age}</small></span>")
+            if each.why in stuck.DROPPED:
+                st.button("Give it up", key=f"queue-drop-{each.task_id}", on_click=_drop, args=(place, each))
+
+
+def _drop(place: Place, each: Stuck) -> None:
+    said = f"Given up; the answer stands: {each.external_id}"
+    widgets.tried(lambda: place.database.write(stuck.drop, each.task_id, by=place.actor), said, at="queue")
 
 
 def _holders(place: Place) -> None:
     holders = place.database.read(claims.holders, place.setting.id, SHOWN)
-    zone, now = place.setting.project.zone, clock.now()
-    rows = [
-        (
-            f"<bdi>{text(each.external_id)}</bdi>",
-            text(each.person),
-            formats.span(now - each.since),
-            formats.moment(each.expires_at, zone),
-        )
-        for each in holders
-    ]
-    if not rows:
+    if not holders:
         widgets.line("Nobody holds a case at this moment.", "note")
         return
-    widgets.grid((place.setting.project.noun, "held by", "for", "until"), rows, caption="Held now, longest first")
-    if place.actor.at_least("lead"):
-        _release(place, holders)
+    buttons = holders[:BUTTONS] if place.actor.at_least("lead") else []
+    if buttons:
+        st.html('<h3 class="so-title">Held now, longest first</h3>')
+    for each in buttons:
+        with st.container(horizontal=True, vertical_alignment="center", key=f"queue-row-held-{each.task_id}"):
+            st.html(f"<span><bdi>{text(each.external_id)}</bdi> <small>{_held(place, each)}</small></span>")
+            st.button("Release", key=f"queue-release-{each.task_id}", on_click=_give_back, args=(place, each))
+    if rest := holders[len(buttons) :]:
+        rows = [(f"<bdi>{text(each.external_id)}</bdi>", _held(place, each)) for each in rest]
+        widgets.grid((place.setting.project.noun, "held"), rows, caption="Held now, longest first")
 
 
-def _release(place: Place, holders: list[Holder]) -> None:
-    by_task = {each.task_id: f"{each.external_id}, held by {each.person}" for each in holders}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        task = st.selectbox(
-            "Give back to the queue", list(by_task), format_func=by_task.__getitem__, key="queue-release", width=420
-        )
-        st.button("Release it", on_click=_give_back, args=(place, task, by_task[task]), key="queue-release-now")
+def _held(place: Place, each: Holder) -> str:
+    span, until = formats.span(clock.now() - each.since), formats.moment(each.expires_at, place.setting.project.zone)
+    return f"by {text(each.person)} for {span}, until {until}"
 
 
-def _give_back(place: Place, task: int, named: str) -> None:
-    widgets.tried(
-        lambda: place.database.write(claims.release_of, task, by=place.actor), f"Back in the queue: {named}", at="queue"
-    )
+def _give_back(place: Place, each: Holder) -> None:
+    said = f"Back in the queue: {each.external_id}, held by {each.person}"
+    widgets.tried(lambda: place.database.write(claims.release_of, each.task_id, by=place.actor), said, at="queue")
 
 
-def _waiting(place: Place) -> None:
+def _open(place: Place) -> None:
     tasks = place.database.read(insights.waiting_tasks, place.setting.id, SHOWN)
-    zone, now = place.setting.project.zone, clock.now()
-    states = {"pending": "waits", "in_progress": "held"}
-    rows = [
-        (
-            f"<bdi>{text(each.external_id)}</bdi>",
-            formats.span(now - each.since),
-            formats.moment(each.due_at, zone),
-            states[each.state] + (" for a lead" if each.audience == "leads" else ""),
-            str(each.skips or "–"),
-        )
-        for each in tasks
-    ]
-    if rows:
-        head = (place.setting.project.noun, "age", "due", "state", "skipped")
+    if tasks:
+        rows = waiting.open_(tasks, clock.now(), place.setting.project)
+        head = (place.setting.project.noun, *waiting.OPEN_HEAD)
         widgets.grid(head, rows, caption=f"Open, oldest first (at most {SHOWN} shown)")

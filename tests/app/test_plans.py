@@ -1,0 +1,245 @@
+"""No page and no call reads a large table whole or asks once more for every row, on either database."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
+
+from app.api.main import create_api
+from app.cli.main import app as commands
+from app.settings import Settings
+from app.ui import counts, resources, sitting
+from app.ui.sitting import Seat
+from app.worker.house import House
+from app.workspace import Workspace
+from db.engine import Database
+from review_queue import answers, claims, explanations, find, insights, people, stuck
+from review_queue.activity import Actor
+from review_queue.decisions import Said
+from review_queue.projects import Setting
+from tests import crowd, factories
+from tests.review_queue.plans import Seen
+
+N, DONE = 24_000, 10_000
+FEW, WINDOW = 300, 400
+ROWS = 4_200
+"""Rows that one step may look at: the longest is a person's own day, of which there are a quarter of DONE and its second
+opinions."""
+STEPS = 400
+"""Thousands of steps of SQLite's machine for one statement; a table of this crowd takes more than ten times as many rows."""
+
+
+class Crowd:
+    """A workspace over a crowded database."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.setting, self.actors = crowd.fill(database, N, done=DONE)
+        self.workspace = Workspace(Settings(dir=folder, secret_key=factories.SECRET), database, factories.keys(database))
+        self.database = database
+        names = {"produce": ("shop", "viewer"), "review": ("person-1", "reviewer"), "read": ("olga", "owner")}
+        self.keys = {scope: self._key(scope, *named) for scope, named in names.items()}
+        self.admin = self._key("admin", "adam", "admin")
+
+    def _key(self, scope: str, name: str, role: str) -> dict[str, str]:
+        if not name.startswith("person"):
+            self.database.write(people.add_person, name, role=role, kind="service")
+        return {"Authorization": f"Bearer {self.database.write(people.add_key, name, scopes=[scope])}"}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def there(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    """One crowd for all tests of this module: what they change are a few rows."""
+    folder = tmp_path_factory.mktemp("crowd")
+    with crowd.database(request, request.param, folder) as database:
+        yield Crowd(database, folder)
+
+
+@pytest.fixture(autouse=True)
+def _looks_back_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds are bounds at any size: with small ones a small crowd will do."""
+    monkeypatch.setattr(insights, "MOST", FEW)
+    monkeypatch.setattr(stuck, "MOST", FEW)
+    monkeypatch.setattr(answers, "WINDOW", WINDOW)
+    monkeypatch.setattr(answers.latest, "__defaults__", (WINDOW,))
+
+
+def hold(seen: Seen, database: Database, most: int) -> None:
+    """What was seen is few statements, each by an index, over few rows."""
+    assert seen.statements
+    assert len(seen.statements) <= most, "\n\n".join(seen.texts)
+    assert seen.wholes() == []
+    if database.engine.dialect.name == "sqlite":
+        assert seen.steps() <= STEPS
+    else:
+        assert seen.rows() <= ROWS
+
+
+SCREENS = {"queue": 30, "insights": 20, "data": 20, "models": 20, "find": 30, "review": 40}
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_screen(there: Crowd, name: str) -> None:
+    resources.hand_over(there.workspace, local=True)
+    resources.forget()
+
+    def script(name: str) -> None:
+        import importlib
+
+        importlib.import_module(f"app.ui.screens.{name}").draw()
+
+    screen = AppTest.from_function(script, kwargs={"name": name}, default_timeout=60)
+    if name == "find":
+        screen.query_params["id"] = "C-00000009"
+    with Seen(there.database.engine) as seen:
+        screen.run()
+    assert not screen.exception
+    hold(seen, there.database, SCREENS[name])
+
+
+def test_the_idle_page(there: Crowd) -> None:
+    """Review with nothing in hand, in a project whose queue is others' to answer."""
+    resources.hand_over(there.workspace, local=True)
+
+    def script(setting, actor, workspace):  # type: ignore[no-untyped-def]
+        from app.ui import counts
+        from app.ui.screens import idle
+        from app.ui.sitting import Seat
+        from app.ui.widgets import Place
+
+        idle.draw(Place(workspace, setting, actor), Seat(setting, actor, "idle"), counts.Counts(1, 2, None))
+
+    held = {"setting": there.setting, "actor": there.actors[0], "workspace": there.workspace}
+    screen = AppTest.from_function(script, kwargs=held, default_timeout=60)
+    with Seen(there.database.engine) as seen:
+        screen.run()
+    assert not screen.exception
+    hold(seen, there.database, 25)
+
+
+P = "/api/v1/projects/claims"
+CALLS = {
+    "/api/v1/projects": ("read", 6),
+    f"{P}/stats": ("read", 25),
+    f"{P}/items/C-00000009": ("read", 30),
+    f"{P}/items/C-00020001": ("read", 30),
+    f"{P}/events": ("read", 8),
+    f"{P}/events?after=9000": ("read", 8),
+    f"{P}/datasets": ("read", 8),
+    "/api/v1/jobs": ("read", 8),
+    "/api/metrics": ("read", 25),
+}
+
+
+@pytest.mark.parametrize("path", CALLS)
+def test_a_call(there: Crowd, path: str) -> None:
+    scope, most = CALLS[path]
+    with (
+        TestClient(Starlette(routes=[Mount("/api", create_api(there.workspace))])) as client,
+        Seen(there.database.engine) as seen,
+    ):
+        assert client.get(path, headers=there.keys[scope]).status_code == 200
+    hold(seen, there.database, most)
+
+
+def test_items_in(there: Crowd) -> None:
+    items = [factories.raw(f"new-{n}") for n in range(50)] + [factories.raw(f"C-{n:08}") for n in range(1, 51)]
+    with (
+        TestClient(Starlette(routes=[Mount("/api", create_api(there.workspace))])) as client,
+        Seen(there.database.engine) as seen,
+    ):
+        reply = client.post(f"{P}/items", json={"items": items}, headers=there.keys["produce"])
+    assert reply.status_code == 202, reply.text
+    hold(seen, there.database, 25)
+
+
+def test_claims_over_http(there: Crowd) -> None:
+    """Ten cases, each of which is shown: a few statements a case, and no more."""
+    with (
+        TestClient(Starlette(routes=[Mount("/api", create_api(there.workspace))])) as client,
+        Seen(there.database.engine) as seen,
+    ):
+        reply = client.post(f"{P}/claims", json={"count": 10, "session": "http"}, headers=there.keys["review"])
+        assert len(reply.json()["claims"]) == 10
+    hold(seen, there.database, 220)
+
+
+COMMANDS = {"queue stats": 30, "queue list": 12, "queue list --overdue": 12, "queue list --stuck": 12, "item show C-00000009": 30}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command(there: Crowd, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import contextlib
+
+    from app.cli import console
+
+    monkeypatch.setattr(console, "opened", lambda *_, **__: contextlib.nullcontext(there.workspace))
+    with Seen(there.database.engine) as seen:
+        result = CliRunner().invoke(commands, command.split())
+    assert result.exit_code == 0, result.output
+    hold(seen, there.database, COMMANDS[command])
+
+
+READS: dict[str, tuple[Callable[[Any, Setting, Actor], Any], int]] = {
+    "the counters": (lambda s, setting, actor: counts.of(s, setting, actor), 4),
+    "stuck": (lambda s, setting, actor: stuck.tasks(s, setting.id), 8),
+    "search": (lambda s, setting, actor: find.search(s, setting.id, "C-0000"), 1),
+    "holders": (lambda s, setting, actor: claims.holders(s, setting.id), 1),
+    "elsewhere": (lambda s, setting, actor: counts.elsewhere(s, setting, actor, "x"), 1),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read(there: Crowd, name: str) -> None:
+    read, most = READS[name]
+    with Seen(there.database.engine) as seen:
+        there.database.read(read, there.setting, there.actors[1])
+    hold(seen, there.database, most)
+
+
+def test_reasons_are_ordered_ahead(there: Crowd) -> None:
+    with Seen(there.database.engine) as seen:
+        there.database.write(explanations.order_ahead, there.setting.id)
+    hold(seen, there.database, 2)
+
+
+def test_house_keeping(there: Crowd) -> None:
+    with Seen(there.database.engine) as seen:
+        House(there.workspace, Event()).keep()
+    hold(seen, there.database, 60)
+
+
+def test_a_sitting(there: Crowd) -> None:
+    """Sit down, decide and go on, take it back: the desk's every act."""
+    seat, database = Seat(there.setting, there.actors[2], "a tab"), there.database
+    with Seen(database.engine) as seen:
+        held = database.write(sitting.sit, seat)
+        assert held.case is not None
+        turn = sitting.turn_of(held.case)
+        if turn.blind:
+            database.write(sitting.answer, seat, turn, "pay")
+            turn = sitting.turn_of(database.read(sitting.look, seat).case)
+        database.write(sitting.decide, seat, turn, Said(turn.key, "accept"))
+        database.write(sitting.undo, seat)
+        database.write(sitting.beat, seat, held.tokens)
+    hold(seen, database, 200)
+
+
+def test_the_helper_sees_what_it_is_for(there: Crowd) -> None:
+    """A statement that reads a table whole, and one that skips over most of an index, are told."""
+    from sqlalchemy import func, select
+
+    from db.tables import Task
+
+    with Seen(there.database.engine) as seen:
+        there.database.read(lambda s: s.scalar(select(func.count()).where(Task.weight > 2)))
+    assert seen.wholes()
+    with Seen(there.database.engine) as seen:
+        there.database.read(lambda s: s.execute(select(Task.id).where(Task.id > 0, Task.weight > 2).order_by(Task.id)).all())
+    assert seen.steps() > 20 if there.database.engine.dialect.name == "sqlite" else seen.rows() > ROWS
