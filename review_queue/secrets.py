@@ -17,10 +17,10 @@ from review_queue import clock
 from review_queue.errors import StrangeKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Keys:
     """What a process may use: draw and webhook keys by their row, the rows that new rules and webhooks name, and the key for
-    links."""
+    links. Prints nothing of it."""
 
     draw: dict[int, bytes]
     draw_key_id: int

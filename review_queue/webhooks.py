@@ -170,12 +170,10 @@ def drop(session: Session, project_id: int, webhook_id: int, seq: int, *, by: Ac
     activity.record(session, by, "webhook.drop", f"webhook:{webhook_id}", project_id=project_id, before={"seq": str(seq)})
 
 
-def failing(session: Session) -> Sequence[tuple[int, str, datetime]]:
-    """Webhooks of all projects that took nothing for a day or more: id, address, and since when."""
-    query = select(Webhook.id, Webhook.url, Webhook.failing_since).where(
-        Webhook.ended_at.is_(None), Webhook.failing_since < clock.now() - FAILING
-    )
-    return [(i, url, since) for i, url, since in session.execute(query).tuples() if since is not None]
+def failing(session: Session) -> list[Hook]:
+    """Webhooks of all projects that took nothing for a day or more."""
+    query = select(Webhook).where(Webhook.ended_at.is_(None), Webhook.failing_since < clock.now() - FAILING)
+    return [_hook(session, row) for row in session.scalars(query.order_by(Webhook.id))]
 
 
 def _require_owner(by: Actor) -> None:

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.api import metrics, shapes
+from app.api import lags, metrics, shapes
 from app.api.access import Here, Reader
 from app.api.problems import document, listed
 from db.engine import Database
@@ -35,8 +35,9 @@ def get_ready(request: Request, here: Here) -> shapes.Health | Response:
     responses={**listed(401, 403, 422), 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def get_metrics(here: Here, actor: Reader) -> Response:
-    """Backlog and totals per project, in Prometheus' text format."""
-    return Response(metrics.text(here.database.read(metrics.figures)), media_type=CONTENT_TYPE_LATEST)
+    """Backlog, totals and webhooks per project, in Prometheus' text format."""
+    text = metrics.text(here.database.read(metrics.figures)) + lags.text(here.database.read(lags.figures))
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 def _unready(database: Database) -> str | None:

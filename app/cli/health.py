@@ -20,7 +20,7 @@ from app.settings import Settings
 from db.engine import Database
 from db.migrate import differences, misfit, standing
 from db.tables import Claim, Draw, ModelAlias, Outbox, Project, Task, Work
-from review_queue import clock
+from review_queue import clock, webhooks
 from review_queue.errors import StrangeKey
 from review_queue.secrets import open_keys
 
@@ -199,12 +199,19 @@ def _secret(settings: Settings, database: Database) -> Finding:
 
 
 def _state(session: Session) -> Iterator[Finding]:
-    return iter([_outbox(session), _waiting(session), _leases(session), _stuck(session), _draws(session), *_champions(session)])
+    found = [_outbox(session), _webhooks(session), _waiting(session), _leases(session), _stuck(session), _draws(session)]
+    return iter([*found, *_champions(session)])
 
 
 def _outbox(session: Session) -> Finding:
     late = _number(session, select(func.count()).where(Outbox.ready_at < clock.now() - PATIENCE))
     return Finding("events", f"{late:,} ready for over a minute and not in sequence", WORKER if late else "")
+
+
+def _webhooks(session: Session) -> Finding:
+    found = webhooks.failing(session)
+    mend = f"{found[0].url} takes nothing: {found[0].last_error}; `signoff webhook show {found[0].id}`" if found else ""
+    return Finding("webhooks", f"{len(found)} that took nothing for a day", mend[:300])
 
 
 def _waiting(session: Session) -> Finding:

@@ -1,5 +1,6 @@
 """Webhooks over HTTP: added by admins with a secret that is shown once, listed, sent again, ended."""
 
+import re
 from typing import Any
 
 import pytest
@@ -111,3 +112,19 @@ def test_an_ended_one_is_gone(api: Api, admin: dict[str, str]) -> None:
     assert api.client.delete(f"/api/v1{PATH}/{hook}", headers=admin).status_code == 204
     problem(api.client.delete(f"/api/v1{PATH}/{hook}", headers=admin), 404, "not_found")
     assert api.get(PATH, admin).json() == {"webhooks": []}
+
+
+def test_metrics_say_how_webhooks_fare(
+    api: Api, admin: dict[str, str], reader: dict[str, str], database: Database, held: Setting
+) -> None:
+    hook = int(api.post(PATH, {"url": URL}, admin).json()["id"])
+    for _ in range(3):
+        database.write(events.announce, held.id, "outcome", {}, item_id=None)
+    database.write(events.sequence)
+    load = database.write(deliveries.take, hook, "w")
+    assert load is not None
+    database.write(deliveries.settle, load, {1: Answer("500")})
+    text = api.client.get("/api/metrics", headers=reader).text
+    for name, value in {"waiting": 1, "dead": 0, "lag_events": 2}.items():
+        assert f'signoff_webhook_{name}{{project="claims",webhook="{hook}"}} {value}.0' in text
+    assert re.search(r"signoff_webhook_failing_seconds{[^}]*} 0\.\d*[1-9]", text)

@@ -137,7 +137,7 @@ def test_a_lost_key_is_replaced(ready: Signoff, workspace: Workspace, port: int)
     result = ready("doctor", "--new-key", "--port", str(port))
     assert "restart workers" in result.stderr
     again = open_workspace(Settings(dir=ready.folder))
-    assert again.keys.draw_key_id == workspace.keys.draw_key_id + 1
+    assert again.keys.draw_key_id > workspace.keys.draw_key_id
     newest = select(RoutingRule.draw_key_id).order_by(RoutingRule.id.desc()).limit(1)
     assert again.database.read(lambda session: session.scalar(newest)) == again.keys.draw_key_id
     assert again.database.read(lambda session: session.scalar(select(Activity.id).where(Activity.verb == "key.rotate")))

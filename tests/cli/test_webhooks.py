@@ -1,6 +1,7 @@
 """`signoff webhook`: one after the other, as an owner would."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from threading import Event
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import update
 
 from app.worker.delivering import Delivering
 from app.workspace import Workspace
-from db.tables import Delivery
+from db.tables import Delivery, Webhook
 from review_queue import clock, events, projects
 from tests.app.receiving import Receiver, Reply
 from tests.cli.conftest import Signoff
@@ -60,6 +61,15 @@ def test_dead_letters(claims: Signoff, workspace: Workspace, receiver: Receiver)
     assert "no dead letter 1" in claims.refused("webhook", "resend", "1", "--seq", "1")
     claims("webhook", "drop", "1", "--seq", "2")
     assert [each["state"] for each in claims.json("webhook", "show", "1")["undelivered"]] == ["waiting"]
+
+
+def test_the_doctor_names_one_that_took_nothing_for_a_day(claims: Signoff, workspace: Workspace, receiver: Receiver) -> None:
+    claims("webhook", "add", receiver.url, env=PRIVATE)
+    since = {"failing_since": clock.now() - timedelta(days=2), "last_error": "500: no"}
+    workspace.database.write(lambda s: s.execute(update(Webhook).values(since)) and None)
+    found = {row["check"]: row for row in claims.json("doctor", code=1)}
+    assert "1 that took nothing for a day" in found["webhooks"]["saw"]
+    assert "takes nothing: 500: no; `signoff webhook show 1`" in found["webhooks"]["mend"]
 
 
 def test_a_wrong_kind_and_a_position_that_is_not_there(claims: Signoff, receiver: Receiver) -> None:

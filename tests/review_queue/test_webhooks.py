@@ -134,7 +134,7 @@ def test_tries_are_spread_over_more_than_a_day_and_then_it_is_dead(
     assert rows(database) == [(1, "dead", deliveries.TRIES), (2, "blocked", 0)]
     shown = database.read(webhooks.get, held.id, hook.id)
     assert (shown.dead, shown.waiting, shown.fails, shown.last_error) == (1, 1, True, "500")
-    assert [each[0] for each in database.read(webhooks.failing)] == [hook.id]
+    assert [each.id for each in database.read(webhooks.failing)] == [hook.id]
     (letter,) = database.read(webhooks.undelivered, held.id, hook.id, dead=True)
     assert (letter.seq, letter.external_id, letter.last_error) == (1, "0", "500")
 
