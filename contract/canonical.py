@@ -1,13 +1,13 @@
 """One text for one value: canonical JSON (RFC 8785) and its SHA-256, so bytes agree on every database and machine."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring as _quoted  # as RFC 8785 escapes: controls, quotes and backslashes alone
 from typing import Any
 
 import rfc8785
 
-_WHOLE = 2**53
+_LARGEST = 2**53
 _repr = float.__repr__
 
 
@@ -35,21 +35,20 @@ def content_hash(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """By exact type; what is rare, or no JSON at all, is left to rfc8785."""
-    kind = type(value)
-    if kind is str:
-        return _quoted(value)
-    if kind is float:
-        return _number(value)
-    if kind is dict:
-        return f"{{{','.join([f'{_quoted(name)}:{_text(value[name])}' for name in _sorted(value)])}}}"
-    if kind is list:
-        return listed([_text(each) for each in value])
-    if kind is int and -_WHOLE < value < _WHOLE:
-        return str(value)
-    if kind is bool:
-        return "true" if value else "false"
-    return "null" if value is None else _by_the_book(value)
+    return _TEXTS.get(type(value), _by_the_book)(value)
+
+
+def _object(value: dict[Any, Any]) -> str:
+    held = [(name, value[name]) for name in _sorted(value)]
+    return f"{{{','.join([f'{_quoted(name)}:{_TEXTS.get(type(each), _by_the_book)(each)}' for name, each in held])}}}"
+
+
+def _list(value: list[Any]) -> str:
+    return listed([_TEXTS.get(type(each), _by_the_book)(each) for each in value])
+
+
+def _whole(value: int) -> str:
+    return str(value) if -_LARGEST < value < _LARGEST else _by_the_book(value)
 
 
 def _number(value: float) -> str:
@@ -78,3 +77,15 @@ def _by_the_book(value: Any) -> str:
         return rfc8785.dumps(value).decode()
     except rfc8785.CanonicalizationError as error:
         raise ValueError(str(error)) from error
+
+
+_TEXTS: dict[type, Callable[[Any], str]] = {
+    str: _quoted,
+    float: _number,
+    int: _whole,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+    dict: _object,
+    list: _list,
+}
+"""How a value of exactly this type is written; what is rare, or no JSON at all, is left to rfc8785."""
