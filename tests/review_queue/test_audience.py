@@ -1,5 +1,6 @@
 """For whom a task waits: too many skips, escalations, overdue tasks, and what taking them back gives back."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,7 +10,7 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import Activity, Task
-from review_queue import audience, cases, claims, decisions, outcomes
+from review_queue import audience, cases, checks, claims, decisions, outcomes, tallies
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import AlreadyDecided, Invalid
@@ -34,6 +35,13 @@ def people(database: Database, *names: str) -> list[Actor]:
 
 def waits_for(database: Database) -> list[tuple[str, str, int]]:
     return [(t.audience, t.state, t.skips) for t in factories.tasks(database)]
+
+
+@pytest.fixture(autouse=True)
+def _sound(database: Database) -> Iterator[None]:
+    yield
+    assert database.read(checks.problems) == []
+    assert database.read(tallies.astray, 1) == {}
 
 
 @pytest.fixture

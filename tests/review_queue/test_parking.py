@@ -1,6 +1,6 @@
 """Cases put aside: who may, until when, who gets them first, and what taking it back does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,13 +8,20 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import Activity, Claim, Person, Task
-from review_queue import cases, claims, clock, decisions, insights, parking
+from review_queue import cases, checks, claims, clock, decisions, insights, parking, tallies
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import ClaimExpired, Forbidden, Invalid, NotFound, Refused
 from review_queue.projects import Setting
 from tests import factories
 from tests.review_queue.acting import Move, take
+
+
+@pytest.fixture(autouse=True)
+def _sound(database: Database) -> Iterator[None]:
+    yield
+    assert database.read(checks.problems) == []
+    assert database.read(tallies.astray, 1) == {}
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from review_queue import (
     insights,
     people,
     requests,
+    tallies,
     withdrawal,
 )
 from review_queue.activity import Actor
@@ -36,6 +37,7 @@ from tests.review_queue.acting import Move, at_once, take
 def _sound(database: Database) -> Iterator[None]:
     yield
     assert database.read(checks.problems) == []
+    assert database.read(tallies.astray, 1) == {}
 
 
 @pytest.fixture
