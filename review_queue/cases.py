@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from contract.canonical import digest
@@ -69,12 +69,6 @@ def held(session: Session, setting: Setting, actor: Actor, session_name: str) ->
 def show(session: Session, setting: Setting, claim: Held) -> Case:
     """One held case, where the others that a session holds need not be read."""
     return _case(session, setting, claim)
-
-
-def waiting(session: Session, project_id: int) -> int:
-    """Tasks that wait for somebody."""
-    query = select(func.count()).select_from(Task).where(Task.project_id == project_id, Task.state == "pending")
-    return session.scalar(query) or 0
 
 
 def _case(session: Session, setting: Setting, held: Held) -> Case:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, bindparam, exists, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.statements import Row, run
@@ -201,13 +201,6 @@ def may_take(project_id: int, actor: Actor) -> tuple[ColumnElement[bool], ...]:
         or_(Task.assignee_id.is_(None), Task.assignee_id == actor.id, Task.assigned_until < clock.now()),
         ~mine,
     )
-
-
-def beyond_reach(session: Session, project_id: int, actor: Actor) -> int:
-    """Pending tasks that this person may not take: answered or skipped by them before, or for leads alone."""
-    reach = select(func.count()).select_from(Task).where(*may_take(project_id, actor), Task.audience.in_(audiences(actor)))
-    pending = select(func.count()).select_from(Task).where(Task.project_id == project_id, Task.state == "pending")
-    return (session.scalar(pending) or 0) - (session.scalar(reach) or 0)
 
 
 def audiences(actor: Actor) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from contract.records import Explanation
 from db.engine import Database
-from review_queue import cases, decisions, explanations
+from review_queue import cases, decisions, explanations, insights
 from review_queue.activity import Actor
 from review_queue.cases import Case
 from review_queue.decisions import Said
@@ -104,4 +104,4 @@ def test_waiting_counts_what_nobody_holds(sqlite: Database) -> None:
     held, ann = factories.setting(sqlite), factories.person(sqlite, "ann")
     factories.routed(sqlite, held, {str(n): factories.says("pay", 0.6) for n in range(3)})
     take(sqlite, held, ann)
-    assert sqlite.read(cases.waiting, held.id) == 2
+    assert sqlite.read(insights.waiting, held.id) == 2
