@@ -33,7 +33,18 @@ class Reason:
 
 
 def order_ahead(session: Session, project_id: int, ahead: int = AHEAD) -> int:
-    """Add explain work for the held and the next waiting tasks that have no explanation yet; how many.
+    """Add explain work for what lacks an explanation; how many."""
+    now = clock.now()
+    shared = {"kind": "explain", "project_id": project_id, "ready_at": now, "attempts": 0}
+    work = [{"item_id": item_id, **shared} for item_id in lacking(session, project_id, ahead)]
+    if work:
+        make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        session.execute(make(Work).on_conflict_do_nothing(), work)
+    return len(work)
+
+
+def lacking(session: Session, project_id: int, ahead: int = AHEAD) -> list[int]:
+    """The items of the held and the next waiting tasks that have no explanation yet, and none ordered.
 
     What a model elsewhere said is not explained here: there is nothing to ask.
     """
@@ -46,13 +57,7 @@ def order_ahead(session: Session, project_id: int, ahead: int = AHEAD) -> int:
     near = Task.id.in_(union_all(waiting, held))
     query = select(Task.item_id, Task.state, Task.rank).join(Routing, routed).where(near, missing, ordered, scored)
     query = query.join(Model, Model.id == Routing.model_id).where(Model.trainer != EXTERNAL)
-    rows = session.execute(query.order_by(Task.state, Task.rank)).all()
-    now = clock.now()
-    work = {row.item_id: {"item_id": row.item_id, "kind": "explain", "project_id": project_id, "ready_at": now} for row in rows}
-    if work:
-        make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-        session.execute(make(Work).on_conflict_do_nothing(), [{**row, "attempts": 0} for row in work.values()])
-    return len(work)
+    return list(dict.fromkeys(session.scalars(query.order_by(Task.state, Task.rank))))
 
 
 def store(session: Session, item_id: int, model_id: int, explanations: Sequence[Explanation]) -> None:

@@ -9,7 +9,7 @@ from threading import Event as Flag
 from threading import Thread
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from app.worker.posting import Poster
 from app.worker.waking import Waking
@@ -59,7 +59,7 @@ class Delivering(Thread):
                     for webhook_id in await asyncio.to_thread(self._workspace.database.read, deliveries.due):
                         if webhook_id not in busy and len(busy) < WEBHOOKS:
                             busy[webhook_id] = asyncio.create_task(self._until_done(poster, webhook_id))
-                except OperationalError as error:
+                except DBAPIError as error:
                     log.error("the database does not answer; webhooks wait", error=str(error.orig))
                     await asyncio.sleep(PATIENCE_SECONDS)
                 await asyncio.to_thread(self._waking.wait, "webhooks", self._over)
@@ -70,7 +70,7 @@ class Delivering(Thread):
         try:
             while not self._over.is_set() and await self._deliver(poster, webhook_id):
                 pass
-        except OperationalError as error:
+        except DBAPIError as error:
             log.error("the database does not answer; a webhook waits", webhook=webhook_id, error=str(error.orig))
         except Exception as error:
             log.exception("a webhook could not be served; it is tried again", webhook=webhook_id, error=repr(error))

@@ -45,7 +45,8 @@ class Explaining:
         if time.monotonic() - self._ordered_at < 1.0:
             return
         for setting in self._database.read(projects.everything):
-            self._database.write(explanations.order_ahead, setting.id, self._ahead)
+            if self._database.read(explanations.lacking, setting.id, self._ahead):
+                self._database.write(explanations.order_ahead, setting.id, self._ahead)
         self._ordered_at = time.monotonic()
 
     def _explain(self, item: Leased) -> None:

@@ -4,7 +4,7 @@ import time
 from threading import Event, Thread
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.workspace import Workspace
 from review_queue import keeping
@@ -34,7 +34,7 @@ class House(Thread):
             while (verbs := self._database.read(keeping.due)) and sum([self._do(verb) for verb in verbs]):
                 if time.monotonic() > until:
                     return
-        except OperationalError as error:
+        except DBAPIError as error:
             log.error("the database does not answer; the house waits", error=str(error.orig))
 
     def _do(self, verb: keeping.Verb) -> int:

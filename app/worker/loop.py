@@ -26,7 +26,7 @@ LEAVE_SECONDS = 15.0
 
 
 def run(workspace: Workspace, *, drain: bool = False, device: str = "auto", stop: Event | None = None) -> None:
-    """Work until SIGTERM or SIGINT; with `drain` until nothing is left to score, explain or run.
+    """Work until SIGTERM or SIGINT; with `drain` until nothing is left to score, explain, run or post.
 
     The work is done in a thread of its own: a signal handler runs in the main thread, and must not find it inside the
     lock of the event that it sets.
@@ -62,10 +62,13 @@ def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
             break
         if not busy:
             waking.wait("score", stop)
+    interrupted = stop.is_set()
     stop.set()
     for thread in beside:
         thread.join(timeout=LEAVE_SECONDS)
     house.keep()
+    if drain and not interrupted:
+        Delivering(workspace, stop).turn()
 
 
 def _orphaned() -> bool:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
 from app.settings import Settings
-from app.worker import delivering, posting
+from app.worker import delivering, loop, posting
 from app.worker.delivering import Delivering
 from app.worker.posting import Poster
 from app.workspace import Workspace
@@ -348,6 +348,25 @@ delivering.Delivering(workspace, threading.Event()).turn()
     assert deliver(workspace) == 3
     assert sorted(receiver.seqs) == [1, 1, 2, 2, 3, 3]
     assert kept(workspace) == []
+
+
+def test_a_worker_delivers_beside_its_work_and_at_the_end_of_a_drain(
+    workspace: Workspace, held: Setting, add: Add, receiver: Receiver
+) -> None:
+    add(receiver)
+    workspace.database.write(events.announce, held.id, "outcome", {}, item_id=None)
+    loop.run(workspace, drain=True, device="cpu")
+    assert receiver.seqs == [1]
+    stop = threading.Event()
+    thread = threading.Thread(target=loop.run, args=(workspace,), kwargs={"device": "cpu", "stop": stop})
+    thread.start()
+    workspace.database.write(events.announce, held.id, "outcome", {}, item_id=None)
+    until = time.monotonic() + 20
+    while len(receiver.got) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    stop.set()
+    thread.join(30)
+    assert receiver.seqs == [1, 2]
 
 
 def test_an_address_inside_is_refused_when_the_connection_is_made(

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -217,3 +218,15 @@ def test_a_younger_event_that_is_ready_sooner_still_goes_after_its_elder(
     while sqlite.write(events.sequence):
         pass
     assert [e.body["n"] for e in sqlite.read(events.of_item, item)] == [0, 1, 2]
+
+
+def test_kinds_are_those_that_the_code_announces_and_the_page_of_the_api_lists() -> None:
+    root = Path(__file__).parents[2]
+    code = "".join(
+        path.read_text(encoding="utf-8") for name in ("review_queue", "retrain") for path in (root / name).glob("*.py")
+    )
+    said = set(re.findall(r'announce\([^"()]*(?:\([^()]*\)[^"()]*)*"([a-z.]+)"', code))
+    assert {"dataset.created", "model.promoted"} <= said <= set(events.KINDS)
+    page = (root / "docs/http-api.md").read_text(encoding="utf-8")
+    table = page.partition("## Following")[2].partition("##")[0]
+    assert [kind for kind in events.KINDS if f"`{kind}`" not in table] == []
