@@ -408,7 +408,7 @@ class Task(Table):
             "project_id",
             "made_at",
             "id",
-            where="state = 'pending' AND (kind IN ('second', 'adjudication') OR seat > 1 OR skips > 0)",
+            where="state = 'pending' AND (kind IN ('second', 'adjudication') OR seat > 1 OR skips > 0 OR requested IS NOT NULL)",
         ),
         {"postgresql_with": HOT},
     )

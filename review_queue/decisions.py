@@ -152,6 +152,7 @@ def revise(session: Session, setting: Setting, actor: Actor, external_id: str, s
     _check_form(setting, final)
     stored = _store(session, actor, held, task, final, said, "final")
     outcomes.revise(session, task, outcomes.Answer(stored.label, stored.verdict, stored.id))
+    requests.withdraw(session, setting, item_id)
     return stored
 
 

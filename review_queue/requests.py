@@ -49,6 +49,16 @@ def request(session: Session, setting: Setting, external_id: str, reason: str, *
     return Asked(task.id, external_id, reason, True)
 
 
+def withdraw(session: Session, setting: Setting, item_id: int) -> None:
+    """A lead has answered: nobody needs to look any more, unless somebody does already."""
+    _, tasks = last_route(session, item_id)
+    asked = [task for task in tasks if task.requested is not None and task.state in ("pending", "parked")]
+    for task in asked:
+        task.state, task.closed_at = "cancelled", clock.now()
+    session.flush()
+    tallies.add(session, setting.id, open=-len(asked))
+
+
 def decided(session: Session, setting: Setting, external_id: str) -> int:
     """The item behind an id, itself and its tasks locked. Raises NotFound; Refused where no answer stands that could change."""
     key = withdrawal.standing_key(session, setting.id, external_id)

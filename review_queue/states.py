@@ -10,7 +10,8 @@ PARKED: ColumnElement[bool] = literal_column("task.state = 'parked'")
 OPEN: ColumnElement[bool] = literal_column("task.state IN ('pending', 'in_progress', 'parked')")
 DUE: ColumnElement[bool] = literal_column("task.state IN ('pending', 'in_progress') AND task.due_at IS NOT NULL")
 CONTESTED: ColumnElement[bool] = literal_column(
-    "task.state = 'pending' AND (task.kind IN ('second', 'adjudication') OR task.seat > 1 OR task.skips > 0)"
+    "task.state = 'pending'"
+    " AND (task.kind IN ('second', 'adjudication') OR task.seat > 1 OR task.skips > 0 OR task.requested IS NOT NULL)"
 )
 
 

@@ -19,16 +19,20 @@ from review_queue.errors import Forbidden, NotFound, Refused
 from review_queue.people import KNOWN_ANSWERS
 from review_queue.states import CONTESTED, PENDING
 
-Why = Literal["second", "adjudication", "seat", "skipped", "leads"]
+Why = Literal["second", "adjudication", "request", "seat", "skipped", "leads"]
 SAYS: dict[Why, tuple[str, str]] = {
     "second": ("second opinion", "add a person (`signoff user add NAME`), or a lead gives it up and the answer stands"),
     "adjudication": ("dispute", "add a person (`signoff user add NAME`), or a lead gives it up where an answer stands already"),
+    "request": (
+        "look that somebody asked for",
+        "add a person (`signoff user add NAME`), or a lead gives it up or corrects the answer",
+    ),
     "seat": ("further seat", "add a person (`signoff user add NAME`): everybody here has had a seat of the case"),
     "skipped": ("skipped case", "add a person (`signoff user add NAME`), or whoever skipped it last takes that back"),
     "leads": ("leads' case", "nobody here is a lead: `signoff user add NAME --role lead`"),
 }
 """What each is, and what to do."""
-DROPPED: tuple[Why, ...] = ("second", "adjudication")
+DROPPED: tuple[Why, ...] = ("second", "adjudication", "request")
 """What a lead may give up."""
 MOST = 10_000
 """Tasks that are looked at, oldest first: those that somebody answered, skipped or settles, and those for leads."""
@@ -58,7 +62,8 @@ def tasks(session: Session, project_id: int, limit: int = 200) -> list[Stuck]:
 
 
 def drop(session: Session, task_id: int, *, by: Actor) -> None:
-    """Give up a second opinion or adjudication that nobody present may take; the answer that stands goes on standing.
+    """Give up a second opinion, an adjudication or a requested look that nobody present may take; the answer that stands
+    goes on standing.
 
     A draw that it would have resolved runs to its due time, and counts as an error then. Raises NotFound, Forbidden,
     Refused.
@@ -79,8 +84,10 @@ def drop(session: Session, task_id: int, *, by: Actor) -> None:
 
 
 def _refuse(session: Session, task: Task) -> None:
-    if task.state != "pending" or task.kind not in DROPPED:
-        raise Refused(f"task {task.id} is no second opinion or adjudication that waits; only such a one can be dropped")
+    if task.state != "pending" or _why(task.kind, task.seat, task.requested) not in DROPPED:
+        raise Refused(
+            f"task {task.id} is no second opinion, dispute or requested look that waits; only such a one can be dropped"
+        )
     present = _present(session, task.audience)
     bound, had = session.execute(select(_bound(), _had(present)).where(Task.id == task.id)).one()
     if not _nobody(present, bound, had):
@@ -104,11 +111,11 @@ def _found(session: Session, project_id: int) -> list[tuple[int, Why]]:
 def _contested(session: Session, project_id: int, audience: str) -> list[tuple[int, Why]]:
     """Of the oldest tasks that somebody had to do with, those that nobody else may take."""
     present = _present(session, audience)
-    columns = (Task.id, Task.kind, Task.seat, Task.audience, _bound(), _had(present))
+    columns = (Task.id, Task.kind, Task.seat, Task.requested, Task.audience, _bound(), _had(present))
     query = select(*columns).where(Task.project_id == project_id, CONTESTED).order_by(Task.made_at, Task.id)
     near = query.limit(MOST).subquery()
     rows = session.execute(select(near).where(near.c.audience == audience))
-    return [(task_id, _why(kind, seat)) for task_id, kind, seat, _, bound, had in rows if _nobody(present, bound, had)]
+    return [(task_id, _why(*what)) for task_id, *what, _, bound, had in rows if _nobody(present, bound, had)]
 
 
 def _nobody(present: set[int], bound: int | None, had: int) -> bool:
@@ -135,6 +142,6 @@ def _present(session: Session, audience: str) -> set[int]:
     return set(session.scalars(select(Person.id).where(*here)))
 
 
-def _why(kind: str, seat: int) -> Why:
+def _why(kind: str, seat: int, requested: str | None) -> Why:
     known: dict[str, Why] = {"second": "second", "adjudication": "adjudication"}
-    return known.get(kind, "seat" if seat > 1 else "skipped")
+    return known.get(kind, "request" if requested is not None else "seat" if seat > 1 else "skipped")

@@ -22,6 +22,7 @@ from review_queue import (
     insights,
     people,
     requests,
+    stuck,
     tallies,
     withdrawal,
 )
@@ -302,3 +303,36 @@ def test_who_may_not_correct_and_what_cannot_be_corrected(
     database.write(withdrawal.cancel, held, "1", by=shop)
     with pytest.raises(Refused, match="cancelled"):
         correct(database, held, lea)
+
+
+def test_a_correction_answers_what_somebody_asked(database: Database, shop: Actor, ann: Actor, lea: Actor) -> None:
+    held = acted(database)
+    ask(database, held, shop)
+    correct(database, held, lea)
+    assert [(task.requested, task.state) for task in factories.tasks(database)] == [
+        ("they complain", "cancelled"),
+        ("a lead corrected it", "completed"),
+    ]
+    assert take(database, held, ann) == []
+    assert ask(database, held, shop).new
+
+
+def test_a_look_that_nobody_here_may_give_is_stuck_and_given_up(
+    database: Database, held: Setting, shop: Actor, lea: Actor
+) -> None:
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    decide(database, lea, take(database, held, lea)[0])
+    asked = ask(database, held, shop)
+    assert database.read(stuck.count, held.id) == {"request": 1}
+    database.write(stuck.drop, asked.task_id, by=lea)
+    assert database.read(stuck.count, held.id) == {}
+    assert outcome(database) == [("pay", "human", 1)]
+
+
+def test_a_first_seat_that_was_asked_for_is_stuck_too(database: Database, shop: Actor, lea: Actor) -> None:
+    held = acted(database, 1.0)
+    (audit,) = take(database, held, lea)
+    database.write(decisions.answer, lea, audit.task_id, audit.token, "first", "pay")
+    decide(database, lea, audit)
+    ask(database, held, shop)
+    assert database.read(stuck.count, held.id) == {"request": 1}

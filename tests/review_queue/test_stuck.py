@@ -141,7 +141,7 @@ class TestDropping:
         lead = factories.person(database, "lea", "lead")
         one(database, held)
         task = factories.tasks(database)[0]
-        with pytest.raises(Refused, match="no second opinion or adjudication"):
+        with pytest.raises(Refused, match="no second opinion, dispute or requested look"):
             database.write(stuck.drop, task.id, by=lead)
         with pytest.raises(NotFound, match="no task"):
             database.write(stuck.drop, task.id + 1, by=lead)

@@ -17,7 +17,7 @@ fits_since = "0002"
 OPEN = "state IN ('pending', 'in_progress', 'parked')"
 DUE = "state IN ('pending', 'in_progress') AND due_at IS NOT NULL"
 LATE = "state = 'pending' AND audience = 'reviewers' AND due_at IS NOT NULL"
-CONTESTED = "state = 'pending' AND (kind IN ('second', 'adjudication') OR seat > 1 OR skips > 0)"
+CONTESTED = "state = 'pending' AND (kind IN ('second', 'adjudication') OR seat > 1 OR skips > 0 OR requested IS NOT NULL)"
 
 
 def upgrade() -> None:
