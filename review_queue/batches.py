@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from sqlalchemy import delete, func, null, select, update
+from sqlalchemy import Select, delete, func, null, select, update
 from sqlalchemy.orm import Session
 
 from contract.given import Given, explanation, read_given
@@ -31,6 +31,8 @@ ALONE_AFTER = 2
 """An item whose lease died this often is scored alone."""
 FAILED_AFTER = 3
 """An item whose lease died this often is failed."""
+NEAR = 2000
+"""Latest items among which those review tasks are looked for."""
 ALIKE = 200
 """An audit takes the urgency of one of this many review tasks made before it, so its place does not tell it."""
 
@@ -401,7 +403,13 @@ class _Alike:
 
     def weight(self) -> float:
         if not self._pool:
-            query = select(Task.weight).where(Task.project_id == self._project_id, Task.kind == "review")
-            recent = self._session.scalars(query.order_by(Task.id.desc()).limit(max(ALIKE - len(self._batch), 1))).all()
+            recent = self._session.scalars(self._recent().limit(max(ALIKE - len(self._batch), 1))).all()
             self._pool = [*self._batch, *recent] or [0.1, 0.55, 1.0]
         return Random().choice(self._pool)
+
+    def _recent(self) -> Select[float]:
+        """Of the reviews among the latest items, by the index of routings: however few are reviewed, no more is looked at."""
+        latest = select(Routing.item_id, Routing.n, Routing.route).where(Routing.project_id == self._project_id)
+        near = latest.order_by(Routing.item_id.desc()).limit(NEAR).subquery()
+        found = (Task.item_id == near.c.item_id) & (Task.routing_n == near.c.n) & (Task.kind == "review") & (Task.seat == 1)
+        return select(Task.weight).join(near, found).where(near.c.route == "review").order_by(near.c.item_id.desc())

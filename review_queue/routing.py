@@ -152,7 +152,8 @@ def urgency(order: Order, scored: Scored, route: Route, costs: Costs) -> float:
 def rank(order: Order, routed_at: datetime, weight: float, due_at: datetime | None) -> int:
     """The virtual deadline in microseconds since 1970, computed once: lowest is claimed first.
 
-    Whatever arrives more than the horizon later ranks behind, so nothing starves.
+    Nothing starves: whatever arrives more than the horizon later ranks behind. A case ordered by its due time is behind what
+    is due before, so what arrives after it is due ranks behind; one that is not due at all has the horizon among those that are.
     """
     if order == "due" and due_at is not None:
         return microseconds(due_at)

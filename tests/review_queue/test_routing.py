@@ -1,6 +1,7 @@
 """Where an item goes, as tables of cases; the draws; the loss; the rank."""
 
 import hashlib
+import heapq
 import hmac
 import math
 from collections import Counter
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu
 from sqlalchemy import select
 
 from contract.policy import Costs, Order, Policy, Score
@@ -22,6 +24,7 @@ from db.tables import Task
 from review_queue import batches
 from review_queue.routing import HORIZON, Purpose, Rule, confidences, draw, expected_loss, rank, route, thresholds, urgency
 from tests import factories
+from tests.review_queue.acting import Move
 
 LABELS = ("deny", "pay")
 
@@ -267,6 +270,41 @@ def test_nobody_is_overtaken_by_what_came_a_horizon_later(
         assert rank(order, NOW, w[0], None) < rank(order, NOW + later, w[1], None)
 
 
+_spans = st.timedeltas(timedelta(minutes=1), timedelta(days=60))
+_orders = st.sampled_from(["expected_loss", "uncertainty", "due", "fifo"])
+
+
+@settings(max_examples=400, deadline=None)
+@given(_orders, _orders, st.floats(0.1, 1), st.floats(0.1, 1), st.none() | _spans, st.none() | _spans, _spans)
+def test_every_order_has_its_bound_and_mixtures_too(
+    order: Order, other: Order, w: float, v: float, due: timedelta | None, later_due: timedelta | None, later: timedelta
+) -> None:
+    """Whatever arrives after the horizon, and after what is ordered by its due time is due, goes behind: under another order
+    of a changed policy too."""
+    bound = max(HORIZON, due) if order == "due" and due is not None else HORIZON
+    arrives = NOW + later
+    first = rank(order, NOW, w, NOW + due if due is not None else None)
+    second = rank(other, arrives, v, arrives + later_due if later_due is not None else None)
+    if later > bound:
+        assert first < second
+
+
+@pytest.mark.parametrize("order", ["expected_loss", "uncertainty", "due", "fifo"])
+@pytest.mark.parametrize("due", [None, timedelta(hours=4), timedelta(days=30)])
+def test_the_least_urgent_case_is_served_in_its_time(order: Order, due: timedelta | None) -> None:
+    """A case comes every ten minutes, always more urgent, and one is served every ten minutes; an hour's work lies there."""
+    step, waiting = timedelta(minutes=10), [(rank(order, NOW, 0.1, NOW + timedelta(minutes=n)), n + 1) for n in range(6)]
+    heapq.heappush(waiting, (rank(order, NOW, 1.0, NOW + due if due else None), 0))
+    bound = max(HORIZON, due) if order == "due" and due else HORIZON
+    for n in range(1, 31 * 24 * 6):
+        at = NOW + n * step
+        heapq.heappush(waiting, (rank(order, at, 0.1, at + timedelta(minutes=30)), n + 10))
+        if heapq.heappop(waiting)[1] == 0:
+            assert at <= NOW + bound + timedelta(hours=2)
+            return
+    raise AssertionError("it was never served")
+
+
 @pytest.mark.parametrize("score", ["max_probability", "margin", "entropy"])
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(1e-6, 1), min_size=2, max_size=5), st.floats(0, 1), st.floats(0, 1))
@@ -300,6 +338,51 @@ def test_an_audit_cannot_be_told_by_its_place(sqlite: Database, monkeypatch: pyt
     shares = [np.searchsorted(each, points, side="right") / len(each) for each in offset.values()]
     n, m = (len(each) for each in offset.values())
     assert np.abs(shares[0] - shares[1]).max() < 1.63 * math.sqrt((n + m) / (n * m))
+
+
+class TestPlaces:
+    """Where drawn cases come in the queue, among what was routed about the same time: a rank-sum cannot tell them."""
+
+    @pytest.fixture(autouse=True)
+    def _seeded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seeded = Random(7)
+        monkeypatch.setattr(batches, "Random", lambda: seeded)
+
+    @pytest.fixture
+    def told_apart(self, sqlite: Database, move: Move) -> Callable[..., float]:
+        """Route so many batches of so many, a minute apart; how unlikely it is that places differ so by chance alone."""
+
+        def run(kind: str, size: int, count: int, order: str = "expected_loss") -> float:
+            review = {"second_opinion": 0.3, "order": order, "due": "4h"}
+            wished = factories.policy(automate={"at_least": 0.8}, audit={"rate": 0.5}, review=review)
+            held, chance = factories.setting(sqlite, wished=wished), Random(13)
+            for batch in range(count):
+                answers = {f"{batch}-{n}": factories.says("pay", 0.5 + 0.5 * chance.random() ** 1.5) for n in range(size)}
+                factories.routed(sqlite, held, answers)
+                if batch % 10 == 9:  # each move lies on top of the one before
+                    move(timedelta(minutes=10))
+            rows = sqlite.read(lambda s: s.execute(select(Task.id, Task.kind, Task.rank).order_by(Task.id)).all())
+            places = {row.id: place for place, row in enumerate(sorted(rows, key=lambda row: (row.rank, row.id)))}
+            ahead = [(row.kind, places[row.id] - came) for came, row in enumerate(rows)]
+            drawn, other = (
+                [shift for k, shift in ahead if (k == kind) == wanted and k in (kind, "review")] for wanted in (True, False)
+            )
+            assert min(len(drawn), len(other)) > 60
+            return float(mannwhitneyu(drawn, other).pvalue)
+
+        return run
+
+    @pytest.mark.parametrize("kind", ["audit", "second"])
+    @pytest.mark.parametrize(("size", "count"), [(3, 200), (60, 12)])
+    @pytest.mark.parametrize("order", ["expected_loss", "due"])
+    def test_they_are_alike(self, told_apart: Callable[..., float], kind: str, size: int, count: int, order: str) -> None:
+        assert told_apart(kind, size, count, order) > 0.01
+
+    @pytest.mark.parametrize("kind", ["audit", "second"])
+    def test_the_test_would_see_it(self, told_apart: Callable[..., float], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Were they all as urgent as the middle of what still waits, their places would tell them."""
+        monkeypatch.setattr(batches._Alike, "weight", lambda _: 0.9)
+        assert told_apart(kind, 60, 12) < 1e-6
 
 
 def test_audits_without_any_review_task_take_some_place(sqlite: Database) -> None:
