@@ -5,8 +5,10 @@ import hashlib
 import hmac
 import ssl
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +17,6 @@ import httpcore2
 from app.api.shapes import Event
 from review_queue import addresses, clock
 from review_queue.deliveries import Answer
-from review_queue.errors import Invalid
 from review_queue.events import Happened
 
 TIMEOUT_SECONDS = 10.0
@@ -43,12 +44,12 @@ class Poster:
 
     def __init__(self, *, private: bool, tls: ssl.SSLContext | None = None) -> None:
         """`private`: also to addresses inside, and over http."""
-        self._private = private
+        self._private, self._backend = private, _Checked(private)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=MOST_CONNECTIONS,
             keepalive_expiry=IDLE_SECONDS,
-            network_backend=_Checked(private),
+            network_backend=self._backend,
         )
 
     async def __aenter__(self) -> Self:
@@ -56,6 +57,7 @@ class Poster:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._pool.aclose()
+        self._backend.close()
 
     async def post(self, url: str, secret: str, event: Happened) -> Answer:
         """Post one event; what the receiver said to it, or why it could not be asked."""
@@ -65,7 +67,7 @@ class Poster:
                 return await self._post(url, secret, event)
         except TimeoutError:
             return Answer(f"no answer within {TIMEOUT_SECONDS:.0f} seconds")
-        except (Invalid, OSError, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
+        except Exception as error:  # whatever it is, this event is tried again, and the others are not held up
             return Answer(_plain(str(error) or type(error).__name__))
 
     async def _post(self, url: str, secret: str, event: Happened) -> Answer:
@@ -86,6 +88,11 @@ class _Checked(httpcore2.AsyncNetworkBackend):
 
     def __init__(self, private: bool) -> None:
         self._private, self._inner = private, httpcore2.AnyIOBackend()
+        self._lookups = ThreadPoolExecutor(MOST_CONNECTIONS, "lookup")
+        """Apart, since a name server that hangs must not hold up the database."""
+
+    def close(self) -> None:
+        self._lookups.shutdown(wait=False, cancel_futures=True)
 
     async def connect_tcp(
         self,
@@ -95,7 +102,8 @@ class _Checked(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        found = await asyncio.to_thread(addresses.lookup, host, port, private=self._private)
+        look = partial(addresses.lookup, host, port, private=self._private)
+        found = await asyncio.get_running_loop().run_in_executor(self._lookups, look)
         for address in found[:-1]:
             try:
                 return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)

@@ -414,6 +414,14 @@ def test_a_name_that_turns_inside_after_it_was_checked_is_not_followed(
     assert receiver.got == []
 
 
+def test_a_name_server_that_hangs_is_not_waited_for(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, **__: time.sleep(2))
+    monkeypatch.setattr(posting, "TIMEOUT_SECONDS", 0.3)
+    begun = time.monotonic()
+    assert "no answer" in str(run("https://hangs.example/", private=True).error)
+    assert time.monotonic() - begun < 1.5
+
+
 def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context for this name, and that of a client which trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
