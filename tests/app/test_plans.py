@@ -20,14 +20,14 @@ from app.ui.sitting import Seat
 from app.worker.house import House
 from app.workspace import Workspace
 from db.engine import Database
-from review_queue import answers, claims, explanations, find, insights, people, stuck
+from review_queue import answers, batches, claims, explanations, find, insights, people, rules, stuck
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.projects import Setting
 from tests import crowd, factories
 from tests.review_queue.plans import Seen
 
-N, DONE = 24_000, 10_000
+N, DONE = 33_000, 11_000
 FEW, WINDOW = 300, 400
 ROWS = 4_200
 """Rows that one step may look at: the longest is a person's own day, of which there are a quarter of DONE and its second
@@ -201,6 +201,39 @@ def test_a_read(there: Crowd, name: str) -> None:
     with Seen(there.database.engine) as seen:
         there.database.read(read, there.setting, there.actors[1])
     hold(seen, there.database, most)
+
+
+@pytest.mark.parametrize("who", [0, 1], ids=["a lead", "a reviewer"])
+def test_a_claim_goes_by_the_order_and_by_what_one_had_a_part_in(there: Crowd, who: int) -> None:
+    """With 22,000 tasks that wait and 11,000 that were decided."""
+    actor, policy = there.actors[who], there.setting.policy
+    with Seen(there.database.engine) as seen:
+        taken = there.database.write(claims.claim, there.setting.id, actor, "claims", 1, policy.review.lease)
+    assert len(taken) == 1
+    assert {"task_next", "claim_item_person"} <= seen.indexes()
+    hold(seen, there.database, 8)
+    if there.database.engine.dialect.name == "postgresql":
+        assert seen.rows() <= 100
+
+
+def test_a_lead_releases(there: Crowd) -> None:
+    held = there.database.read(claims.holders, there.setting.id)[0]
+    with Seen(there.database.engine) as seen:
+        there.database.write(claims.release_of, held.task_id, by=there.actors[0])
+    hold(seen, there.database, 8)
+
+
+def test_a_batch_is_leased_and_written(there: Crowd) -> None:
+    """With drawn cases among it, whose places are made alike."""
+    setting, database = there.setting, there.database
+    rule = database.read(rules.in_force, setting.id, setting.policy)
+    assert rule is not None
+    with Seen(database.engine) as seen:
+        leased = database.write(batches.lease, setting.id, "score", "crowd", limit=60, seconds=60)
+        scored = [(item, factories.says("pay", 0.6)) for item in leased]
+        database.write(batches.write, setting.id, "crowd", scored, model_id=rule.model_id, keys=there.workspace.keys)
+    assert any("FROM task JOIN (SELECT routing.item_id" in each for each in seen.texts)
+    hold(seen, database, 30)
 
 
 def test_reasons_are_ordered_ahead(there: Crowd) -> None:

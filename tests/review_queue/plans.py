@@ -43,6 +43,11 @@ class Seen:
         with self._engine.connect() as connection:
             return [f"{table}: {statement}" for statement, given in self._once() for table in whole(connection, statement, given)]
 
+    def indexes(self) -> set[str]:
+        """The indexes that the statements go by."""
+        with self._engine.connect() as connection:
+            return {name for each in self._once() for name in indexes(connection, *each)}
+
     def rows(self) -> int:
         """The most rows of a large table that one step of any statement looked at (PostgreSQL)."""
         with self._engine.connect() as connection:
@@ -67,6 +72,15 @@ def whole(connection: Connection, statement: str, given: Any) -> list[str]:
     plan = _explained(connection, f"EXPLAIN (FORMAT JSON) {statement}", given)
     read = [node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE]
     return [table for table in read if _size(connection, table) > FEW]
+
+
+def indexes(connection: Connection, statement: str, given: Any) -> set[str]:
+    """The indexes of the plan of a statement."""
+    if connection.dialect.name == "sqlite":
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all()
+        return {name for row in plan for name in re.findall(r"USING (?:COVERING )?INDEX (\w+)", row[3])}
+    plan = _explained(connection, f"EXPLAIN (FORMAT JSON) {statement}", given)
+    return {node["Index Name"] for node in _nodes(plan) if "Index Name" in node}
 
 
 def looked_at(connection: Connection, statement: str, given: Any) -> int:
