@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.ui import formats, resources, widgets
+from app.ui.draw import webhooks as drawn
 from app.ui.formats import text
 from app.ui.screens import idle
 from app.ui.widgets import Place
-from review_queue import jobs, people
+from review_queue import jobs, people, webhooks
 
 if TYPE_CHECKING:
     from retrain.records import DatasetInfo, DatasetVersion
@@ -32,7 +33,17 @@ def draw() -> None:
         _version(place, found)
     else:
         widgets.empty("No dataset version yet", "One holds every decided case with its weight, its basis and who agreed.")
+    _webhooks(place)
     idle.known_answers(place)
+
+
+def _webhooks(place: Place) -> None:
+    """Where events are posted to, for leads, where there is any."""
+    hooks = place.database.read(webhooks.every, place.setting.id) if place.actor.at_least("lead") else []
+    for each in (hook for hook in hooks if hook.fails):
+        widgets.line(f"Webhook {each.id} has taken nothing for a day: `signoff webhook show {each.id}`", "note")
+    if hooks:
+        widgets.grid(drawn.HEAD, [drawn.row(each, place.setting.project.zone) for each in hooks], caption="Webhooks")
 
 
 def _ask(place: Place) -> None:
