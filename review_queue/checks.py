@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
+
+from db.tables import Project
+from review_queue import tallies
 
 NAMED = 5
 """Rows that a sentence names."""
@@ -30,7 +33,15 @@ def problems(session: Session) -> list[str]:
     Call it on one consistent view: `database.read(checks.problems)`.
     """
     dialect = session.get_bind().dialect.name
-    return [said for rule in RULES for said in _broken(session, rule, dialect)]
+    return [*(said for rule in RULES for said in _broken(session, rule, dialect)), *_miscounted(session)]
+
+
+def _miscounted(session: Session) -> Iterator[str]:
+    """Projects whose kept counts are not those of their tables."""
+    for project in session.scalars(select(Project).order_by(Project.id)).all():
+        if off := tallies.astray(session, project.id):
+            named = ", ".join(f"{name} by {-n:+,}" for name, n in sorted(off.items())[:NAMED])
+            yield f"the counts of {project.name} are not those of its tables ({named}); `signoff db check --recount` mends them"
 
 
 def _broken(session: Session, rule: Rule, dialect: str) -> Iterator[str]:

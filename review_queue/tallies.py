@@ -21,7 +21,7 @@ BATCH = 10_000
 LOCK = 7_318_447  # any number that only folding takes
 
 
-def add(session: Session, project_id: int, **counts: int) -> None:
+def add(session: Session, project_id: int, /, **counts: int) -> None:
     """Change counts by these amounts, in the transaction of the change itself; amounts of 0 are left out."""
     for _, row in rows(project_id, counts):
         session.execute(insert(Tally).values(row))

@@ -1,8 +1,13 @@
 """`signoff db`: the tables."""
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from app.cli.options import AsJson, Dir, noun
+
+if TYPE_CHECKING:
+    from db.engine import Database
 
 app = noun("The database: its tables and their history.")
 
@@ -22,7 +27,13 @@ def upgrade(directory: Dir = None) -> None:
 
 
 @app.command()
-def check(directory: Dir = None, as_json: AsJson = False) -> None:
+def check(
+    recount: Annotated[
+        bool, typer.Option("--recount", envvar="SIGNOFF_RECOUNT", help="First make the kept counts those of the tables.")
+    ] = False,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
     """Say whether tables and release fit, and whether every rule holds that must hold of the rows. Reads whole tables."""
     from app.cli.console import database_of, require_workspace, say, settings_of
     from db.migrate import differences, misfit, standing
@@ -33,6 +44,8 @@ def check(directory: Dir = None, as_json: AsJson = False) -> None:
     with database_of(settings) as database:
         reason, current = misfit(database), standing(database) == "current"
         found = [str(each) for each in differences(database)] if current else []
+        if recount and reason is None and not found:
+            _recount(database)
         broken = database.read(checks.problems) if reason is None and not found else []
     text = reason or ("ok" if current else "ok: the database is of a newer release, which this one fits")
     if found:
@@ -42,3 +55,11 @@ def check(directory: Dir = None, as_json: AsJson = False) -> None:
     say(as_json, {"current": current, "fits": reason is None, "differences": found, "problems": broken}, text)
     if reason is not None or found or broken:
         raise typer.Exit(1)
+
+
+def _recount(database: "Database") -> None:
+    """Add what the counts lack. What is added meanwhile is added to both sides, so nobody has to stop for it."""
+    from review_queue import projects, tallies
+
+    for setting in database.read(projects.everything):
+        database.write(tallies.add, setting.id, **database.read(tallies.astray, setting.id))

@@ -75,8 +75,10 @@ def test_db_check_tells_broken_rules_of_the_rows(ready: Signoff, workspace: Work
     workspace.database.write(intake.accept, setting, [intake.check(setting.project, raw)])
     assert ready("db", "check").stdout.strip() == "ok"
     execute(workspace, delete(Work))
-    assert "neither waiting to be scored nor routed: 1 (item 1)" in ready("db", "check", code=1).stdout
-    assert len(ready.json("db", "check", code=1)["problems"]) == 1
+    said = ready("db", "check", code=1).stdout
+    assert "neither waiting to be scored nor routed: 1 (item 1)" in said
+    assert "the counts of claims are not those of its tables (unscored by +1)" in said
+    assert len(ready.json("db", "check", "--recount", code=1)["problems"]) == 1
 
 
 def test_a_sound_installation(ready: Signoff, port: int) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from contract.records import Scored, Unscored, Unshowable
 from db.engine import Database
-from review_queue import checks, claims, decisions, events, intake, outcomes, webhooks, withdrawal
+from review_queue import checks, claims, decisions, events, intake, outcomes, tallies, webhooks, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.projects import Setting
@@ -164,3 +164,11 @@ def hurt(database: Database, statements: Sequence[str]) -> list[str]:
         for statement in (off[database.engine.dialect.name], *statements):
             session.connection().exec_driver_sql(statement)
         return checks.problems(session)
+
+
+def test_counts_that_went_astray_are_told(database: Database, held: Setting) -> None:
+    database.write(tallies.add, held.id, open=2, items=-1)
+    (said,) = database.read(checks.problems)
+    assert "the counts of claims are not those of its tables (items by -1, open by +2)" in said
+    database.write(tallies.add, held.id, **database.read(tallies.astray, held.id))
+    assert database.read(checks.problems) == []

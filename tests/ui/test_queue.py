@@ -1,0 +1,158 @@
+"""What is late, stuck or in other hands, on the pages Queue, Review and Insights."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.ui import formats, resources
+from app.ui.draw import figures, waiting
+from app.workspace import Workspace
+from review_queue import agreement, answers, cases, clock, decisions, insights, people
+from review_queue.activity import Actor
+from review_queue.decisions import Said
+from review_queue.insights import MOST
+from review_queue.projects import Setting
+from tests import factories
+from tests.browser import filling
+from tests.ui.conftest import Screen
+from tests.ui.test_screens import OFF, button, html
+
+
+def said(workspace: Workspace, setting: Setting, actor: Actor, label: str = "pay") -> None:
+    """Answer the next case, blind where it is."""
+    database = workspace.database
+    case = database.write(cases.take, setting, actor, "s", 1)[0]
+    if case.blind:
+        database.write(decisions.answer, actor, case.task_id, case.token, f"f{case.task_id}", label)
+        case = database.read(cases.held, setting, actor, "s")[0]
+    assert case.prediction is not None
+    verdict = "accept" if label == case.prediction.label else "correct"
+    answer = Said(f"k{case.task_id}", verdict, label if verdict == "correct" else None)
+    database.write(decisions.decide, actor, case.task_id, case.token, answer)
+
+
+def later(monkeypatch: pytest.MonkeyPatch, span: timedelta) -> None:
+    present = clock.now
+    monkeypatch.setattr(clock, "now", lambda: present() + span)
+
+
+@pytest.fixture
+def me(workspace: Workspace) -> Actor:
+    """Who sits at this machine: an admin."""
+    return workspace.local_actor("desk")
+
+
+def test_late_cases_come_first_with_how_late_they_are(
+    workspace: Workspace, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = filling.table(workspace, 3, False, review={"due": "4h"}, calendar={"days": "mon-sun", "hours": "0-24"}, **OFF)
+    shown = html(screen("queue"))
+    assert "nothing is late" in shown
+    assert "late</span>" not in shown
+    ann = factories.person(workspace.database, "ann")
+    later(monkeypatch, timedelta(hours=6, minutes=10))
+    workspace.database.write(cases.take, setting, ann, "s", 1)
+    shown = html(screen("queue"))
+    assert shown.count("2 h late") == 3
+    assert "the latest by 2 h" in shown
+    assert "held by ann" in shown
+
+
+def test_what_nobody_here_may_take_is_said_with_the_mend_and_can_be_given_up(
+    workspace: Workspace, screen: Screen, me: Actor
+) -> None:
+    setting = filling.table(workspace, 1, False, review={"second_opinion": 1.0}, **OFF)
+    said(workspace, setting, me)
+    at = screen("queue")
+    assert "Stuck: nobody here may take them" in html(at)
+    assert "<b>1</b> second opinion: add a person (<code>signoff user add NAME</code>)" in html(at)
+    button(at, "queue-drop-").click().run()
+    assert "Given up; the answer stands: M-1000" in html(at)
+    assert [task.state for task in factories.tasks(workspace.database, kind="second")] == ["cancelled"]
+
+
+def test_a_stuck_task_does_not_keep_review_from_being_done(workspace: Workspace, screen: Screen, me: Actor) -> None:
+    setting = filling.table(workspace, 1, False, review={"second_opinion": 1.0}, **OFF)
+    said(workspace, setting, me)
+    shown = html(screen("review"))
+    assert "Nothing waits for you" in shown
+    assert "Not counted: 1 that wait for somebody who is not here." in shown
+    assert "add a person" in shown
+    assert '<b data-count="waiting">0</b>' in shown
+
+
+def test_reviewers_are_told_of_what_is_stuck_but_not_which(
+    workspace: Workspace, screen: Screen, me: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = filling.table(workspace, 1, False, review={"second_opinion": 1.0}, **OFF)
+    said(workspace, setting, me)
+    reviewer = Actor(me.id, me.name, "reviewer", "desk")
+    monkeypatch.setattr(people, "actor", lambda *_: reviewer)
+    monkeypatch.setattr(resources, "whoever", lambda *_, **__: reviewer)
+    at = screen("queue")
+    assert "<b>1</b> second opinion" in html(at)
+    assert not [each for each in at.button if each.key.startswith("queue-drop-")]
+
+
+def test_what_waits_for_others_is_told_from_nothing(workspace: Workspace, screen: Screen, me: Actor) -> None:
+    setting = filling.table(workspace, 2, False, review={"second_opinion": 1.0}, **OFF)
+    factories.person(workspace.database, "ann")
+    said(workspace, setting, me)
+    said(workspace, setting, me)
+    assert "2 cases wait for somebody else" in html(screen("review"))
+
+
+def test_agreement_is_drawn_with_what_may_be_chance(workspace: Workspace, screen: Screen, me: Actor) -> None:
+    setting = filling.table(workspace, 4, False, review={"second_opinion": 1.0}, **OFF)
+    assert "How far people agree" not in html(screen("insights"))
+    ann = factories.person(workspace.database, "ann")
+    for actor in (me, ann):
+        for n in range(4):
+            said(workspace, setting, actor, "deny" if n == 0 else "pay")
+    shown = html(screen("insights"))
+    assert "How far people agree" in shown
+    found = agreement.of(workspace.database.read(answers.latest, setting.id))
+    assert f"{found.agreed.part} of 4, between" in shown
+    assert "Cohen&#x27;s kappa" in shown or "Cohen's kappa" in shown
+
+
+def test_figures_over_the_latest_decisions_say_so(
+    workspace: Workspace, screen: Screen, me: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = filling.table(workspace, 3, False, **OFF)
+    for _ in range(3):
+        said(workspace, setting, me)
+    assert "over the latest" not in html(screen("insights"))
+    monkeypatch.setattr(answers.latest, "__defaults__", (2,))
+    assert "What people said is taken over the latest 2 decisions." in html(screen("insights"))
+
+
+@pytest.mark.parametrize(("n", "shown"), [(0, "0"), (MOST, "10\u202f000"), (MOST + 1, "10\u202f000+")])
+def test_a_count_that_ends_says_that_there_is_more(n: int, shown: str) -> None:
+    assert formats.upto(n) == shown
+
+
+def test_what_may_be_html_in_ids_and_names_is_shown_as_it_is() -> None:
+    now = clock.now()
+    each = insights.Waiting(1, "<b>x", now, now - timedelta(hours=1), "reviewers", "in_progress", 0, "<i>ann")
+    (row,) = waiting.late([each], now)
+    assert row == ("<bdi>&lt;b&gt;x</bdi>", '<span class="so-late">1 h late</span>', "held by &lt;i&gt;ann", "0 s")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ([("pay", "pay")] * 3, "nothing can be said of agreement beyond chance"),
+        ([("pay", "pay"), ("deny", "deny")], "kappa 1.00; 1 is full"),
+        ([("pay", "pay"), ("deny", "deny"), ("pay", "deny")] * 9, "kappa 0.40 (between"),
+    ],
+)
+def test_kappa_in_words(pairs: list[Any], words: str) -> None:
+    assert words in figures.agreement(agreement.figures(pairs), str)
+
+
+def test_an_answer_that_no_label_fits_is_one_like_others() -> None:
+    shown = figures.agreement(agreement.figures([(None, None), ("pay", None)]), str.upper)
+    assert "no label fits" in shown
+    assert "PAY" in shown
