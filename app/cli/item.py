@@ -21,7 +21,9 @@ app = noun("Items: what is to be decided.")
 def load(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV, JSONL or Parquet file, or a folder of images.")],
     project: ProjectName = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for room where the queue is full, or fail.")] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", envvar="SIGNOFF_WAIT", help="Wait for room where the queue is full, or fail.")
+    ] = True,
     directory: Dir = None,
     as_json: AsJson = False,
 ) -> None:
