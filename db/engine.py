@@ -60,16 +60,24 @@ class Database:
         raise AssertionError("unreachable")
 
     def read(self, verb: Verb[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        """Call `verb(session, ...)` on one consistent view; nothing it does is kept."""
-        with self._sessions() as session:
-            if self._writer is None:  # SQLite's deferred transaction is one view already
-                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            return verb(session, *args, **kwargs)
+        """Call `verb(session, ...)` on one consistent view; nothing it does is kept. Once more where its connection was lost."""
+        try:
+            return self._view(verb, *args, **kwargs)
+        except OperationalError as error:
+            if not error.connection_invalidated:
+                raise
+            return self._view(verb, *args, **kwargs)
 
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
         self.engine.dispose()
+
+    def _view(self, verb: Verb[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        with self._sessions() as session:
+            if self._writer is None:  # SQLite's deferred transaction is one view already
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            return verb(session, *args, **kwargs)
 
     def _transaction(self, verb: Verb[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         if self._writer is not None:

