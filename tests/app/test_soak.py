@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import make_url, text, update
+from typer.testing import CliRunner
 
+from app.cli.main import app
 from app.settings import Settings
 from app.soak import findings
 from app.soak.clients import content
@@ -127,6 +129,15 @@ def test_a_dropped_call_raises_and_the_next_one_is_made_anew(port: int) -> None:
     wire.close()
     with pytest.raises(BROKEN):
         Wire(1, "key").call("POST", "/x", {})
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--postgres", "--database-url", "postgresql+psycopg://host/x"], ["--database-url", "a.db"]]
+)
+def test_a_database_that_cannot_be_is_refused(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, ["queue", "soak", *arguments])
+    assert result.exit_code == 2
+    assert "--database-url" in result.output
 
 
 def soak(*arguments: str) -> dict[str, Any]:
