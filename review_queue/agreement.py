@@ -13,6 +13,8 @@ from statistics import NormalDist
 from review_queue.answers import Answered, Window
 
 CONFIDENCE = 0.95
+TINY = 1e-12
+"""A variance that is 0 but for rounding."""
 INDEPENDENT = ("review", "second")
 """Kinds of tasks whose first answers are given without sight of each other's."""
 
@@ -33,7 +35,8 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Kappa:
-    """Agreement beyond chance, at most 1. No interval where all agree: its formula gives a width of 0 there."""
+    """Agreement beyond chance, at most 1. No interval where its formula gives a width of 0: all agree, or one person says
+    the same of every case."""
 
     value: float
     low: float | None
@@ -96,9 +99,9 @@ def kappa(found: Sequence[Pair]) -> Kappa | None:
     value = (observed - expected) / (1 - expected)
     spread = sum(count / n * (_weight(a, b, rows, columns, value, n)) ** 2 for (a, b), count in joint.items())
     variance = (spread - (value - expected * (1 - value)) ** 2) / (n * (1 - expected) ** 2)
-    if observed == 1.0:
+    if variance < TINY:
         return Kappa(value, None, None)
-    reach = _z() * sqrt(max(variance, 0.0))
+    reach = _z() * sqrt(variance)
     return Kappa(value, max(value - reach, -1.0), min(value + reach, 1.0))
 
 

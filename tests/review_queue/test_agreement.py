@@ -90,10 +90,15 @@ def test_where_there_is_nothing_beyond_chance_there_is_no_kappa(found: list[Pair
     assert agreement.rate(0, 0) == Rate(0, 0, None, None, None)
 
 
-def test_where_all_agree_there_is_no_width_to_trust() -> None:
-    kappa = agreement.kappa([("pay", "pay")] * 5 + [("deny", "deny")] * 3)
+@pytest.mark.parametrize(
+    ("found", "value"),
+    [([("pay", "pay")] * 5 + [("deny", "deny")] * 3, 1.0), ([("pay", "pay")] * 5 + [("pay", "deny")] * 3, 0.0)],
+    ids=["all agree", "one says the same of all"],
+)
+def test_where_the_formula_has_no_width_there_is_none_to_trust(found: list[Pair], value: float) -> None:
+    kappa = agreement.kappa(found)
     assert kappa is not None
-    assert (kappa.value, kappa.low, kappa.high) == (1.0, None, None)
+    assert (kappa.value, kappa.low, kappa.high) == (pytest.approx(value), None, None)
 
 
 def test_skew_makes_kappa_low_and_the_labels_say_why() -> None:

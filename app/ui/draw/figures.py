@@ -63,9 +63,9 @@ def agreement(found: Agreement, title_of: Callable[[str], str]) -> str:
         return ""
     rows = "".join(_agreed(_answer(each.label, title_of), each.both) for each in found.labels)
     return (
-        f'<h3 class="so-title">How far people agree</h3>{_agreed("the same answer", found.agreed)}{rows}'
-        f'<p class="so-note">{_beyond_chance(found)} Of cases that two people answered without sight of each other\'s answer; of '
-        "a label: where either gave it, both did. Bars: 95 % confidence.</p>"
+        f'<h3 class="so-title">How far people agree</h3>{_agreed("same answer", found.agreed)}{rows}'
+        '<p class="so-note">Of cases that two people answered without sight of each other\'s answer; of a label: where either '
+        f"gave it, both did. Bars: 95 % confidence. {_beyond_chance(found)}</p>"
     )
 
 

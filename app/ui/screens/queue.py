@@ -12,7 +12,7 @@ from review_queue.claims import Holder
 from review_queue.insights import Backlog
 from review_queue.stuck import Stuck
 
-SHOWN = 50
+SHOWN, LATE = 50, 20
 BUTTONS = 15
 """Rows that have a button of their own."""
 
@@ -24,12 +24,12 @@ def draw() -> None:
     widgets.said("queue")
     backlog = place.database.read(insights.backlog, place.setting.id)
     now = clock.now()
-    due = place.database.read(insights.due_tasks, place.setting.id, insights.soon(place.setting, now), SHOWN)
+    due = place.database.read(insights.due_tasks, place.setting.id, insights.soon(place.setting, now), LATE)
     _figures(place, waiting.cards(backlog, now, worst=due[0] if due else None))
     _stuck(place, backlog)
     if due:
         head = (place.setting.project.noun, *waiting.LATE_HEAD)
-        widgets.grid(head, waiting.late(due, now), caption=f"Overdue or due soon, the latest first (at most {SHOWN} shown)")
+        widgets.grid(head, waiting.late(due, now), caption=f"Overdue or due soon, the latest first (at most {LATE} shown)")
     _holders(place)
     parked.draw(place, own=False, at="queue")
     _open(place)
