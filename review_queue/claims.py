@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, exists, insert, or_, select, update
+from sqlalchemy import BindParameter, bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.statements import Row, run
@@ -192,22 +192,6 @@ def holders(session: Session, project_id: int, limit: int = 200) -> list[Holder]
     return [Holder(c.task_id, external, name, c.taken_at, c.expires_at) for c, external, name in session.execute(query)]
 
 
-def may_take(project_id: int, actor: Actor) -> tuple[ColumnElement[bool], ...]:
-    """The conditions under which a pending task is this person's to take."""
-    mine = exists().where(Claim.item_id == Task.item_id, Claim.person_id == actor.id, Claim.state.in_(TAKEN))
-    return (
-        Task.project_id == project_id,
-        Task.state == "pending",
-        or_(Task.assignee_id.is_(None), Task.assignee_id == actor.id, Task.assigned_until < clock.now()),
-        ~mine,
-    )
-
-
-def audiences(actor: Actor) -> tuple[str, ...]:
-    """Whose tasks this person takes, in the order they are looked for."""
-    return ("leads", "reviewers") if actor.at_least("lead") else ("reviewers",)
-
-
 def _turn(
     session: Session, project_id: int, actor: Actor, session_name: str, wanted: int, until: datetime
 ) -> tuple[list[Held], bool]:
@@ -257,7 +241,8 @@ _COLUMNS = "id, task_id, item_id, token, taken_at"
 _RENEW = f"""UPDATE claim SET expires_at = :until
     WHERE person_id = :person AND session = :session AND state = 'held'
     AND (SELECT project_id FROM task WHERE task.id = claim.task_id) = :project RETURNING {_COLUMNS}"""
-_LATE = "SELECT id FROM claim WHERE state = 'held' AND expires_at < :now LIMIT 1"
+_LATE = "SELECT id FROM claim WHERE state = 'held' AND expires_at < :now LIMIT 1 /*+ FOR UPDATE SKIP LOCKED */"
+"""A lease that ran out; not one that another transaction has in hand, which may wait for this one."""
 _MARK = "UPDATE task SET state = 'in_progress' WHERE id = (SELECT id FROM ({pick}) AS next) RETURNING id, item_id"
 _HOLD = f"""INSERT INTO claim (task_id, item_id, person_id, session, token, state, taken_at, expires_at)
     VALUES (:task, :item, :person, :session, :token, 'held', :now, :until) RETURNING {_COLUMNS}"""

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from random import Random
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -141,6 +142,27 @@ def test_deciding_beside_an_expiring_lease_ends_one_way(database: Database, held
     assert {task.state for task in factories.tasks(database)} == {"completed"}
     states = database.read(lambda s: list(s.scalars(select(Claim.state))))
     assert states == ["answered"] * 6
+
+
+def test_a_lease_that_ran_out_and_is_in_other_hands_holds_nobody_up(
+    database: Database, held: Setting, ann: Actor, bob: Actor, move: Move
+) -> None:
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has one writer")
+    fill(database, held, 2)
+    token = take(database, held, ann)[0].token
+    move(timedelta(minutes=11))
+    got: list[claims.Held] = []
+    claimer = Thread(target=lambda: got.extend(database.write(claims.claim, held.id, bob, "s", 1, LEASE)), daemon=True)
+
+    def renew_slowly(session: Session) -> bool:
+        claims.heartbeat(session, ann, [token], LEASE)
+        claimer.start()
+        claimer.join(timeout=10)
+        return claimer.is_alive()
+
+    assert not database.write(renew_slowly)
+    assert len(got) == 1
 
 
 class TestPlans:
