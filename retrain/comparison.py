@@ -56,10 +56,10 @@ def compare(
         if each.external:
             raise Refused(f"model {each.called} answers elsewhere and cannot be asked about held-out labels; compare it there")
     report(0.05, "gathering held-out labels")
-    _, watermark = database.write(examples.sources, setting)
-    decided = database.read(examples.decided, setting, watermark, "test")
+    _, watermark = examples.sources(database, setting)
+    decided = examples.decided(database, setting, watermark, "test")
     base = database.read(examples.base, setting, "test")
-    known = database.read(examples.known, setting, watermark)
+    known = examples.known(database, setting, watermark)
     if not len(decided) + len(base) + len(known):
         raise Refused("there is no held-out label yet: decide more cases")
     report(0.2, "scoring with both models")

@@ -1,18 +1,23 @@
 """Labelled datasets: what came with the project, and what people decided up to a watermark in the event sequence."""
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
-from sqlalchemy import Text, insert, select, type_coerce
+from sqlalchemy import Text, literal, select, type_coerce, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from contract.canonical import canonical, content_hash, digest
-from db import blobs
-from db.tables import Dataset, DatasetItem
+from db import blobs, bulk
+from db.engine import Database
+from db.tables import Dataset, DatasetItem, Item, Project
 from retrain import files, rows
+from retrain.files import Written
 from retrain.records import DatasetInfo, DatasetVersion
+from retrain.rows import Progress
 from review_queue import activity, clock, events
 from review_queue.activity import Actor
 from review_queue.errors import Invalid, NotFound, Refused
@@ -22,6 +27,12 @@ Format = Literal["parquet", "jsonl", "csv"]
 FORMATS = ("parquet", "jsonl", "csv")
 PART = 16 * 2**20
 """Characters of one part of a base dataset."""
+ITEMS = 10_000
+"""Items of an export that are noted in one transaction."""
+MOST_IMAGES = 100_000
+"""Images of an export: each stands in its manifest."""
+UNFINISHED = "unfinished"
+"""The kind of an export whose items are still being noted; nobody sees it until they are."""
 
 
 def add_base(session: Session, setting: Setting, labelled: Sequence[Mapping[str, Any]], *, by: Actor | None) -> DatasetInfo:
@@ -64,6 +75,7 @@ def versions(
     """Dataset versions of a project, newest first, without their manifests; those before one where it is named."""
     columns = (Dataset.id, Dataset.kind, Dataset.spec, Dataset.watermark, Dataset.content_hash, Dataset.made_at)
     query = select(*columns).where(Dataset.project_id == project_id).order_by(Dataset.id.desc()).limit(limit)
+    query = query.where(Dataset.kind != UNFINISHED)
     query = query.where(Dataset.kind == kind) if kind is not None else query
     query = query.where(Dataset.id < before) if before is not None else query
     rows = session.execute(query)
@@ -78,39 +90,53 @@ def infos(session: Session, dataset_ids: Sequence[int]) -> list[DatasetInfo]:
 def dataset(session: Session, dataset_id: int) -> DatasetInfo:
     """Raises NotFound."""
     row = session.get(Dataset, dataset_id)
-    if row is None:
+    if row is None or row.kind == UNFINISHED:
         raise NotFound(f"there is no dataset {dataset_id}; `signoff dataset list` shows them")
     return _info(row)
 
 
-def export(session: Session, setting: Setting, *, format: str = "parquet", by: Actor | None) -> DatasetInfo:
+def export(
+    database: Database, setting: Setting, *, format: str = "parquet", by: Actor | None, progress: Progress | None = None
+) -> DatasetInfo:
     """What people decided so far, as the next dataset version; the same watermark gives the same bytes again.
 
-    Raises Invalid for an unknown format, Refused where nothing is decided yet.
+    Takes as much memory for many rows as for few, and writes shortly: people go on deciding meanwhile. Raises Invalid for
+    an unknown format, Refused where nothing is decided yet.
     """
     if format not in FORMATS:
         raise Invalid(f"{format!r} is no format; choose one of {', '.join(FORMATS)}")
-    return export_at(session, setting, rows.latest(session, setting.id), format=format, by=by)
+    return export_at(database, setting, latest(database, setting.id), format=format, by=by, progress=progress)
 
 
-def export_at(session: Session, setting: Setting, watermark: int, *, format: str, by: Actor | None) -> DatasetInfo:
-    """The dataset version of one position in the event sequence. Raises Refused where nothing was decided by then."""
-    table = rows.gather(session, setting, watermark)
-    if not table.rows:
-        wait = setting.policy.review.undo_window.total_seconds()
-        raise Refused(f"nothing decided has left the house yet; an answer counts {wait:g} seconds after it was given")
-    contents = files.write(setting.project, table, format)
-    listed = {name: {"sha256": blobs.put(session, data, files.media_type(name)), "size": len(data)} for name, data in contents}
-    listed |= {name: {"sha256": sha, "size": size} for name, (sha, size) in rows.images(session, setting.project, table).items()}
-    described = files.describe(setting, table, watermark, format)
-    listed["README.md"] = _put(session, "README.md", files.card(described))
-    manifest = {**described, "files": dict(sorted(listed.items()))}
-    listed["dataset.json"] = _put(session, "dataset.json", canonical(manifest))
-    spec = {"format": format, "rows": len(table.rows)}
-    info = _keep(session, setting, "export", watermark, spec, listed, manifest, by)
-    _remember_items(session, info, table)
-    activity.record(session, by, "dataset.export", f"dataset:{info.id}", project_id=setting.id, after=spec)
-    return info
+def latest(database: Database, project_id: int) -> int:
+    """The position of a project's last answer, after what is ready has left the house; 0 before the first."""
+    while database.write(events.sequence):
+        pass
+    return database.read(rows.latest, project_id)
+
+
+def export_at(
+    database: Database,
+    setting: Setting,
+    watermark: int,
+    *,
+    format: str,
+    by: Actor | None,
+    progress: Progress | None = None,
+) -> DatasetInfo:
+    """The dataset version of one position in the event sequence. Raises Refused where nothing was decided by then, or where
+    more images are named than a manifest lists."""
+    with tempfile.TemporaryDirectory(prefix="signoff-export-") as place, tempfile.TemporaryFile() as ids:
+        folder, table = Path(place), rows.stream(database, setting, watermark, progress)
+        written = files.write(setting.project, table, format, folder, ids)
+        _refuse(setting, written)
+        listed = {name: database.write(_put, name, (folder / name).read_bytes()) for name in written.names}
+        listed |= _images(database, written)
+        described = files.describe(setting, written, watermark, format)
+        info = database.write(_begin, setting, watermark, described, written.names, listed, by)
+        ids.seek(0)
+        _remember_items(database, info, ids)
+        return database.write(_finish, setting, info, by)
 
 
 def write_folder(session: Session, info: DatasetInfo, folder: Path) -> None:
@@ -169,8 +195,69 @@ def take_out(session: Session, dataset_id: int, name: str, *, by: Actor) -> byte
     return data
 
 
-def _put(session: Session, name: str, text: str) -> dict[str, Any]:
-    data = text.encode()
+def _refuse(setting: Setting, written: Written) -> None:
+    if not written.count:
+        wait = setting.policy.review.undo_window.total_seconds()
+        raise Refused(f"nothing decided has left the house yet; an answer counts {wait:g} seconds after it was given")
+    if (named := len(written.images)) > MOST_IMAGES:
+        raise Refused(f"the decided cases name {named:,} images, and a dataset version lists up to {MOST_IMAGES:,}")
+
+
+def _images(database: Database, written: Written) -> dict[str, dict[str, Any]]:
+    paths, found = sorted(written.images), dict[str, dict[str, Any]]()
+    for begin in range(0, len(paths), ITEMS):
+        held = database.read(rows.images, paths[begin : begin + ITEMS])
+        found |= {name: {"sha256": sha, "size": size} for name, (sha, size) in held.items()}
+    return found
+
+
+def _begin(
+    session: Session,
+    setting: Setting,
+    watermark: int,
+    described: Mapping[str, Any],
+    names: Sequence[str],
+    listed: Mapping[str, Mapping[str, Any]],
+    by: Actor | None,
+) -> DatasetInfo:
+    """The version with its card and manifest, which nobody sees yet; or the one of this content, as it stands."""
+    listed = {**listed, "README.md": _put(session, "README.md", files.card(described, names).encode())}
+    manifest = {**described, "files": dict(sorted(listed.items()))}
+    listed["dataset.json"] = _put(session, "dataset.json", canonical(manifest).encode())
+    spec = {"format": described["format"], "rows": described["rows"]}
+    row = _row(setting, "export", watermark, spec, listed, manifest, by)
+    row.kind = UNFINISHED
+    return _info(_stored(session, row))
+
+
+def _remember_items(database: Database, info: DatasetInfo, file: IO[bytes]) -> None:
+    """Note the items of a version that is new, or whose export came to an end here before."""
+    while info.kind == UNFINISHED and (ids := rows.read_ids(file, ITEMS)):
+        database.write(_remember, info.id, ids)
+
+
+def _remember(session: Session, dataset_id: int, ids: Sequence[int]) -> None:
+    theirs = select(Item.id, literal(dataset_id)).where(bulk.among(session, Item.id, list(ids)))
+    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(make(DatasetItem).from_select(["item_id", "dataset_id"], theirs).on_conflict_do_nothing())
+
+
+def _finish(session: Session, setting: Setting, info: DatasetInfo, by: Actor | None) -> DatasetInfo:
+    """Let everybody see the version, and say so once."""
+    hidden = update(Dataset).where(Dataset.id == info.id, Dataset.kind == UNFINISHED)
+    row = session.get_one(Dataset, info.id)
+    if session.scalar(hidden.values(kind="export", made_at=clock.now()).returning(Dataset.id)) is not None:
+        session.refresh(row)
+        _announce(session, setting, row)
+    activity.record(session, by, "dataset.export", f"dataset:{info.id}", project_id=setting.id, after=row.spec)
+    return _info(row)
+
+
+def _announce(session: Session, setting: Setting, row: Dataset) -> None:
+    events.announce(session, setting.id, "dataset.created", {"dataset": str(row.id), "kind": row.kind, **row.spec}, item_id=None)
+
+
+def _put(session: Session, name: str, data: bytes) -> dict[str, Any]:
     return {"sha256": blobs.put(session, data, files.media_type(name)), "size": len(data)}
 
 
@@ -186,10 +273,13 @@ def _keep_lines(
 ) -> DatasetInfo:
     listed = {}
     for n, part in enumerate(_parts([canonical(row) for row in given])):
-        data = part.encode()
-        listed[f"data-{n:04}.jsonl"] = {"sha256": blobs.put(session, data, "application/x-ndjson"), "size": len(data)}
+        name = f"data-{n:04}.jsonl"
+        listed[name] = _put(session, name, part.encode())
     manifest = {"rows": len(given), "files": listed}
-    return _keep(session, setting, kind, None, {"rows": len(given)}, listed, manifest, by)
+    row = _row(setting, kind, None, {"rows": len(given)}, listed, manifest, by)
+    if (stored := _stored(session, row)) is row:
+        _announce(session, setting, row)
+    return _info(stored)
 
 
 def _parts(texts: Sequence[str]) -> Iterator[str]:
@@ -205,8 +295,7 @@ def _parts(texts: Sequence[str]) -> Iterator[str]:
         yield "\n".join(part) + "\n"
 
 
-def _keep(
-    session: Session,
+def _row(
     setting: Setting,
     kind: str,
     watermark: int | None,
@@ -214,13 +303,10 @@ def _keep(
     listed: Mapping[str, Mapping[str, Any]],
     manifest: Mapping[str, Any],
     by: Actor | None,
-) -> DatasetInfo:
-    """The row of this content: a new one, or the one that has it already."""
+) -> Dataset:
+    """A version, named by its kind and the hashes of its files."""
     hashed = content_hash({"kind": kind, "files": {name: details["sha256"] for name, details in listed.items()}})
-    query = select(Dataset).where(Dataset.project_id == setting.id, Dataset.content_hash == hashed)
-    if (known := session.scalar(query)) is not None:
-        return _info(known)
-    row = Dataset(
+    return Dataset(
         project_id=setting.id,
         kind=kind,
         watermark=watermark,
@@ -230,17 +316,17 @@ def _keep(
         made_at=clock.now(),
         made_by=by.id if by else None,
     )
+
+
+def _stored(session: Session, row: Dataset) -> Dataset:
+    """This row, or the one that has its content already; one after the other, where two make the same at once."""
+    session.execute(select(Project.id).where(Project.id == row.project_id).with_for_update(key_share=True))
+    query = select(Dataset).where(Dataset.project_id == row.project_id, Dataset.content_hash == row.content_hash)
+    if (known := session.scalar(query)) is not None:
+        return known
     session.add(row)
     session.flush()
-    events.announce(session, setting.id, "dataset.created", {"dataset": str(row.id), "kind": kind, **spec}, item_id=None)
-    return _info(row)
-
-
-def _remember_items(session: Session, info: DatasetInfo, table: rows.Labelled) -> None:
-    held = set(session.scalars(select(DatasetItem.item_id).where(DatasetItem.dataset_id == info.id)))
-    new = [{"item_id": item_id, "dataset_id": info.id} for item_id in table.item_ids if item_id not in held]
-    if new:
-        session.execute(insert(DatasetItem), new)
+    return row
 
 
 def _info(row: Dataset) -> DatasetInfo:

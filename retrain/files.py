@@ -3,9 +3,13 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, Protocol
 
 from contract.project import Project
 from retrain import rows
@@ -20,6 +24,12 @@ MEDIA = {
     "md": "text/markdown",
 }
 
+ROWS = 100_000
+"""Rows of one data file."""
+BYTES = 24 * 2**20
+"""Bytes of one data file, before they are compressed, after which a row begins another: a blob takes 32 MiB."""
+BATCH = 1000
+"""Rows that are put into columns at once."""
 
 COUNTED = ("label", "label_basis", "label_source", "window", "split", "model_version", "policy_version", "revises_watermark")
 """Columns whose values the manifest counts."""
@@ -30,10 +40,50 @@ def media_type(name: str) -> str:
     return MEDIA.get(name.rpartition(".")[2], "application/octet-stream")
 
 
-def write(project: Project, table: Labelled, format: str) -> Iterator[tuple[str, bytes]]:
-    """The data file in one of the formats: name and bytes."""
-    writers = {"parquet": _parquet, "jsonl": _jsonl, "csv": _csv}
-    yield f"data.{format}", writers[format](project, table)
+@dataclass(slots=True)
+class Written:
+    """What was written: the data files in order, and what the rows were, without the rows."""
+
+    names: list[str] = field(default_factory=list)
+    count: int = 0
+    counts: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in (*COUNTED, "reviewers")})
+    images: set[str] = field(default_factory=set)
+    complete_through: datetime | None = None
+
+    def add(self, project: Project, labelled: Labelled) -> None:
+        """Count a row."""
+        row = labelled.cells
+        self.count += 1
+        for name, counter in self.counts.items():
+            counter[row[name] if row[name] is not None else "(none)"] += 1
+        self.images.update(rows.named_images(project, row))
+        if row["window"] == "closed":
+            self.complete_through = max(filter(None, (self.complete_through, labelled.routed_at)))
+
+
+def write(project: Project, table: Iterable[Labelled], format: str, folder: Path, ids: IO[bytes]) -> Written:
+    """Write the data files into a folder, and the items' ids into a file: data.FORMAT, or data-00000.FORMAT and so on where
+    one would be too long. Where a file ends depends on the rows alone."""
+    made, written = _WRITERS[format], Written()
+    part, size, n = made(project), 0, 0
+    for labelled in table:
+        if n == ROWS or size >= BYTES:
+            _end(written, part, format, folder)
+            part, size, n = made(project), 0, 0
+        size, n = size + part.add(labelled.cells), n + 1
+        written.add(project, labelled)
+        array("q", [labelled.item_id]).tofile(ids)
+    _end(written, part, format, folder)
+    if len(written.names) == 1:
+        (folder / written.names[0]).rename(folder / f"data.{format}")
+        written.names = [f"data.{format}"]
+    return written
+
+
+def _end(written: Written, part: "_Part", format: str, folder: Path) -> None:
+    name = f"data-{len(written.names):05}.{format}"
+    (folder / name).write_bytes(part.data())
+    written.names.append(name)
 
 
 def columns(project: Project) -> dict[str, str]:
@@ -46,32 +96,27 @@ def columns(project: Project) -> dict[str, str]:
     return {"external_id": "text", **inputs, **meta, **groups}
 
 
-def describe(setting: Setting, table: Labelled, watermark: int, format: str) -> dict[str, Any]:
+def describe(setting: Setting, written: Written, watermark: int, format: str) -> dict[str, Any]:
     """What dataset.json says beside the hash of every file: what the rows are and where they end."""
     project = setting.project
     return {
         "project": setting.name,
         "title": project.heading,
         "format": format,
-        "rows": len(table.rows),
+        "rows": written.count,
         "columns": columns(project),
         "labels": list(project.labels),
-        "counts": {name: rows.counts(table, name) for name in COUNTED},
-        "reviewers": rows.counts(table, "reviewers"),
+        "counts": {name: dict(sorted(written.counts[name].items())) for name in COUNTED},
+        "reviewers": dict(sorted(written.counts["reviewers"].items())),
         "watermark": watermark,
-        "complete_through": _iso(table.complete_through),
+        "complete_through": _iso(written.complete_through),
     }
 
 
-def card(manifest: Mapping[str, Any]) -> str:
-    """README.md of the folder: what a reader must know before using the rows."""
+def card(manifest: Mapping[str, Any], names: Sequence[str]) -> str:
+    """README.md of the folder with these data files: what a reader must know before using the rows."""
     counts = manifest["counts"]
     closed, opened = counts["window"].get("closed", 0), counts["window"].get("open", 0)
-    loads = {
-        "parquet": 'pd.read_parquet("data.parquet")',
-        "jsonl": 'pd.read_json("data.jsonl", lines=True)',
-        "csv": 'pd.read_csv("data.csv")',
-    }
     return f"""# {manifest["title"]}: decided cases
 
 {manifest["rows"]} rows, one per item that people answered, up to position {manifest["watermark"]} of the event sequence.
@@ -95,42 +140,101 @@ people answered (`item_revision`): a label belongs to the content beside it.
 {_revised(counts["revises_watermark"])}
 
 ```python
-import pandas as pd
-df = {loads[manifest["format"]]}
+{_loading(manifest["format"], names)}
 ```
 """
 
 
-def _parquet(project: Project, table: Labelled) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _loading(format: str, names: Sequence[str]) -> str:
+    """The lines that read the rows with pandas."""
+    reads = {"parquet": "pd.read_parquet({})", "jsonl": "pd.read_json({}, lines=True)", "csv": "pd.read_csv({})"}[format]
+    if len(names) == 1:
+        return f"import pandas as pd\ndf = {reads.format(json.dumps(names[0]))}"
+    found = f'sorted(Path().glob("data-*.{format}"))'
+    joined = f"df = pd.concat([{reads.format('part')} for part in {found}], ignore_index=True)"
+    return f"from pathlib import Path\nimport pandas as pd\n{joined}"
 
-    types = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string(), "time": pa.timestamp("us", tz="UTC")}
-    schema = pa.schema([(name, types[kind]) for name, kind in columns(project).items()])
-    numbers = {name for name, kind in columns(project).items() if kind == "number"}
-    held = {name: [_number(row[name]) if name in numbers else row[name] for row in table.rows] for name in columns(project)}
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(held, schema=schema), buffer, compression="zstd", store_schema=True)
+
+class _Part(Protocol):
+    """One data file that is being filled."""
+
+    def add(self, row: Mapping[str, Any]) -> int:
+        """Take one more row; how many bytes it is, before they are compressed."""
+
+    def data(self) -> bytes:
+        """The whole file."""
+
+
+class _Parquet:
+    """One row group."""
+
+    def __init__(self, project: Project) -> None:
+        import pyarrow as pa
+
+        self._columns = columns(project)
+        types = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string(), "time": pa.timestamp("us", tz="UTC")}
+        self._schema = pa.schema([(name, types[kind]) for name, kind in self._columns.items()])
+        self._rows: list[Mapping[str, Any]] = []
+        self._batches: list[pa.RecordBatch] = []
+
+    def add(self, row: Mapping[str, Any]) -> int:
+        self._rows.append(row)
+        if len(self._rows) == BATCH:
+            self._batch()
+        return sum(len(value.encode()) if isinstance(value, str) else 8 for value in row.values())
+
+    def data(self) -> bytes:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._batch()
+        table, buffer = pa.Table.from_batches(self._batches, self._schema).combine_chunks(), io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd", store_schema=True)
+        return buffer.getvalue()
+
+    def _batch(self) -> None:
+        import pyarrow as pa
+
+        held = {name: [_cell(row[name], kind) for row in self._rows] for name, kind in self._columns.items()}
+        self._batches.append(pa.RecordBatch.from_pydict(held, schema=self._schema))
+        self._rows = []
+
+
+class _Lines:
+    """Lines of text."""
+
+    def __init__(self, line: Callable[[Mapping[str, Any]], str], head: str = "") -> None:
+        self._line, self._buffer = line, io.BytesIO()
+        self._buffer.write(head.encode())
+
+    def add(self, row: Mapping[str, Any]) -> int:
+        return self._buffer.write(self._line(row).encode())
+
+    def data(self) -> bytes:
+        return self._buffer.getvalue()
+
+
+def _jsonl(project: Project) -> _Lines:
+    names = list(columns(project))
+    return _Lines(lambda row: f"{json.dumps({name: _json(row[name]) for name in names}, ensure_ascii=False)}\n")
+
+
+def _csv(project: Project) -> _Lines:
+    names = list(columns(project))
+    return _Lines(lambda row: _separated([_text(row[name]) for name in names]), _separated(names))
+
+
+_WRITERS: dict[str, Callable[[Project], _Part]] = {"parquet": _Parquet, "jsonl": _jsonl, "csv": _csv}
+
+
+def _separated(values: Sequence[str]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerow(values)
     return buffer.getvalue()
 
 
-def _jsonl(project: Project, table: Labelled) -> bytes:
-    names = list(columns(project))
-    lines = (json.dumps({name: _json(row[name]) for name in names}, ensure_ascii=False) for row in table.rows)
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _csv(project: Project, table: Labelled) -> bytes:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    names = list(columns(project))
-    writer.writerow(names)
-    writer.writerows([_text(row[name]) for name in names] for row in table.rows)
-    return buffer.getvalue().encode()
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _cell(value: Any, kind: str) -> Any:
+    return float(value) if kind == "number" and value is not None else value
 
 
 def _json(value: Any) -> Any:

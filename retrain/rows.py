@@ -6,18 +6,21 @@ answered before it was taken back is not waited for any more.
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from contract.canonical import digest
 from contract.inputs import read_input
 from contract.project import Project
+from db import bulk
+from db.engine import Database
 from db.tables import (
     Blob,
     Dataset,
@@ -25,6 +28,7 @@ from db.tables import (
     Draw,
     Event,
     Item,
+    ItemKey,
     Model,
     Person,
     PolicyVersion,
@@ -33,7 +37,6 @@ from db.tables import (
     RoutingRule,
     Task,
 )
-from review_queue import events
 from review_queue.intake import blobs_in
 from review_queue.outcomes import ANSWERS
 from review_queue.projects import Setting
@@ -42,8 +45,12 @@ KINDS = ("outcome", "revision", "confirmed", "disputed")
 """Events that carry an answer to an item."""
 CLOSING = ("cancelled", "replaced")
 """Events after which nobody waits for an answer to the item."""
+AUTO = '"source":"auto"'
+"""How the body of an event says that no person gave the answer. Quotes within a text are escaped there."""
 TEST_SHARE = 0.3
-CHUNK = 500
+CHUNK = 1000
+"""Items of one reading."""
+Progress = Callable[[float, str], None]
 
 META = (
     "label",
@@ -73,15 +80,11 @@ META = (
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Rows in the order of their external ids, the items behind them, and how far the queue is closed.
+    """An item that people answered, when it was routed, and its row."""
 
-    Every routed or drawn item before `complete_through` has its answer; rows after it are open and carry no weight,
-    because only the top of an ordered queue was decided there.
-    """
-
-    rows: tuple[dict[str, Any], ...]
-    item_ids: tuple[int, ...]
-    complete_through: datetime | None
+    item_id: int
+    routed_at: datetime
+    cells: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,13 @@ class _Answered:
     """The last answer to an item that had left the house by the watermark; `said`: positions and labels of all, in order."""
 
     item_id: int
-    external_id: str
     body: Mapping[str, Any]
     said: tuple[tuple[int, str | None], ...]
+
+    @property
+    def last(self) -> int:
+        """The last decision that the answer rests on."""
+        return int(self.body["decision"])
 
     def label_at(self, watermark: int) -> tuple[bool, str | None]:
         """Whether the item was answered by then, and how."""
@@ -99,38 +106,62 @@ class _Answered:
         return bool(held), held[-1] if held else None
 
 
-def gather(session: Session, setting: Setting, watermark: int) -> Labelled:
-    """The labelled rows as of a watermark: the same for the same watermark, whatever happened since."""
-    answered, closed = _answered(session, setting.id, watermark)
-    ordered = sorted(answered.values(), key=lambda each: (each.external_id, each.item_id))
-    exported = _exported(session, setting.id, watermark)
-    built = [row for chunk in _chunks(ordered) for row in _build(session, setting, chunk, exported)]
-    by_design = {each.item_id for each, row in zip(ordered, built, strict=True) if row["_by_design"]}
-    first_open = _first_open(session, setting.id, by_design | closed)
-    before = [row["_routed_at"] for row in built if first_open is None or row["_routed_at"] < first_open]
-    through = max(before, default=None)
-    return Labelled(tuple(_finish(row, through) for row in built), tuple(each.item_id for each in ordered), through)
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What all rows of a version share: watermarks of earlier ones, the newest first; since when the queue is open; names."""
+
+    watermark: int
+    exported: Sequence[int]
+    first_open: datetime | None
+    models: Mapping[int, str]
+    policies: Mapping[int, str]
+
+
+def stream(database: Database, setting: Setting, watermark: int, progress: Progress | None = None) -> Iterator[Labelled]:
+    """The labelled rows as of a watermark, by external id: the same for the same watermark, whatever happened since.
+
+    Rows up to the first item that still waits for its answer are closed; later ones are open and carry no weight, because
+    only the top of an ordered queue was decided there. Of the rows only those of one reading are in memory, and none is
+    made in a transaction that lasts: what they are made of stands for good.
+    """
+    report = progress or (lambda share, step: None)
+    report(0.0, "looking for what is still open")
+    first_open = _first_open(database, setting.id, watermark)
+    frame = database.read(_frame, setting.id, watermark, first_open)
+    with tempfile.TemporaryFile() as spool:
+        total, done = database.read(_order, setting.id, spool), 0
+        spool.seek(0)
+        while ids := read_ids(spool, CHUNK):
+            yield from database.read(_rows, setting, frame, ids)
+            done += len(ids)
+            report(done / total, f"gathering rows: {done:,} of {total:,}")
 
 
 def latest(session: Session, project_id: int) -> int:
     """The position of a project's last answer that has left the house; 0 before the first."""
-    while events.sequence(session):
-        pass
-    query = select(Event.seq, Event.body).where(Event.project_id == project_id, Event.kind.in_(KINDS))
-    newest = session.execute(query.order_by(Event.seq.desc()).execution_options(yield_per=200))
-    return next((seq for seq, body in newest if body["source"] != "auto"), 0)
+    theirs = (Event.project_id == project_id, Event.kind.in_(KINDS), Event.item_id.in_(_decided(project_id)))
+    query = select(func.max(Event.seq)).where(*theirs, type_coerce(Event.body, Text).not_like(f"%{AUTO}%"))
+    return session.scalar(query) or 0
 
 
-def images(session: Session, project: Project, table: Labelled) -> dict[str, tuple[str, int]]:
-    """Files of the images that rows name: path -> (SHA-256, size)."""
-    fields = [name for name, feature in project.input.features.items() if feature.type == "image"]
-    wanted = {path for row in table.rows for name in fields if (path := row[column(name)])}
-    found: dict[str, tuple[str, int]] = {}
-    for chunk in _chunks(sorted(wanted)):
-        shas = {path.removeprefix("images/").partition(".")[0]: path for path in chunk}
-        for sha, size in session.execute(select(Blob.sha256, Blob.size).where(Blob.sha256.in_(shas))):
-            found[shas[sha]] = (sha, size)
-    return found
+def images(session: Session, paths: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Files of images that rows name: path -> (SHA-256, size)."""
+    shas = {path.removeprefix("images/").partition(".")[0]: path for path in paths}
+    query = select(Blob.sha256, Blob.size).where(bulk.among(session, Blob.sha256, list(shas))).order_by(Blob.sha256)
+    return {shas[sha]: (sha, size) for sha, size in session.execute(query)}
+
+
+def named_images(project: Project, row: Mapping[str, Any]) -> Iterator[str]:
+    """The images that a row names, as paths in the folder."""
+    fields = (name for name, feature in project.input.features.items() if feature.type == "image")
+    return (path for name in fields if (path := row[column(name)]))
+
+
+def read_ids(file: IO[bytes], count: int) -> "array[int]":
+    """The next ids of a file of such, up to so many."""
+    ids = array("q")
+    ids.frombytes(file.read(count * ids.itemsize))
+    return ids
 
 
 def column(feature: str) -> str:
@@ -144,18 +175,51 @@ def split_of(project: str, external_id: str) -> str:
     return "test" if share < TEST_SHARE else "train"
 
 
-def _answered(session: Session, project_id: int, watermark: int) -> tuple[dict[int, _Answered], set[int]]:
-    """The answered items, and those that were taken back, as of a watermark."""
-    of_project = (Event.project_id == project_id, Event.seq <= watermark, Event.kind.in_((*KINDS, *CLOSING)))
-    query = select(Event.item_id, Event.seq, Event.kind, Event.body).where(*of_project, Event.item_id.is_not(None))
+def _decided(project_id: int) -> Any:
+    """The items of a project that people ever answered."""
+    return select(Decision.item_id).where(Decision.project_id == project_id, Decision.verdict.in_(ANSWERS))
+
+
+def _order(session: Session, project_id: int, spool: IO[bytes]) -> int:
+    """Write the ids of the items that people ever answered by external id, code point by code point; how many.
+
+    The database sorts them, on its disk where they are many.
+    """
+    query = select(ItemKey.item_id).where(ItemKey.project_id == project_id, ItemKey.item_id.in_(_decided(project_id)))
+    by_name = ItemKey.name.collate("C" if session.get_bind().dialect.name == "postgresql" else "BINARY")
+    total = 0
+    found = session.scalars(query.order_by(by_name, ItemKey.item_id).execution_options(yield_per=CHUNK))
+    for ids in found.partitions():
+        array("q", ids).tofile(spool)
+        total += len(ids)
+    return total
+
+
+def _answered(session: Session, ids: Sequence[int], watermark: int) -> tuple[dict[int, _Answered], set[int]]:
+    """Of these items those that were answered, and those that were taken back, as of a watermark."""
+    told = (bulk.among(session, Event.item_id, list(ids)), Event.seq <= watermark, Event.kind.in_((*KINDS, *CLOSING)))
+    query = select(Event.item_id, Event.seq, Event.kind, Event.body).where(*told).order_by(Event.seq)
     answered, closed = dict[int, _Answered](), set[int]()
-    for item_id, seq, kind, body in session.execute(query.order_by(Event.seq)):
+    for item_id, seq, kind, body in session.execute(query).tuples():
         if kind in CLOSING:
             closed.add(item_id)
         elif body["source"] != "auto":
             before = answered[item_id].said if item_id in answered else ()
-            answered[item_id] = _Answered(item_id, body["external_id"], body, (*before, (seq, body["label"])))
+            answered[item_id] = _Answered(item_id, body, (*before, (seq, body["label"])))
     return answered, closed
+
+
+def _frame(session: Session, project_id: int, watermark: int, first_open: datetime | None) -> _Frame:
+    models = select(Model.id, Model.name, Model.version).where(Model.project_id == project_id)
+    rules = select(RoutingRule.id, PolicyVersion.content_hash).where(RoutingRule.project_id == project_id)
+    policies = rules.join(PolicyVersion, PolicyVersion.id == RoutingRule.policy_version_id)
+    return _Frame(
+        watermark=watermark,
+        exported=_exported(session, project_id, watermark),
+        first_open=first_open,
+        models={model_id: name or str(version) for model_id, name, version in session.execute(models)},
+        policies={rule_id: hashed[:12] for rule_id, hashed in session.execute(policies)},
+    )
 
 
 def _exported(session: Session, project_id: int, watermark: int) -> list[int]:
@@ -176,116 +240,137 @@ def _revises(each: _Answered, exported: Sequence[int]) -> str | None:
     return None if newest is None else str(newest)
 
 
-def _first_open(session: Session, project_id: int, answered: set[int]) -> datetime | None:
-    """When the first item was routed that a person should answer by rule or draw, and none has yet."""
+def _first_open(database: Database, project_id: int, watermark: int) -> datetime | None:
+    """When the first item was routed that a person should answer by rule or draw, and none had by a watermark.
+
+    What was routed after the first one found so far is not looked at, so that the whole table is where nothing is open.
+    """
+    first, after = None, 0
+    while True:
+        opened, last = database.read(_open_after, project_id, watermark, after, first)
+        first = min(filter(None, (first, opened)), default=None)
+        if last is None:
+            return first
+        after = last
+
+
+def _open_after(
+    session: Session, project_id: int, watermark: int, after: int, before: datetime | None
+) -> tuple[datetime | None, int | None]:
+    """Of the next items for people that were routed `before` when the first was that is open, and the last item looked at."""
     drawn = select(Draw.item_id).where(Draw.item_id == Routing.item_id, Draw.n == Routing.n).exists()
-    query = (
-        select(Routing.item_id, Routing.routed_at)
-        .where(Routing.project_id == project_id, (Routing.route == "review") | drawn)
-        .order_by(Routing.routed_at, Routing.item_id)
-        .execution_options(yield_per=1000)
-    )
-    return next((at for item_id, at in session.execute(query) if item_id not in answered), None)
+    query = select(Routing.item_id, func.min(Routing.routed_at)).group_by(Routing.item_id).order_by(Routing.item_id)
+    query = query.where(Routing.project_id == project_id, Routing.item_id > after, (Routing.route == "review") | drawn)
+    query = query if before is None else query.where(Routing.routed_at < before)
+    asked = dict(session.execute(query.limit(CHUNK)).tuples().all())
+    answered, closed = _answered(session, list(asked), watermark)
+    settled = _by_design(session, answered) | closed
+    opened = (at for item_id, at in asked.items() if item_id not in settled)
+    return min(opened, default=None), max(asked) if len(asked) == CHUNK else None
 
 
-def _build(session: Session, setting: Setting, chunk: Sequence[_Answered], exported: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _by_design(session: Session, answered: Mapping[int, _Answered]) -> set[int]:
+    """Items whose answer, or one before it, was not given only because somebody asked for it."""
+    meant = (bulk.among(session, Decision.item_id, list(answered)), Decision.verdict.in_(ANSWERS), Decision.basis != "requested")
+    firsts = select(Decision.item_id, func.min(Decision.id)).where(*meant).group_by(Decision.item_id)
+    return {item_id for item_id, first in session.execute(firsts) if first <= answered[item_id].last}
+
+
+def _rows(session: Session, setting: Setting, frame: _Frame, ids: Sequence[int]) -> list[Labelled]:
+    """Of these items those that were answered by the watermark, in the order given."""
+    answered, _ = _answered(session, ids, frame.watermark)
+    kept = [answered[item_id] for item_id in ids if item_id in answered]
+    return list(_build(session, setting, kept, frame))
+
+
+def _build(session: Session, setting: Setting, chunk: Sequence[_Answered], frame: _Frame) -> Iterator[Labelled]:
     ids = [each.item_id for each in chunk]
-    items = {row.id: row for row in session.scalars(select(Item).where(Item.id.in_(ids)))}
-    media = _media(session, setting.project, items.values())
-    said = _decisions(session, ids)
-    routed = _routings(session, ids)
+    query = select(Item.id, Item.input, Item.groups).where(bulk.among(session, Item.id, ids))
+    items = {row.id: row for row in session.execute(query)}
+    media = _media(session, setting.project, [row.input for row in items.values()])
+    said, routed = _decisions(session, ids), _routings(session, ids)
     for each in chunk:
-        item = items[each.item_id]
-        last = int(each.body["decision"])
-        known = [(d, kind, n, name) for d, kind, n, name in said[each.item_id] if d.id <= last]
-        yield {
-            "external_id": each.external_id,
-            **_inputs(setting.project, item, media),
+        known = [row for row in said[each.item_id] if row.id <= each.last]
+        routing = routed[each.item_id, known[-1].routing_n]
+        cells = {
+            "external_id": each.body["external_id"],
+            **_inputs(setting.project, items[each.item_id].input, media),
             **_judgement(each, known),
-            **routed[each.item_id, known[-1][2]],
+            **_machine(routing, known, frame),
             "true_label": None,
-            "split": split_of(setting.name, each.external_id),
+            "split": split_of(setting.name, each.body["external_id"]),
             "item_revision": each.body.get("item_revision", 1),
-            "revises_watermark": _revises(each, exported),
-            **_groups(setting.project, item),
-            "_by_design": any(decision.basis != "requested" for decision, _, _, _ in known),
+            "revises_watermark": _revises(each, frame.exported),
+            **_groups(setting.project, items[each.item_id].groups),
         }
+        yield Labelled(each.item_id, routing.routed_at, cells)
 
 
-def _judgement(each: _Answered, known: Sequence[tuple[Decision, str, int, str]]) -> dict[str, Any]:
-    last, kind, _, _ = known[-1]
-    finals = {d.task_id: d.label for d, _, _, _ in known if d.stage == "final" and d.verdict in ANSWERS}
-    first = next((d for d, _, _, _ in known if d.stage == "first"), None)
+def _judgement(each: _Answered, known: Sequence[Any]) -> dict[str, Any]:
+    last = known[-1]
+    finals = {d.task_id: d.label for d in known if d.stage == "final" and d.verdict in ANSWERS}
+    first = next((d for d in known if d.stage == "first"), None)
     return {
         "label": each.body["label"],
         "label_source": each.body["source"],
         "label_basis": last.basis,
-        "task_kind": kind,
+        "task_kind": last.kind,
         "verdict": last.verdict,
         "blind": first is not None,
         "first_label": first.label if first is not None else None,
-        "reviewers": ";".join(dict.fromkeys(name for d, _, _, name in known if d.verdict in ANSWERS)),
+        "reviewers": ";".join(dict.fromkeys(d.name for d in known if d.verdict in ANSWERS)),
         "agreement": sum(label == each.body["label"] for label in finals.values()) / len(finals),
         "decided_at": last.decided_at,
     }
 
 
-def _finish(row: dict[str, Any], through: datetime | None) -> dict[str, Any]:
-    """The columns in order; closed rows with the inverse of their probability, open ones without.
+def _machine(routing: Any, known: Sequence[Any], frame: _Frame) -> dict[str, Any]:
+    """What was predicted and why a person was asked; closed rows with the inverse of their probability, open ones without.
 
     What people answered only because somebody asked has no weight: no probability brought it to them.
     """
-    closed = through is not None and row["_routed_at"] <= through
-    pi = row["review_probability"]
-    weighs = closed and pi > 0 and row["_by_design"]
-    row = {**row, "window": "closed" if closed else "open", "weight": 1 / pi if weighs else None}
-    del row["_routed_at"], row["_by_design"]
-    return row
-
-
-def _decisions(session: Session, ids: Sequence[int]) -> dict[int, list[tuple[Decision, str, int, str]]]:
-    query = (
-        select(Decision, Task.kind, Task.routing_n, Person.name)
-        .join(Task, Task.id == Decision.task_id)
-        .join(Person, Person.id == Decision.person_id)
-        .where(Decision.item_id.in_(ids), Decision.verdict.in_(ANSWERS))
-        .order_by(Decision.id)
-    )
-    found: dict[int, list[tuple[Decision, str, int, str]]] = {item_id: [] for item_id in ids}
-    for decision, kind, n, name in session.execute(query):
-        found[decision.item_id].append((decision, kind, n, name))
-    return found
-
-
-def _routings(session: Session, ids: Sequence[int]) -> dict[tuple[int, int], dict[str, Any]]:
-    query = (
-        select(Routing, Prediction.confidence, Model, PolicyVersion.content_hash)
-        .join(RoutingRule, RoutingRule.id == Routing.routing_rule_id)
-        .join(PolicyVersion, PolicyVersion.id == RoutingRule.policy_version_id)
-        .join(Model, Model.id == Routing.model_id)
-        .outerjoin(Prediction, (Prediction.item_id == Routing.item_id) & (Prediction.model_id == Routing.model_id))
-        .where(Routing.item_id.in_(ids))
-    )
+    closed = frame.first_open is None or routing.routed_at < frame.first_open
+    weighs = closed and routing.pi > 0 and any(decision.basis != "requested" for decision in known)
     return {
-        (r.item_id, r.n): {
-            "predicted_label": r.label,
-            "confidence": confidence,
-            "model_version": model.name or str(model.version),
-            "policy_version": policy[:12],
-            "review_probability": r.pi,
-            "_routed_at": r.routed_at,
-        }
-        for r, confidence, model, policy in session.execute(query)
+        "predicted_label": routing.label,
+        "confidence": routing.confidence,
+        "model_version": frame.models[routing.model_id],
+        "policy_version": frame.policies[routing.routing_rule_id],
+        "review_probability": routing.pi,
+        "weight": 1 / routing.pi if weighs else None,
+        "window": "closed" if closed else "open",
     }
 
 
-def _inputs(project: Project, item: Item, media: Mapping[str, str]) -> dict[str, Any]:
-    held = read_input(project, item.input)
+def _decisions(session: Session, ids: Sequence[int]) -> dict[int, list[Any]]:
+    told = (Decision.id, Decision.item_id, Decision.task_id, Decision.stage, Decision.verdict, Decision.label, Decision.basis)
+    query = (
+        select(*told, Decision.decided_at, Task.kind, Task.routing_n, Person.name)
+        .join(Task, Task.id == Decision.task_id)
+        .join(Person, Person.id == Decision.person_id)
+        .where(bulk.among(session, Decision.item_id, ids), Decision.verdict.in_(ANSWERS))
+        .order_by(Decision.id)
+    )
+    found: dict[int, list[Any]] = {item_id: [] for item_id in ids}
+    for row in session.execute(query):
+        found[row.item_id].append(row)
+    return found
+
+
+def _routings(session: Session, ids: Sequence[int]) -> dict[tuple[int, int], Any]:
+    told = (Routing.item_id, Routing.n, Routing.label, Routing.model_id, Routing.routing_rule_id, Routing.pi, Routing.routed_at)
+    asked = (Prediction.item_id == Routing.item_id) & (Prediction.model_id == Routing.model_id)
+    query = select(*told, Prediction.confidence).outerjoin(Prediction, asked).where(bulk.among(session, Routing.item_id, ids))
+    return {(row.item_id, row.n): row for row in session.execute(query)}
+
+
+def _inputs(project: Project, text: str | None, media: Mapping[str, str]) -> dict[str, Any]:
+    held = read_input(project, text)
     return {column(name): _cell(held.get(name), media) for name in project.input.features}
 
 
-def _groups(project: Project, item: Item) -> dict[str, Any]:
-    held = json.loads(item.groups or "{}")
+def _groups(project: Project, text: str | None) -> dict[str, Any]:
+    held = json.loads(text or "{}")
     return {column(name): held.get(name) for name in project.input.groups if name not in project.input.features}
 
 
@@ -296,23 +381,11 @@ def _cell(value: Any, media: Mapping[str, str]) -> Any:
     return value
 
 
-def _media(session: Session, project: Project, items: Any) -> dict[str, str]:
-    """The file ending of each image that the items name."""
+def _media(session: Session, project: Project, inputs: Iterable[str | None]) -> dict[str, str]:
+    """The file ending of each image that the inputs name."""
     if not any(feature.type == "image" for feature in project.input.features.values()):
         return {}
-    shas = sorted({sha for item in items for sha in blobs_in(item.input)})
+    shas = sorted({sha for text in inputs for sha in blobs_in(text)})
     endings = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
-    query = select(Blob.sha256, Blob.media_type)
-    found = {sha: kind for chunk in _chunks(shas) for sha, kind in session.execute(query.where(Blob.sha256.in_(chunk)))}
-    return {sha: endings.get(kind, "bin") for sha, kind in found.items()}
-
-
-def counts(table: Labelled, name: str) -> dict[str, int]:
-    """How often each value of a column stands there; a row without one counts as `(none)`."""
-    held = Counter(row[name] if row[name] is not None else "(none)" for row in table.rows)
-    return dict(sorted(held.items()))
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for begin in range(0, len(values), CHUNK):
-        yield values[begin : begin + CHUNK]
+    query = select(Blob.sha256, Blob.media_type).where(bulk.among(session, Blob.sha256, shas))
+    return {sha: endings.get(kind, "bin") for sha, kind in session.execute(query)}

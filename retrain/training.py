@@ -36,9 +36,9 @@ def train(
     report = progress or (lambda share, step: None)
     report(0.0, "gathering labels")
     setting = database.read(projects.get, project_name)
-    used, watermark = database.write(examples.sources, setting)
+    used, watermark = examples.sources(database, setting)
     known = database.read(examples.base, setting, "train")
-    said = database.read(examples.decided, setting, watermark, "train")
+    said = examples.decided(database, setting, watermark, "train")
     if not len(known) + len(said):
         raise Refused("nothing is labelled yet: load labelled rows, or decide some cases first")
     both = known + said

@@ -83,10 +83,12 @@ def verify(
 
 
 def _made(workspace: "Workspace", setting: "Setting", file_format: str) -> "DatasetInfo":
+    from app.cli.console import bar
     from retrain import datasets
 
     by = workspace.local_actor("cli")
-    return workspace.database.write(datasets.export, setting, format=file_format, by=by)
+    with bar("exporting") as progress:
+        return datasets.export(workspace.database, setting, format=file_format, by=by, progress=progress)
 
 
 def _earlier(workspace: "Workspace", setting: "Setting", number: int) -> "DatasetInfo":

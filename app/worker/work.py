@@ -105,9 +105,8 @@ class Jobs(Thread):
         return report
 
     def _export(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
-        report(0.1, "writing the dataset")
-        database = self._workspace.database
-        info = database.write(datasets.export, setting, format=args.get("format", "parquet"), by=by)
+        wished, database = args.get("format", "parquet"), self._workspace.database
+        info = datasets.export(database, setting, format=wished, by=by, progress=_within(report, 0.0, 0.95))
         return {"dataset": str(info.id), "rows": info.rows}
 
     def _train(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def later(database: Database) -> None:
 
 
 def dataset(database: Database, held: Setting) -> list[dict[str, Any]]:
-    info = database.write(datasets.export, held, format="jsonl", by=None)
+    info = datasets.export(database, held, format="jsonl", by=None)
     return database.read(lambda s: [json.loads(line) for line in datasets.file(s, info, "data.jsonl").decode().splitlines()])
 
 

@@ -90,7 +90,7 @@ def test_datasets_are_listed_and_their_files_taken_out_on_record(
     assert api.decide(api.take(ann)[0], ann).status_code == 201
     present = clock.now
     monkeypatch.setattr(clock, "now", lambda: present() + timedelta(seconds=16))
-    info = database.write(datasets.export, held, format="csv", by=None)
+    info = datasets.export(database, held, format="csv", by=None)
     listed = api.get("/projects/claims/datasets", reader).json()["datasets"]
     assert [each["id"] for each in listed] == [str(info.id)]
     one = api.get(f"/datasets/{info.id}", reader).json()

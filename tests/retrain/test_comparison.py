@@ -59,7 +59,7 @@ def test_from_decisions_to_a_judged_challenger(sqlite: Database, tmp_path: Path,
     assert known_answers.play(database, held.name, 120) == 120
     present = clock.now
     monkeypatch.setattr(clock, "now", lambda: present() + timedelta(seconds=20))
-    info = database.write(datasets.export, held, format="jsonl", by=None)
+    info = datasets.export(database, held, format="jsonl", by=None)
     assert info.rows == 120
     assert info.manifest["reviewers"] == {people.KNOWN_ANSWERS: 120}
     steps: list[float] = []
