@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     func,
     text,
 )
@@ -379,6 +380,7 @@ class Task(Table):
     project_id: Mapped[int] = _key("project.id")
     kind: Mapped[str]  # review, audit, second, adjudication
     seat: Mapped[int] = mapped_column(Integer, default=1)
+    shared: Mapped[bool] = mapped_column(default=False, server_default=false())  # whether the rule made other seats beside it
     audience: Mapped[str] = mapped_column(default="reviewers")  # reviewers, leads
     assignee_id: Mapped[int | None] = _key("person.id")
     assigned_until: Mapped[datetime | None]  # from then on anybody may take it
@@ -408,7 +410,7 @@ class Task(Table):
             "project_id",
             "made_at",
             "id",
-            where="state = 'pending' AND (kind IN ('second', 'adjudication') OR seat > 1 OR skips > 0 OR requested IS NOT NULL)",
+            where="state = 'pending' AND (shared OR kind IN ('second', 'adjudication') OR skips > 0 OR requested IS NOT NULL)",
         ),
         {"postgresql_with": HOT},
     )

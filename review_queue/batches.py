@@ -316,11 +316,13 @@ class _Writer:
         first = {r.item.item_id: self._first(r.item) for r in waiting if r.item.revision > 1}
         rows = []
         for r in self._routed:
-            for kind, seat in self._seats(r):
+            seats = list(self._seats(r))
+            for kind, seat in seats:
                 weight = weights[r.item.item_id] if kind == "review" else alike.weight()
                 blind = bool(kind != "review" or "evidence" in r.route.drawn or review.blind_first == "all")
                 whose = first.get(r.item.item_id, {}).get(seat) if kind == "review" else None
-                rows.append({**self._task(r, kind, seat, blind, weight, due), **self._theirs(whose)})
+                row = self._task(r, kind, seat, blind, weight, due)
+                rows.append({**row, **self._theirs(whose), "shared": len(seats) > 1})
         return rows
 
     def _first(self, item: Leased) -> dict[int, int]:

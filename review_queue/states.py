@@ -11,7 +11,7 @@ OPEN: ColumnElement[bool] = literal_column("task.state IN ('pending', 'in_progre
 DUE: ColumnElement[bool] = literal_column("task.state IN ('pending', 'in_progress') AND task.due_at IS NOT NULL")
 CONTESTED: ColumnElement[bool] = literal_column(
     "task.state = 'pending'"
-    " AND (task.kind IN ('second', 'adjudication') OR task.seat > 1 OR task.skips > 0 OR task.requested IS NOT NULL)"
+    " AND (task.shared OR task.kind IN ('second', 'adjudication') OR task.skips > 0 OR task.requested IS NOT NULL)"
 )
 
 

@@ -24,10 +24,10 @@ SAYS: dict[Why, tuple[str, str]] = {
     "second": ("second opinion", "add a person (`signoff user add NAME`), or a lead gives it up and the answer stands"),
     "adjudication": ("dispute", "add a person (`signoff user add NAME`), or a lead gives it up where an answer stands already"),
     "request": (
-        "look that somebody asked for",
+        "requested look",
         "add a person (`signoff user add NAME`), or a lead gives it up or corrects the answer",
     ),
-    "seat": ("further seat", "add a person (`signoff user add NAME`): everybody here has had a seat of the case"),
+    "seat": ("further seat", "add a person (`signoff user add NAME`): everybody here has had a part in the case"),
     "skipped": ("skipped case", "add a person (`signoff user add NAME`), or whoever skipped it last takes that back"),
     "leads": ("leads' case", "nobody here is a lead: `signoff user add NAME --role lead`"),
 }
@@ -84,7 +84,7 @@ def drop(session: Session, task_id: int, *, by: Actor) -> None:
 
 
 def _refuse(session: Session, task: Task) -> None:
-    if task.state != "pending" or _why(task.kind, task.seat, task.requested) not in DROPPED:
+    if task.state != "pending" or _why(task.kind, task.shared, task.requested) not in DROPPED:
         raise Refused(
             f"task {task.id} is no second opinion, dispute or requested look that waits; only such a one can be dropped"
         )
@@ -111,7 +111,7 @@ def _found(session: Session, project_id: int) -> list[tuple[int, Why]]:
 def _contested(session: Session, project_id: int, audience: str) -> list[tuple[int, Why]]:
     """Of the oldest tasks that somebody had to do with, those that nobody else may take."""
     present = _present(session, audience)
-    columns = (Task.id, Task.kind, Task.seat, Task.requested, Task.audience, _bound(), _had(present))
+    columns = (Task.id, Task.kind, Task.shared, Task.requested, Task.audience, _bound(), _had(present))
     query = select(*columns).where(Task.project_id == project_id, CONTESTED).order_by(Task.made_at, Task.id)
     near = query.limit(MOST).subquery()
     rows = session.execute(select(near).where(near.c.audience == audience))
@@ -142,6 +142,6 @@ def _present(session: Session, audience: str) -> set[int]:
     return set(session.scalars(select(Person.id).where(*here)))
 
 
-def _why(kind: str, seat: int, requested: str | None) -> Why:
+def _why(kind: str, shared: bool, requested: str | None) -> Why:
     known: dict[str, Why] = {"second": "second", "adjudication": "adjudication"}
-    return known.get(kind, "request" if requested is not None else "seat" if seat > 1 else "skipped")
+    return known.get(kind, "request" if requested is not None else "seat" if shared else "skipped")

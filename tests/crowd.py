@@ -126,11 +126,12 @@ def _tasks(session: Session, setting: Setting, n: int, done: int, at: list[datet
         return now + timedelta(hours=-1 - i % 50 if i % 10 == 3 else 100 + i % 50)
 
     shared = {"routing_n": 1, "project_id": setting.id, "seat": 1, "skips": 0, "weight": 0.5}
-    put(session, Task, **shared, id=reviews, item_id=reviews, kind="review", blind=False, state=[state(i) for i in reviews],
+    put(session, Task, **shared, id=reviews, item_id=reviews, kind="review", blind=False, shared=[i % 10 == 0 for i in reviews],
+        state=[state(i) for i in reviews],
         audience=["leads" if i % 100 == 7 else "reviewers" for i in reviews], rank=[microseconds(at[i - 1]) for i in reviews],
         due_at=[due(i) for i in reviews], made_at=at[:n], parked_at=[now if state(i) == "parked" else None for i in reviews],
         closed_at=[now if i <= done else None for i in reviews])  # fmt: skip
-    put(session, Task, **shared, id=[n + i for i in seconds], item_id=seconds, kind="second", blind=True,
+    put(session, Task, **shared, id=[n + i for i in seconds], item_id=seconds, kind="second", blind=True, shared=True,
         state=["completed" if i <= done else "pending" for i in seconds], audience="reviewers",
         rank=[microseconds(at[i - 1]) for i in seconds], due_at=[due(i) for i in seconds], made_at=at[:len(seconds)],
         closed_at=None)  # fmt: skip

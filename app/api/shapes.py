@@ -532,7 +532,7 @@ class Backlog(_Out):
     held: int
     parked: int
     stuck: int = Field(description="Tasks that nobody present may take.")
-    stuck_by: dict[str, int] = Field(description="These by why: second, adjudication, seat, skipped, leads.")
+    stuck_by: dict[str, int] = Field(description="These by why: second, adjudication, request, seat, skipped, leads.")
     open: int
     oldest: datetime | None
     overdue: int

@@ -149,16 +149,19 @@ def test_a_database_of_the_first_release_keeps_its_items(database: Database) -> 
 
 def test_a_database_of_the_release_before_has_its_counts_filled(database: Database) -> None:
     """Down to the tables of before counts, and up again."""
-    held: Setting = factories.setting(database)
+    held: Setting = factories.setting(database, wished=factories.policy(review={"second_opinion": 0.5}))
     answers = {str(n): factories.says("pay" if n % 3 else "deny", 0.5 + n / 40) for n in range(21)}
     factories.routed(database, held, answers)
     factories.submit(database, held, [factories.raw("new")])
     truth = database.read(tallies.recount, held.id)
+    shared = {task.id for task in factories.tasks(database, shared=True)}
+    assert 0 < len(shared) < len(factories.tasks(database))
     with database.engine.connect().execution_options(signoff_write=True) as connection, connection.begin():
         command.downgrade(migrate._config(connection), "0002")
     upgrade(database)
     assert database.read(tallies.read, held.id) == truth
     assert truth["band/9/auto"] == 5
+    assert {task.id for task in factories.tasks(database, shared=True)} == shared
 
 
 def _fill(connection: Connection) -> None:

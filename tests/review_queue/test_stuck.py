@@ -3,10 +3,10 @@
 from collections import Counter
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from db.engine import Database
-from db.tables import Activity, Draw, Outcome
+from db.tables import Activity, Draw, Outcome, Task
 from review_queue import decisions, people, stuck, tallies
 from review_queue.activity import Actor
 from review_queue.decisions import Said
@@ -76,6 +76,19 @@ class TestFinding:
         one(database, held)
         answered(database, held, ann)
         assert counted(database, held) == Counter(seat=1)
+
+    def test_a_review_waits_too_where_its_second_opinion_came_first(
+        self, database: Database, seconds: Setting, ann: Actor
+    ) -> None:
+        one(database, seconds)
+        review, second = factories.tasks(database)
+        for rank, task in ((1, second), (2, review)):
+            database.write(lambda s, i=task.id, r=rank: s.execute(update(Task).where(Task.id == i).values(rank=r)) and None)
+        answered(database, seconds, ann)
+        assert counted(database, seconds) == Counter(seat=1)
+        bob = factories.person(database, "bob")
+        assert counted(database, seconds) == Counter()
+        answered(database, seconds, bob)
 
     def test_what_all_skipped_waits_for_somebody_new(self, database: Database, held: Setting, ann: Actor, bob: Actor) -> None:
         one(database, held)

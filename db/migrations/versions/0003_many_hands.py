@@ -17,7 +17,12 @@ fits_since = "0002"
 OPEN = "state IN ('pending', 'in_progress', 'parked')"
 DUE = "state IN ('pending', 'in_progress') AND due_at IS NOT NULL"
 LATE = "state = 'pending' AND audience = 'reviewers' AND due_at IS NOT NULL"
-CONTESTED = "state = 'pending' AND (kind IN ('second', 'adjudication') OR seat > 1 OR skips > 0 OR requested IS NOT NULL)"
+CONTESTED = "state = 'pending' AND (shared OR kind IN ('second', 'adjudication') OR skips > 0 OR requested IS NOT NULL)"
+SHARED = """
+UPDATE task SET shared = true WHERE state IN ('pending', 'in_progress') AND kind IN ('review', 'second') AND EXISTS (
+  SELECT 1 FROM task AS o WHERE o.item_id = task.item_id AND o.routing_n = task.routing_n AND o.id <> task.id
+  AND o.kind IN ('review', 'second'))
+"""
 
 
 def upgrade() -> None:
@@ -44,6 +49,8 @@ def _tasks() -> None:
     op.add_column("task", sa.Column("parked_note", sa.Text(), nullable=True))
     op.add_column("task", sa.Column("parked_claim_id", db.types.Id, nullable=True))
     op.add_column("task", sa.Column("requested", sa.Text(), nullable=True))
+    op.add_column("task", sa.Column("shared", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.execute(SHARED)
     _index("task_open", "task", ["project_id", "made_at", "id"], OPEN)
     _index("task_due", "task", ["project_id", "due_at"], DUE)
     _index("task_late", "task", ["project_id", "due_at"], LATE)
@@ -144,7 +151,7 @@ def downgrade() -> None:
         op.drop_table(table)
     for index in ("task_contested", "task_parked", "task_late", "task_due", "task_open"):
         op.drop_index(index, "task")
-    for column in ("requested", "parked_claim_id", "parked_note", "parked_until", "parked_at", "assigned_until"):
+    for column in ("shared", "requested", "parked_claim_id", "parked_note", "parked_until", "parked_at", "assigned_until"):
         op.drop_column("task", column)
     for column in ("closed_at", "shown_id", "revision"):
         op.drop_column("item_key", column)
