@@ -30,7 +30,7 @@ def test_a_strange_key_does_not_start_and_leaves_no_trace(database: Database) ->
         database.write(open_keys, ["other"])
     assert set(database.read(lambda s: s.scalars(select(SecretKey.purpose)).all())) == {"draw", "webhook"}
     assert len(database.read(lambda s: s.scalars(select(SecretKey)).all())) == 2
-    assert str(list(first.draw.values())[0]) not in repr(first)
+    assert str(next(iter(first.draw.values()))) not in repr(first)
     stored = str(database.read(lambda s: [vars(row) for row in s.scalars(select(SecretKey))]))
     assert "'old'" not in stored
     assert derive("old", "draw").hex() not in stored
