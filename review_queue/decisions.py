@@ -211,9 +211,8 @@ def _settled(session: Session, actor: Actor, hand: Hand, said: Said) -> Stored:
     row = _row(actor, seat, final, said, "final") | {"id": new, "supersedes_id": hand.earlier_id}
     seen = {"decision": str(new), "verdict": final.verdict, "label": final.label, "blind": seat.blind}
     act = activity.row(actor, f"decision.{final.verdict}", f"item:{seat.item_id}", seat.project_id, after=seen)
-    corrects = setting.policy.audit.corrects or hand.kind != "audit"
     answered = outcomes.Answer(final.label, final.verdict, new)
-    follows, counted = outcomes.stand(setting, hand.place, hand.stands, answered, "human", corrects=corrects)
+    follows, counted = outcomes.stand(setting, hand.place, hand.stands, answered, "human")
     counted.update(open=-1, decided=1)
     rows = [("decision", row), *follows, ("activity", act), *tallies.rows(setting.id, counted)]
     run_all(session, [*hands.closing(hand, row["decided_at"]), *(insertion(table, each) for table, each in rows)])

@@ -30,7 +30,6 @@ class Hand:
 
     seat: Seat
     place: Place
-    kind: str
     predicted: str | None
     first_given: bool
     earlier_id: int | None
@@ -39,8 +38,11 @@ class Hand:
 
 
 def alone(session: Session, actor: Actor, task_id: int, token: str, key: str) -> Hand | None:
-    """The case, locked, where this person holds it, no other task of its item was ever made, nobody asked for it, its
-    producer still wants an answer, and the key is new. None otherwise, for whatever reason: look closer then."""
+    """The review, locked, where this person holds it, no other task of its item was ever made, nobody asked for it, and the
+    key is new. None otherwise, for whatever reason: look closer then.
+
+    Not for audits: who waited here for a lock sees the rest as it was before, and an audit outlives its item.
+    """
     rows = run(session, _ALONE, {"token": token, "task": task_id, "person": actor.id, "key": key})
     return _hand(*rows[0]) if rows else None
 
@@ -59,9 +61,7 @@ def _hand(
     item: int,
     routing_n: int,
     project: int,
-    kind: str,
     blind: bool,
-    route: str,
     predicted: str | None,
     name: str,
     revision: int,
@@ -72,13 +72,13 @@ def _hand(
     label: str | None,
     source: str,
 ) -> Hand:
-    seat = Seat(claim, task, item, project, bool(blind), "routed" if route == "review" else "drawn")
+    seat = Seat(claim, task, item, project, bool(blind), "routed")
     stands = Stands(stood, label, source) if stood is not None else None
-    return Hand(seat, Place(item, name, revision, routing_n), kind, predicted, first > 0, earlier, new, stands)
+    return Hand(seat, Place(item, name, revision, routing_n), predicted, first > 0, earlier, new, stands)
 
 
 _NEXT = "/*+ nextval('decision_id_seq') -- */ (SELECT coalesce(max(id), 0) + 1 FROM decision)\n"
-_ALONE = f"""SELECT c.id, t.id, t.item_id, t.routing_n, t.project_id, t.kind, t.blind, r.route, r.label,
+_ALONE = f"""SELECT c.id, t.id, t.item_id, t.routing_n, t.project_id, t.blind, r.label,
     coalesce(k.shown_id, k.external_id), k.revision,
     (SELECT count(*) FROM decision d WHERE d.task_id = t.id AND d.claim_id = c.id AND d.stage = 'first'),
     (SELECT max(d.id) FROM decision d WHERE d.task_id = t.id AND d.stage = 'final'
@@ -90,7 +90,7 @@ _ALONE = f"""SELECT c.id, t.id, t.item_id, t.routing_n, t.project_id, t.kind, t.
     JOIN item_key k ON k.item_id = t.item_id
     LEFT JOIN outcome o ON o.item_id = t.item_id AND o.revision = (SELECT max(revision) FROM outcome WHERE item_id = t.item_id)
     WHERE c.token = :token AND c.task_id = :task AND c.person_id = :person AND c.state = 'held'
-    AND t.state = 'in_progress' AND t.requested IS NULL AND t.kind IN ('review', 'audit') AND k.closed_at IS NULL
+    AND t.state = 'in_progress' AND t.requested IS NULL AND t.kind = 'review'
     AND NOT EXISTS (SELECT 1 FROM task other WHERE other.item_id = t.item_id AND other.id <> t.id)
     AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.key = :key)
     /*+ FOR UPDATE OF c, t */"""

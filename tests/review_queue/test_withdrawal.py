@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from contract.inputs import REPLACED
 from db.engine import Database
@@ -352,6 +354,27 @@ def test_a_decision_and_a_cancellation_at_once_leave_one_of_both(
 
 
 # The record
+
+
+def test_a_check_that_is_decided_beside_a_cancellation_tells_nobody(
+    database: Database, shop: Actor, ann: Actor, move: Move
+) -> None:
+    held = factories.setting(database, wished=factories.policy(audit={"rate": 1.0}))
+    factories.routed(database, held, {"1": factories.says("pay", 0.97)})
+    (case,) = take(database, held, ann)
+    database.write(decisions.answer, ann, case.task_id, case.token, "f", "pay")
+    deciding = Thread(target=decide, args=(database, ann, case))
+
+    def cancel_slowly(session: Session) -> None:
+        withdrawal.cancel(session, held, "1", by=shop)
+        deciding.start()
+        deciding.join(timeout=1)  # it waits for this cancellation
+
+    database.write(cancel_slowly)
+    deciding.join()
+    assert [(t.kind, t.state) for t in factories.tasks(database)] == [("audit", "completed")]
+    move(timedelta(minutes=10))
+    assert [kind for kind, _ in told(database, held)] == ["outcome", "cancelled"]
 
 
 def test_the_record_is_that_of_the_revision_that_stands(database: Database, held: Setting, shop: Actor, ann: Actor) -> None:
