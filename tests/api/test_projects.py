@@ -30,6 +30,22 @@ def test_stats_count_with_their_denominators(api: Api, database: Database, held:
     assert found["totals"] == {"items": 2, "outcomes_auto": 1}
     assert found["insight"]["automation"] == {"part": 1, "of": 2, "value": 0.5}
     assert found["insight"]["override"]["value"] is None
+    figures = ("open", "held", "parked", "stuck", "overdue", "soon_due")
+    assert {name: found["backlog"][name] for name in figures} == dict(zip(figures, (1, 0, 0, 0, 0, 0), strict=True))
+    assert (found["insight"]["whole"], found["insight"]["decisions"]) == (True, 0)
+    assert found["insight"]["agreement"]["kappa"] is None
+
+
+def test_dataset_versions_come_in_pages(api: Api, database: Database, held: Setting, reader: Key) -> None:
+    made = [
+        database.write(datasets.add_base, held, [{"external_id": f"{n}", "input": {}, "label": "pay", "split": "train"}], by=None)
+        for n in range(3)
+    ]
+    first = api.get("/projects/claims/datasets", reader, limit=2).json()
+    assert [each["id"] for each in first["datasets"]] == [str(made[2].id), str(made[1].id)]
+    rest = api.get("/projects/claims/datasets", reader, limit=2, before=first["next"]).json()
+    assert ([each["id"] for each in rest["datasets"]], rest["next"]) == ([str(made[0].id)], None)
+    problem(api.get("/projects/claims/datasets", reader, limit=0), 422, "invalid")
 
 
 def test_a_freeze_sends_all_to_people_until_it_is_lifted(api: Api, database: Database, held: Setting, key: MakeKey) -> None:

@@ -81,6 +81,11 @@ def test_metrics_count_every_project_and_twice_the_same(api: Api, database: Data
         'signoff_items{project="claims"} 2.0',
         'signoff_outcomes{project="claims",source="auto"} 1.0',
         'signoff_frozen{project="claims"} 0.0',
+        'signoff_tasks_open{project="claims"} 1.0',
+        'signoff_tasks_overdue{project="claims"} 0.0',
+        'signoff_tasks_soon_due{project="claims"} 0.0',
+        'signoff_tasks_parked{project="claims"} 0.0',
+        'signoff_tasks_stuck{project="claims",why="adjudication"} 0.0',
     ):
         assert line in first.text
     assert "python_info" not in first.text

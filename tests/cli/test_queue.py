@@ -1,13 +1,17 @@
 """`signoff queue`, `item show` and `job`, on routed items."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
-from app.workspace import Workspace
+from app.workspace import Workspace, local_name
 from db.tables import Task
-from review_queue import cases, jobs, people, projects
+from review_queue import cases, clock, decisions, jobs, people, projects, requests
 from review_queue.activity import Actor
+from review_queue.decisions import Said
 from review_queue.projects import Setting
 from tests import factories
 from tests.cli.conftest import Signoff
@@ -160,3 +164,56 @@ def test_tasks_are_parked_and_brought_back(claims: Signoff, setting: Setting, wo
         ("-3d", "no moment"),
     ):
         assert words in claims.refused("queue", "park", first, "--until", until)
+
+
+# What is late, and what nobody may take
+
+
+def test_stats_tell_what_is_stuck_and_how_far_people_agree(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    (row,) = claims.json("queue", "stats")
+    assert (row["open"], row["parked"], row["stuck"], row["stuck_by"], row["overdue"], row["soon_due"]) == (2, 0, 0, {}, 0, 0)
+    assert row["agreement"] == {
+        "agreed": dict.fromkeys(("value", "low", "high")) | {"part": 0, "of": 0},
+        "kappa": None,
+        "labels": [],
+    }
+    workspace.database.write(_all_for_leads)
+    workspace.database.write(people.disable, local_name())
+    text = claims("queue", "stats").stdout
+    assert "stuck: 2 × leads' case; nobody here is a lead: `signoff user add NAME --role lead`" in text
+    assert {row["why"] for row in claims.json("queue", "list", "--stuck")} == {"leads"}
+    assert "leads" in claims("queue", "list", "--stuck").stdout
+
+
+def test_what_is_overdue_is_listed_alone(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    assert claims("queue", "list", "--overdue").stdout == "nothing is overdue\n"
+    late = clock.now() - timedelta(hours=1)
+    workspace.database.write(lambda s: s.execute(update(Task).where(Task.id == 1).values(due_at=late)) and None)
+    assert [row["task_id"] for row in claims.json("queue", "list", "--overdue")] == ["1"]
+    assert claims.json("queue", "stats")[0]["overdue"] == 1
+    assert "one of --overdue, --parked and --stuck" in claims("queue", "list", "--overdue", "--stuck", code=2).stderr
+
+
+def test_a_lead_gives_up_what_nobody_may_take(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    assert "no second opinion, dispute or requested look" in claims.refused("queue", "drop", "1")
+    assert "there is no task 99" in claims.refused("queue", "drop", "99")
+    account = workspace.database.write(people.add_person, "anna", role="reviewer")
+    by = Actor(account.id, account.name, account.role, "desk")
+    case = workspace.database.write(cases.take, setting, by, "s", 1)[0]
+    workspace.database.write(decisions.decide, by, case.task_id, case.token, Said("k", "accept"))
+    me = workspace.local_actor("cli")
+    asked = workspace.database.write(requests.request, setting, case.external_id, "they complain", by=me)
+    assert "may still take" in claims.refused("queue", "drop", str(asked.task_id))
+    workspace.database.write(decisions.revise, setting, me, case.external_id, Said("mine", "correct", "deny"))
+    assert claims.json("queue", "list", "--stuck") == []
+
+
+def test_the_queue_of_all_projects_is_one_list(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    other = factories.setting(workspace.database, factories.project(project="other"))
+    factories.routed(workspace.database, other, {"z": factories.says("pay", 0.6)})
+    assert {row["project"] for row in claims.json("queue", "list")} == {"claims", "other"}
+    assert {row["project"] for row in claims.json("queue", "list", "--project", "other")} == {"other"}
+
+
+def _all_for_leads(session: Session) -> None:
+    session.execute(update(Task).values(audience="leads"))
