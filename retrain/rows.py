@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
 
-from sqlalchemy import Text, func, select, type_coerce
+from sqlalchemy import ColumnElement, Text, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from contract.canonical import digest
@@ -140,7 +140,7 @@ def stream(database: Database, setting: Setting, watermark: int, progress: Progr
 def latest(session: Session, project_id: int) -> int:
     """The position of a project's last answer that has left the house; 0 before the first."""
     theirs = (Event.project_id == project_id, Event.kind.in_(KINDS), Event.item_id.in_(_decided(project_id)))
-    query = select(func.max(Event.seq)).where(*theirs, type_coerce(Event.body, Text).not_like(f"%{AUTO}%"))
+    query = select(func.max(Event.seq)).where(*theirs, _not_automatic())
     return session.scalar(query) or 0
 
 
@@ -180,6 +180,10 @@ def _decided(project_id: int) -> Any:
     return select(Decision.item_id).where(Decision.project_id == project_id, Decision.verdict.in_(ANSWERS))
 
 
+def _not_automatic() -> ColumnElement[bool]:
+    return type_coerce(Event.body, Text).not_like(f"%{AUTO}%")
+
+
 def _order(session: Session, project_id: int, spool: IO[bytes]) -> int:
     """Write the ids of the items that people ever answered by external id, code point by code point; how many.
 
@@ -198,12 +202,12 @@ def _order(session: Session, project_id: int, spool: IO[bytes]) -> int:
 def _answered(session: Session, ids: Sequence[int], watermark: int) -> tuple[dict[int, _Answered], set[int]]:
     """Of these items those that were answered, and those that were taken back, as of a watermark."""
     told = (bulk.among(session, Event.item_id, list(ids)), Event.seq <= watermark, Event.kind.in_((*KINDS, *CLOSING)))
-    query = select(Event.item_id, Event.seq, Event.kind, Event.body).where(*told).order_by(Event.seq)
+    query = select(Event.item_id, Event.seq, Event.kind, Event.body).where(*told, _not_automatic()).order_by(Event.seq)
     answered, closed = dict[int, _Answered](), set[int]()
     for item_id, seq, kind, body in session.execute(query).tuples():
         if kind in CLOSING:
             closed.add(item_id)
-        elif body["source"] != "auto":
+        else:
             before = answered[item_id].said if item_id in answered else ()
             answered[item_id] = _Answered(item_id, body, (*before, (seq, body["label"])))
     return answered, closed

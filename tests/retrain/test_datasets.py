@@ -1,6 +1,10 @@
 """What people decided, as files: exactly those decisions, the same bytes for the same watermark."""
 
-from datetime import timedelta
+import contextlib
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,9 @@ from sqlalchemy import select
 
 from contract.records import Unscored
 from db.engine import Database
-from db.tables import Person
-from retrain import datasets, rows
-from review_queue import cases, clock, decisions, events, intake, withdrawal
+from db.tables import Dataset, DatasetItem, Event, ItemKey, Person
+from retrain import datasets, files, rows
+from review_queue import cases, claims, clock, decisions, events, intake, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import Invalid, NotFound, Refused
@@ -37,8 +41,6 @@ def later(monkeypatch: pytest.MonkeyPatch, by: timedelta = timedelta(seconds=16)
 
 def decide(database: Database, held: Setting, actor: Actor, wanted: dict[str, Said]) -> None:
     """Decide the named cases; what else comes up is given back."""
-    from review_queue import claims
-
     left = dict(wanted)
     taken = database.write(cases.take, held, actor, "s", 10)
     for case in taken:
@@ -107,8 +109,6 @@ def test_the_same_watermark_gives_the_same_bytes_whatever_came_since(
 
 
 def test_both_databases_give_the_same_bytes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    from datetime import UTC, datetime
-
     monkeypatch.setattr(clock, "now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
     held, ann = (
         factories.setting(database, wished=factories.policy(review={"undo_window": "0s"})),
@@ -334,3 +334,172 @@ def test_what_somebody_asked_for_has_no_weight(
     assert got["label"].to_dict() == {"a": "deny", "b": "deny"}
     assert set(got["label_basis"]) == {"requested"}
     assert got["weight"].fillna(0).to_dict() == {"a": 0, "b": 1}  # b was answered by rule before
+
+
+# Many rows: several files, readings of any size, short writes
+
+
+def many(database: Database, monkeypatch: pytest.MonkeyPatch) -> Setting:
+    """Answers at one fixed time, which is all that rows hold beside what is put here."""
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    held = factories.setting(database, wished=factories.policy(review={"undo_window": "0s"}))
+    database.write(lambda s: s.execute(factories.Model.__table__.update().values(version=1)))
+    ann = factories.person(database, "ann")
+    names = [f"{letter}{n}" for letter in "Zaüz" for n in range(3)]
+    factories.routed(database, held, {name: factories.says("pay", 0.6) for name in (*names, "open")}, region="süd, „x“")
+    said = {name: Said(name, "accept") if n % 3 else Said(name, "correct", "deny") for n, name in enumerate(names)}
+    while said:
+        taken = database.write(cases.take, held, ann, "s", 10)
+        for case in taken:
+            if case.external_id in said:
+                database.write(decisions.decide, ann, case.task_id, case.token, said.pop(case.external_id))
+            else:
+                database.write(claims.release, ann, [case.token])
+    return held
+
+
+@pytest.mark.parametrize("form", datasets.FORMATS)
+def test_how_many_are_read_at_once_changes_no_byte(database: Database, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    held = many(database, monkeypatch)
+    whole = datasets.export(database, held, format=form, by=None)
+    for at_once in (1, 2, 5):
+        monkeypatch.setattr(rows, "CHUNK", at_once)
+        monkeypatch.setattr(files, "BATCH", at_once)
+        monkeypatch.setattr(datasets, "ITEMS", at_once)
+        again = datasets.export(database, held, format=form, by=None)
+        assert (again.id, again.content_hash) == (whole.id, whole.content_hash)
+
+
+GOLDEN = {
+    "jsonl": "70f7717c0eadc6cd7431386e50018fc9e8d6a5ab9b96a350e935dc368ffe84be",
+    "csv": "a21e4ec533fa5aae708db567816b942aae4ab5a1d2a9a53da0f9d67ecf992fbc",
+}
+"""SHA-256 of what was written of these rows when all of them were gathered at once."""
+
+
+@pytest.mark.parametrize("form", list(GOLDEN))
+def test_the_bytes_are_those_of_before(database: Database, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    info = datasets.export(database, many(database, monkeypatch), format=form, by=None)
+    assert info.files[f"data.{form}"]["sha256"] == GOLDEN[form]
+
+
+@pytest.mark.parametrize("form", datasets.FORMATS)
+@pytest.mark.parametrize(("name", "most", "parts"), [("ROWS", 5, 3), ("BYTES", 1, 12)])
+def test_long_data_are_several_files_that_read_as_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str, name: str, most: int, parts: int
+) -> None:
+    held = many(database, monkeypatch)
+    whole = frame(database, datasets.export(database, held, format=form, by=None), tmp_path / "one")
+    monkeypatch.setattr(files, name, most)
+    info = datasets.export(database, held, format=form, by=None)
+    assert [each for each in info.files if each.startswith("data-")] == [f"data-{n:05}.{form}" for n in range(parts)]
+    database.read(datasets.write_folder, info, tmp_path / "many")
+    assert datasets.verify(tmp_path / "many") == []
+    read = loaded(tmp_path / "many")
+    assert read["external_id"].tolist() == sorted(read["external_id"]) == whole["external_id"].tolist()
+    assert read["label"].tolist() == whole["label"].tolist()
+    (tmp_path / "many" / f"data-00001.{form}").unlink()
+    assert datasets.verify(tmp_path / "many") == [f"data-00001.{form} is missing"]
+
+
+def loaded(folder: Path) -> pd.DataFrame:
+    """The rows, read as the card of the folder says."""
+    said = (folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    held: dict[str, Any] = {}
+    with contextlib.chdir(folder):
+        exec(said, held)
+    found: pd.DataFrame = held["df"]
+    return found
+
+
+@pytest.mark.parametrize("step", ["_put", "_begin", "_remember", "_finish"])
+def test_an_export_that_breaks_off_shows_nothing_and_is_made_whole_by_the_next(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: str
+) -> None:
+    held = many(database, monkeypatch)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with monkeypatch.context() as broken:
+        broken.setattr(datasets, step, fail)
+        with pytest.raises(RuntimeError, match="the worker dies"):
+            datasets.export(database, held, format="csv", by=None)
+    assert list(tmp_path.glob("signoff-*")) == []
+    assert database.read(datasets.versions, held.id) == []
+    assert database.read(datasets.newest, held.id, "export") is None
+    for dataset_id in database.read(lambda s: s.scalars(select(Dataset.id)).all()):
+        with pytest.raises(NotFound):
+            database.read(datasets.dataset, dataset_id)
+    assert told(database) == []
+    info = datasets.export(database, held, format="csv", by=None)
+    assert datasets.export(database, held, format="csv", by=None).id == info.id
+    assert told(database) == [str(info.id)]
+    noted = select(ItemKey.external_id).join(DatasetItem, DatasetItem.item_id == ItemKey.item_id)
+    assert database.read(lambda s: len(s.scalars(noted.where(DatasetItem.dataset_id == info.id)).all())) == info.rows == 12
+
+
+def fail(*args: Any, **kwargs: Any) -> Any:
+    raise RuntimeError("the worker dies")
+
+
+def told(database: Database) -> list[str]:
+    """The datasets that were announced."""
+    while database.write(events.sequence):
+        pass
+    made = select(Event.body).where(Event.kind == "dataset.created").order_by(Event.seq)
+    return [body["dataset"] for body in database.read(lambda s: s.scalars(made).all())]
+
+
+def test_people_decide_while_rows_are_gathered(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = many(database, monkeypatch)
+    bob, waits, shares = factories.person(database, "bob"), list[float](), list[float]()
+    monkeypatch.setattr(rows, "CHUNK", 2)
+    present = rows._rows
+
+    def slowly(*args: Any) -> Any:
+        time.sleep(0.3)
+        return present(*args)
+
+    def decide_one() -> None:
+        begun = time.perf_counter()
+        case = database.write(cases.take, held, bob, "b", 1)[0]
+        database.write(decisions.decide, bob, case.task_id, case.token, Said("meanwhile", "accept"))
+        waits.append(time.perf_counter() - begun)
+
+    def progress(share: float, step: str) -> None:
+        shares.append(share)
+        if len(shares) == 2:
+            beside.start()
+
+    monkeypatch.setattr(rows, "_rows", slowly)
+    beside = threading.Thread(target=decide_one)
+    info = datasets.export(database, held, format="csv", by=None, progress=progress)
+    beside.join()
+    assert waits[0] < 1
+    assert shares == sorted(shares) == [0.0, *(n / 6 for n in range(1, 7))]
+    assert info.rows == 12  # not what was decided meanwhile
+
+
+def test_the_position_is_that_of_the_last_answer_of_a_person(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert datasets.latest(database, held.id) == 0
+    factories.routed(database, held, {"sure": factories.says("pay", 0.99), "a": factories.says("pay", 0.6)})
+    assert datasets.latest(database, held.id) == 0
+    decide(database, held, ann, {"a": Said("1", "accept")})
+    later(monkeypatch)
+    factories.routed(database, held, {f"later{n}": factories.says("pay", 0.99) for n in range(3)})
+    position = datasets.latest(database, held.id)
+    said = database.read(lambda s: s.scalars(select(Event.body).where(Event.seq == position)).one())
+    assert (said["external_id"], said["source"]) == ("a", "human")
+    assert position < database.read(events.head)
+
+
+def test_more_images_than_a_manifest_lists_are_refused(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.routed(database, held, {"a": factories.says("pay", 0.6)})
+    decide(database, held, ann, {"a": Said("1", "accept")})
+    later(monkeypatch)
+    monkeypatch.setattr(rows, "named_images", lambda project, row: iter(["images/1.png", "images/2.png"]))
+    monkeypatch.setattr(datasets, "MOST_IMAGES", 1)
+    with pytest.raises(Refused, match="name 2 images, and a dataset version lists up to 1"):
+        datasets.export(database, held, format="csv", by=ann)
