@@ -159,7 +159,8 @@ def search(session: Session, project_id: int, text: str, limit: int = 20) -> lis
     """External ids that begin with a text, in order."""
     begins = (ItemKey.external_id >= text, ItemKey.external_id < text + "\U0010ffff", ItemKey.shown_id.is_(None))
     query = select(ItemKey.external_id).where(ItemKey.project_id == project_id, *begins)
-    return list(session.scalars(query.order_by(ItemKey.external_id).limit(limit)))
+    rows = session.scalars(query.order_by(ItemKey.external_id).limit(limit))
+    return [each for each in rows if each.startswith(text)]  # a language's order may put other letters between
 
 
 def _would_unblind(session: Session, item_id: int, by: Actor) -> bool:
