@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
+from app.again import once_more
 from app.api import bodies, items, shapes
 from app.api.access import Asker, Here, Producer, Reviewer, Standing
 from app.api.items import Checked
@@ -80,7 +81,7 @@ def post_correction(
     """For leads: the answer that stands from now on, whatever was said before. It goes out as a `revision`."""
     verdict: decisions.Verdict = "reject" if said.label is None else "correct"
     wanted = Said(said.key, verdict, said.label, said.reason, said.comment)
-    stored = here.database.write(decisions.revise, held, actor, _plain(external_id), wanted)
+    stored = once_more(here.database, decisions.revise, held, actor, _plain(external_id), wanted)
     return shapes.Decision.model_validate(stored)
 
 

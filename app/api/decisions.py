@@ -1,23 +1,21 @@
 """What a person says of a held case, once for each key."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.again import once_more
 from app.api import bodies, holds, shapes
 from app.api.access import Here, Reviewer
 from app.api.claims import shown
 from app.api.problems import listed
-from db.engine import Database, P, Verb
 from review_queue import cases, decisions
 from review_queue.activity import Actor
 from review_queue.claims import MOST
 from review_queue.decisions import Said, Stored
-from review_queue.errors import AlreadyDecided, AnswerFirst, ClaimExpired
+from review_queue.errors import AnswerFirst, ClaimExpired
 
-Result = TypeVar("Result")
 BigId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 router = APIRouter(tags=["decisions"], route_class=bodies.StrictRoute)
 
@@ -26,7 +24,7 @@ router = APIRouter(tags=["decisions"], route_class=bodies.StrictRoute)
 def post_answer(here: Here, actor: Reviewer, task_id: BigId, said: shapes.AnswerIn) -> shapes.Answered:
     """The first answer of a blind case: stored once, never changed. The reply shows the case again, now with the prediction
     and its reasons; then decide: accept, or keep what you said with `correct`."""
-    return _once_more(here.database, _answer, actor, task_id, said)
+    return once_more(here.database, _answer, actor, task_id, said)
 
 
 @router.post(
@@ -48,7 +46,7 @@ def post_decision(
 ) -> shapes.Decided:
     """A verdict on a case that you hold. With `hold`, the next cases come with the reply, in the same transaction. A retry
     with the same key gets the stored reply and changes nothing."""
-    stored, claims = _once_more(here.database, _decide, actor, task_id, said, hold, session)
+    stored, claims = once_more(here.database, _decide, actor, task_id, said, hold, session)
     if stored.repeated:
         response.status_code = 200
     return shapes.Decided(decision=shapes.Decision.model_validate(stored), claims=claims)
@@ -71,14 +69,6 @@ def get_explanations(here: Here, actor: Reviewer, task_id: BigId) -> shapes.Expl
     if case.prediction is None:
         raise AnswerFirst("this task is answered blind first; its reasons come with the reply to …/answer")
     return shapes.Explanations(explanations=[shapes.Explanation.model_validate(reason) for reason in case.explanations])
-
-
-def _once_more(database: Database, verb: Verb[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-    """Two requests with one key at the same moment: the one that came second finds the reply of the first."""
-    try:
-        return database.write(verb, *args, **kwargs)
-    except (AlreadyDecided, IntegrityError):
-        return database.write(verb, *args, **kwargs)
 
 
 def _answer(session: Session, actor: Actor, task_id: int, said: shapes.AnswerIn) -> shapes.Answered:

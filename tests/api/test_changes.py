@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from db.engine import Database
-from review_queue import clock
+from review_queue import clock, decisions
 from review_queue.projects import Setting
 from tests import factories
 from tests.api.conftest import Api, MakeKey, problem
@@ -136,6 +136,17 @@ def test_a_lead_corrects_and_a_retry_changes_nothing(api: Api, waiting: Setting,
     problem(api.post(f"{ITEMS}/a/correction", {**body, "key": "c3"}, lea), 409, "refused")
     stood = [(each["label"], each["revision"]) for each in api.get(f"{ITEMS}/x/1", reader).json()["outcomes"]]
     assert stood == [("pay", 1), ("deny", 2)]
+
+
+def test_a_correction_that_comes_twice_at_one_moment_gets_the_stored_reply(
+    api: Api, waiting: Setting, key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lea, body = key("lea", "review", role="lead"), {"key": "c1", "label": "deny"}
+    reply = api.post(f"{ITEMS}/x/1/correction", body, lea)
+    looks = [lambda *_: None, decisions._revised]  # the first look comes before the other has committed
+    monkeypatch.setattr(decisions, "_revised", lambda *args: looks.pop(0)(*args))
+    assert api.post(f"{ITEMS}/x/1/correction", body, lea).json() == reply.json()
+    assert looks == []
 
 
 # Parking

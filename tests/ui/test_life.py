@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from app.ui import resources, sitting
 from app.ui.sitting import Seat
 from app.workspace import Workspace
-from review_queue import clock, find, intake, outcomes, parking, people, requests, withdrawal
+from review_queue import clock, decisions, find, intake, outcomes, parking, people, requests, withdrawal
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 from tests import factories
@@ -20,6 +21,25 @@ from tests.ui.test_screens import OFF, button, html
 @pytest.fixture
 def claims(workspace: Workspace) -> Setting:
     return filling.table(workspace, 3, False, **OFF)
+
+
+def test_a_decision_that_meets_another_is_tried_once_more(
+    workspace: Workspace, screen: Screen, claims: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide, met = decisions.decide, list[int]()
+
+    def meet(*args: Any) -> decisions.Stored:
+        met.append(1)
+        if len(met) == 1:
+            raise IntegrityError(None, None, Exception("another came first"))
+        return decide(*args)
+
+    monkeypatch.setattr(decisions, "decide", meet)
+    at = screen("review")
+    button(at, "accept-").click().run()
+    assert not at.exception
+    assert "Accepted" in html(at)
+    assert len(met) == 2
 
 
 def put_aside(workspace: Workspace, setting: Setting) -> list[parking.Parked]:

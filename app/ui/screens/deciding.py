@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.again import once_more
 from app.ui import answers, sitting
 from app.ui.answers import Answer
 from app.ui.formats import plain, text
@@ -236,12 +237,12 @@ def decide(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | 
     comment = st.session_state.get(_comment(turn)) or st.session_state.get(f"focus-{_comment(turn)}")
     said = sitting.said_of(turn, verdict, label, reason, comment)
     back = "u takes it back"
-    _act(place, lambda: place.database.write(sitting.decide, seat, turn, said), back=back)
+    _act(place, lambda: once_more(place.database, sitting.decide, seat, turn, said), back=back)
 
 
 def first_answer(place: Place, seat: Seat, turn: Turn, label: str | None) -> None:
     """Store what the person says before seeing anything of the model."""
-    _act(place, lambda: place.database.write(sitting.answer, seat, turn, label), back="stored")
+    _act(place, lambda: once_more(place.database, sitting.answer, seat, turn, label), back="stored")
 
 
 def undo(place: Place, seat: Seat) -> None:
