@@ -168,7 +168,7 @@ def verify(folder: Path) -> list[str]:
 def holds(session: Session, sha: str) -> bool:
     """Whether bytes are a file of a dataset version (its images aside), which is taken out by `take_out` alone."""
     named = select(Dataset.id).where(type_coerce(Dataset.manifest, Text).contains(sha)).limit(50)
-    found = (dataset(session, dataset_id) for dataset_id in session.scalars(named))
+    found = infos(session, session.scalars(named).all())
     return any(
         details["sha256"] == sha and not name.startswith("images/") for info in found for name, details in info.files.items()
     )

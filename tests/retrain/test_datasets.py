@@ -428,6 +428,8 @@ def test_an_export_that_breaks_off_shows_nothing_and_is_made_whole_by_the_next(
     for dataset_id in database.read(lambda s: s.scalars(select(Dataset.id)).all()):
         with pytest.raises(NotFound):
             database.read(datasets.dataset, dataset_id)
+        for info in database.read(datasets.infos, [dataset_id]):
+            assert database.read(datasets.holds, info.files["data.csv"]["sha256"])
     assert told(database) == []
     info = datasets.export(database, held, format="csv", by=None)
     assert datasets.export(database, held, format="csv", by=None).id == info.id
