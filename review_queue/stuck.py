@@ -84,14 +84,15 @@ def drop(session: Session, task_id: int, *, by: Actor) -> None:
 
 
 def _refuse(session: Session, task: Task) -> None:
+    """What somebody here may take is refused first, whatever it is: they are not to learn that."""
+    present = _present(session, task.audience)
+    bound, had = session.execute(select(_bound(), _had(present)).where(Task.id == task.id)).one()
+    if task.state == "pending" and not _nobody(present, bound, had):
+        raise Refused(f"somebody here may still take task {task.id}; leave it to them")
     if task.state != "pending" or _why(task.kind, task.shared, task.requested) not in DROPPED:
         raise Refused(
             f"task {task.id} is no second opinion, dispute or requested look that waits; only such a one can be dropped"
         )
-    present = _present(session, task.audience)
-    bound, had = session.execute(select(_bound(), _had(present)).where(Task.id == task.id)).one()
-    if not _nobody(present, bound, had):
-        raise Refused(f"somebody here may still take task {task.id}; leave it to them")
     if session.scalar(select(Outcome.item_id).where(Outcome.item_id == task.item_id).limit(1)) is None:
         raise Refused(f"no answer stands yet without task {task.id}; add a person who settles it: `signoff user add NAME`")
 

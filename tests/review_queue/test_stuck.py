@@ -108,6 +108,15 @@ class TestFinding:
 
 
 class TestDropping:
+    def test_who_may_take_a_task_does_not_learn_what_it_is(self, database: Database, seconds: Setting) -> None:
+        lead = factories.person(database, "lea", "lead")
+        one(database, seconds)
+        kinds = {task.id: task.kind for task in factories.tasks(database)}
+        assert sorted(kinds.values()) == ["review", "second"]
+        for task_id in kinds:
+            with pytest.raises(Refused, match="may still take task"):
+                database.write(stuck.drop, task_id, by=lead)
+
     def test_the_answer_that_stands_goes_on_standing(self, database: Database, seconds: Setting, ann: Actor, move: Move) -> None:
         lead = factories.person(database, "lea", "lead")
         one(database, seconds)
@@ -154,6 +163,9 @@ class TestDropping:
         lead = factories.person(database, "lea", "lead")
         one(database, held)
         task = factories.tasks(database)[0]
+        for actor in (ann, lead):
+            case = take(database, held, actor)[0]
+            database.write(decisions.decide, actor, case.task_id, case.token, Said(f"s{actor.id}", "skip"))
         with pytest.raises(Refused, match="no second opinion, dispute or requested look"):
             database.write(stuck.drop, task.id, by=lead)
         with pytest.raises(NotFound, match="no task"):
