@@ -36,6 +36,8 @@ class House(Thread):
                     return
         except DBAPIError as error:
             log.error("the database does not answer; the house waits", error=str(error.orig))
+        except Exception as error:
+            log.exception("house-keeping could not look what is due; it looks again", error=repr(error))
 
     def _do(self, verb: keeping.Verb) -> int:
         try:

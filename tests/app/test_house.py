@@ -107,3 +107,16 @@ def test_several_houses_do_not_wait_for_one_another(database: Database, held: Se
     other.close()
     house.keep()
     assert database.read(events.head) == 1
+
+
+def test_a_look_that_fails_is_not_the_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    def fail(_: Session) -> list[keeping.Verb]:
+        looks.append(1)
+        raise ValueError("a policy of a newer release")
+
+    monkeypatch.setattr(keeping, "due", fail)
+    house.keep()
+    house.keep()
+    assert len(looks) == 2
