@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -106,16 +107,32 @@ def fill(database: Database, held: Setting, rows: int) -> None:
 def beside(database: Database, held: Setting, kind: str, rows: int, clients: int, acts: int) -> None:
     people = [factories.person(database, f"p{uuid4().hex[:8]}") for _ in range(clients)]
     plain = [factories.person(database, f"q{uuid4().hex[:8]}") for _ in range(clients)]
-    ours: list[float] = []
-    bare: list[float] = []
+    rounds: list[tuple[Round, Round]] = []
     for _ in range(ROUNDS):
-        ours += timed([decider(database, held, who, acts) for who in people])
-        bare += timed([writer(database, held, who, acts) for who in plain])
+        ours = timed([decider(database, held, who, acts) for who in people])
+        rounds.append((ours, timed([writer(database, held, who, acts) for who in plain])))
+    mine, theirs = ([each[n] for each in rounds] for n in (0, 1))
+    slower = statistics.median(a.median / b.median for a, b in rounds)
+    faster = statistics.median(a.rate / b.rate for a, b in rounds)
     print(
-        f"{kind} {rows:>9,} waiting, {clients} clients: decide and next p50 {_ms(ours)} ms, the same rows without any check "
-        f"{_ms(bare)} ms, ratio {statistics.median(ours) / statistics.median(bare):.2f}; p95 {_p95(ours)} / {_p95(bare)}",
+        f"{kind} {rows:>9,} waiting, {clients:>2} people: decide and next {_middle(mine)}; the same rows unchecked "
+        f"{_middle(theirs)}; p50 {slower:.2f} times, rate {faster:.2f} of it",
         flush=True,
     )
+
+
+@dataclass(frozen=True)
+class Round:
+    """Median and 95th percentile in seconds, and acts a second."""
+
+    median: float
+    p95: float
+    rate: float
+
+
+def _middle(rounds: Sequence[Round]) -> str:
+    p50, p95, rate = (statistics.median(getattr(each, name) for each in rounds) for name in ("median", "p95", "rate"))
+    return f"p50 {p50 * 1e3:.2f} ms, p95 {p95 * 1e3:.1f} ms, {rate:,.0f}/s"
 
 
 def decider(database: Database, held: Setting, who: Actor, acts: int) -> Callable[[], list[float]]:
@@ -218,8 +235,8 @@ def _written(held: Setting, who: Actor, task: int, item: int, claim: int, follow
     ]
 
 
-def timed(acts: Sequence[Callable[[], list[float]]]) -> list[float]:
-    """All acts at once, each in a thread; what each took."""
+def timed(acts: Sequence[Callable[[], list[float]]]) -> Round:
+    """All acts at once, each in a thread."""
     took: list[float] = []
     failed: list[BaseException] = []
 
@@ -236,15 +253,8 @@ def timed(acts: Sequence[Callable[[], list[float]]]) -> list[float]:
         thread.join()
     if failed:
         raise failed[0]
-    return took
-
-
-def _ms(times: list[float]) -> str:
-    return f"{statistics.median(times) * 1e3:.2f}"
-
-
-def _p95(times: list[float]) -> str:
-    return f"{statistics.quantiles(times, n=20)[-1] * 1e3:.1f}"
+    busy = sum(took) / len(acts)
+    return Round(statistics.median(took), statistics.quantiles(took, n=20)[-1], len(took) / busy)
 
 
 if __name__ == "__main__":
