@@ -79,13 +79,17 @@ def sequence(session: Session) -> int:
 
 
 def _ready() -> Select[int]:
-    """The next rows to move, by `ready_at`; one whose elder of the same item is ready later waits for that.
+    """The next rows to move, by `ready_at`. One leaves only if every older row of its item leaves with it, and before it.
 
-    The elders are counted, not asked for by EXISTS: PostgreSQL would join them, and scan the table while it knows no better.
+    So it waits while any of them is ready later than the one that follows it: an event about a case whose outcome is held
+    back for the undo window, a shorter window, a clock that is behind. What comes after such a pair waits as well, ready or not.
+    They are counted, not asked for by EXISTS: PostgreSQL would join them, and scan the table while it knows no better.
     """
     elder = aliased(Outbox)
-    later = (elder.item_id == Outbox.item_id, elder.id < Outbox.id, elder.ready_at > Outbox.ready_at)
-    held_by = select(func.count()).select_from(elder).where(*later).scalar_subquery()
+    falls = func.lag(elder.ready_at).over(order_by=elder.id) > elder.ready_at
+    so_far = select(falls.label("falls")).where(elder.item_id == Outbox.item_id, elder.id <= Outbox.id).correlate(Outbox)
+    pairs = so_far.subquery()
+    held_by = select(func.count()).select_from(pairs).where(pairs.c.falls).scalar_subquery()
     return select(Outbox.id).where(Outbox.ready_at <= clock.now(), held_by == 0).order_by(Outbox.ready_at, Outbox.id).limit(BATCH)
 
 
