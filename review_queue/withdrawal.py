@@ -77,7 +77,8 @@ def _close(session: Session, project_id: int, item_id: int) -> None:
     """End what waits for the item: its work, its tasks, and answers that have not left the house.
 
     Checks of what acted alone stay open, with the adjudication of such a check: their answers are evidence, of which the
-    producer is told nothing. Other draws that nobody can answer any more run to their due time, and count as errors then.
+    producer is told nothing; one that is parked until the item changes comes back now. Other draws that nobody can answer
+    any more run to their due time, and count as errors then.
     """
     scored = delete(Work).where(Work.item_id == item_id, Work.kind == "score").returning(Work.item_id)
     unscored = len(session.scalars(scored).all())  # first: a batch that routes the item now is waited for
@@ -88,6 +89,7 @@ def _close(session: Session, project_id: int, item_id: int) -> None:
     if len(ended) == len(left):
         session.execute(delete(Work).where(Work.item_id == item_id))
     _end(session, ended, claims)
+    _date(session, [task for task in left if task not in ended])
     tallies.add(session, project_id, unscored=-unscored, open=-len(ended))
     _unsay(session, project_id, item_id)
 
@@ -114,6 +116,14 @@ def _end(session: Session, ended: Sequence[Task], claims: Sequence[Claim]) -> No
     for claim in claims:
         if claim.task_id in {task.id for task in ended}:
             claim.state, claim.closed_at = "released", now
+    session.flush()
+
+
+def _date(session: Session, stays: Sequence[Task]) -> None:
+    """What is parked until the item changes is due: this is the change."""
+    for task in stays:
+        if task.state == "parked" and task.parked_until is None:
+            task.parked_until = clock.now()
     session.flush()
 
 

@@ -284,6 +284,29 @@ def test_a_check_of_what_acted_alone_goes_on_and_tells_nobody(database: Database
     assert [kind for kind, _ in told(database, held)] == ["outcome", "cancelled"]
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("change", ["replace", "cancel"])
+def test_a_check_that_is_parked_until_its_item_changes_comes_back_with_the_change(
+    database: Database, shop: Actor, ann: Actor, bob: Actor, move: Move, change: str, late: bool
+) -> None:
+    held = factories.setting(database, wished=factories.policy(audit={"rate": 1.0}))
+    factories.routed(database, held, {"1": factories.says("pay", 0.97)})
+    (case,) = take(database, held, ann)
+    if not late:
+        database.write(parking.park, ann, case.task_id, case.token)
+    if change == "replace":
+        put(database, held, shop, amount=99)
+    else:
+        database.write(withdrawal.cancel, held, "1", by=shop)
+    if late:
+        database.write(parking.park, ann, case.task_id, case.token)
+    move(timedelta(seconds=1))
+    assert database.write(parking.wake) == 1
+    assert states(database) == [(1, "audit", "pending")]
+    assert take(database, held, bob) == []
+    assert [each.task_id for each in take(database, held, ann)] == [case.task_id]
+
+
 def test_an_adjudication_of_seats_ends_with_the_item(database: Database, shop: Actor, ann: Actor, bob: Actor) -> None:
     held = factories.setting(database, wished=factories.policy(review={"reviewers": 2}))
     factories.routed(database, held, {"1": factories.says("pay", 0.6)})
