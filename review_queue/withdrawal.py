@@ -26,22 +26,14 @@ def replace(session: Session, setting: Setting, submission: Submission, *, by: A
     content cannot be taken, as its receipt says, the old one stands.
     """
     key = standing_key(session, setting.id, submission.external_id)
-    if key is None or (key.closed_at is None and key.content_hash == submission.content_hash):
-        return intake.accept(session, setting, [submission], by=by)[0]
-    item_id, name, revision = key.item_id, key.external_id, key.revision + 1
-    with session.begin_nested() as tried:
-        key.external_id, key.shown_id, key.closed_at = names.place(name, key.revision), name, key.closed_at or clock.now()
-        session.flush()
+    if key is None:
         receipt = intake.accept(session, setting, [submission], by=by)[0]
-        if receipt.state == "invalid":
-            tried.rollback()
+        if receipt.new or receipt.state == "invalid":
             return receipt
-        _close(session, setting.id, item_id)
-        new_id = _number(session, setting.id, name, revision)
-    events.announce(session, setting.id, "replaced", names.event(name, revision), item_id=item_id)
-    before, after = {"item": str(item_id), "revision": revision - 1}, {"revision": revision}
-    activity.record(session, by, "item.replace", f"item:{new_id}", project_id=setting.id, before=before, after=after)
-    return receipt
+        return replace(session, setting, submission, by=by)  # somebody sent the id at the same moment
+    if key.closed_at is None and key.content_hash == submission.content_hash:
+        return intake.accept(session, setting, [submission], by=by)[0]
+    return _replace(session, setting, key, submission, by)
 
 
 def cancel(session: Session, setting: Setting, external_id: str, *, by: Actor) -> Receipt:
@@ -66,6 +58,23 @@ def standing_key(session: Session, project_id: int, external_id: str) -> ItemKey
     )
     looked = query.with_for_update().execution_options(populate_existing=True)
     return session.scalar(looked) or session.scalar(looked)
+
+
+def _replace(session: Session, setting: Setting, key: ItemKey, submission: Submission, by: Actor | None) -> Receipt:
+    item_id, name, revision = key.item_id, key.external_id, key.revision + 1
+    with session.begin_nested() as tried:
+        key.external_id, key.shown_id, key.closed_at = names.place(name, key.revision), name, key.closed_at or clock.now()
+        session.flush()
+        receipt = intake.accept(session, setting, [submission], by=by)[0]
+        if receipt.state == "invalid":
+            tried.rollback()
+            return receipt
+        _close(session, setting.id, item_id)
+        new_id = _number(session, setting.id, name, revision)
+    events.announce(session, setting.id, "replaced", names.event(name, revision), item_id=item_id)
+    before, after = {"item": str(item_id), "revision": revision - 1}, {"revision": revision}
+    activity.record(session, by, "item.replace", f"item:{new_id}", project_id=setting.id, before=before, after=after)
+    return receipt
 
 
 def _number(session: Session, project_id: int, external_id: str, revision: int) -> int:

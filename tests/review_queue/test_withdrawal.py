@@ -363,6 +363,21 @@ def test_two_replacements_at_once_are_two_revisions(database: Database, held: Se
     assert len(database.read(lambda s: list(s.scalars(select(Work))))) == 1
 
 
+def test_of_two_first_ones_at_once_the_later_replaces_the_other(database: Database, held: Setting, shop: Actor) -> None:
+    receipts: list[Receipt] = []
+    second = Thread(target=lambda: receipts.append(put(database, held, shop, amount=2)))
+
+    def send_slowly(session: Session) -> None:
+        withdrawal.replace(session, held, intake.check(held.project, factories.raw("1", amount=1)), by=shop)
+        second.start()
+        second.join(timeout=1)  # it waits for this one
+
+    database.write(send_slowly)
+    second.join()
+    assert [(receipt.state, receipt.new) for receipt in receipts] == [("received", True)]
+    assert [(name, revision, closed) for _, name, revision, closed in keys(database)] == [("1", 1, True), ("1", 2, False)]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_decision_and_a_cancellation_at_once_leave_one_of_both(
     database: Database, held: Setting, shop: Actor, ann: Actor, seed: int
