@@ -23,7 +23,8 @@ def replace(session: Session, setting: Setting, submission: Submission, *, by: A
     """Put other content under an id: a new revision of the item. What is not there yet is taken as new.
 
     The content that stands already changes nothing; after a cancellation it makes the item live again. Where the new
-    content cannot be taken, as its receipt says, the old one stands.
+    content cannot be taken, as its receipt says, the old one stands. Raises Full where the policy lets no more wait and what is
+    replaced did not wait itself.
     """
     key = standing_key(session, setting.id, submission.external_id)
     if key is None:
@@ -65,11 +66,11 @@ def _replace(session: Session, setting: Setting, key: ItemKey, submission: Submi
     with session.begin_nested() as tried:
         key.external_id, key.shown_id, key.closed_at = names.place(name, key.revision), name, key.closed_at or clock.now()
         session.flush()
-        receipt = intake.accept(session, setting, [submission], by=by)[0]
+        freed = _close(session, setting.id, item_id)
+        receipt = intake.accept(session, setting, [submission], by=by, freed=freed)[0]
         if receipt.state == "invalid":
             tried.rollback()
             return receipt
-        _close(session, setting.id, item_id)
         new_id = _number(session, setting.id, name, revision)
     events.announce(session, setting.id, "replaced", names.event(name, revision), item_id=item_id)
     before, after = {"item": str(item_id), "revision": revision - 1}, {"revision": revision}
@@ -82,8 +83,8 @@ def _number(session: Session, project_id: int, external_id: str, revision: int) 
     return session.scalars(update(ItemKey).where(*ours).values(revision=revision).returning(ItemKey.item_id)).one()
 
 
-def _close(session: Session, project_id: int, item_id: int) -> None:
-    """End what waits for the item: its work, its tasks, and answers that have not left the house.
+def _close(session: Session, project_id: int, item_id: int) -> int:
+    """End what waits for the item: its work, its tasks, and answers that have not left the house; how much waits no more.
 
     Checks of what acted alone stay open, with the adjudication of such a check: their answers are evidence, of which the
     producer is told nothing; one that is parked until the item changes comes back now. Other draws that nobody can answer
@@ -101,6 +102,7 @@ def _close(session: Session, project_id: int, item_id: int) -> None:
     _date(session, [task for task in left if task not in ended])
     tallies.add(session, project_id, unscored=-unscored, open=-len(ended))
     _unsay(session, project_id, item_id)
+    return unscored + len(ended)
 
 
 def _holds(session: Session, item_id: int) -> Sequence[Claim]:

@@ -15,7 +15,7 @@ from db.tables import Activity, Claim, Decision, Draw, ItemKey, Outcome, Work
 from review_queue import batches, cases, checks, claims, decisions, events, find, intake, parking, rules, tallies, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
-from review_queue.errors import ClaimExpired, Forbidden, Invalid, NotFound
+from review_queue.errors import ClaimExpired, Forbidden, Full, Invalid, NotFound
 from review_queue.intake import Receipt
 from review_queue.projects import Setting
 from tests import factories
@@ -140,6 +140,24 @@ def test_content_that_cannot_be_taken_leaves_the_old_standing(database: Database
     receipt = database.write(withdrawal.replace, held, wanted, by=shop)
     assert receipt.state == "invalid"
     assert keys(database) == []
+
+
+def test_what_waits_can_be_replaced_in_a_full_queue_and_what_is_decided_takes_room(database: Database, shop: Actor) -> None:
+    held = factories.setting(database, wished=factories.policy(intake={"most_waiting": 1}, audit={"rate": 1.0}))
+    factories.submit(database, held, [factories.raw(name) for name in ("1", "2")])
+    score(database, held, 0.97)  # they acted alone, and are to be checked
+    for name in ("1", "new"):
+        with pytest.raises(Full):
+            put(database, held, shop, name, amount=1)
+    held = factories.setting(database, wished=factories.policy(intake={"most_waiting": "off"}, audit={"rate": 1.0}))
+    factories.submit(database, held, [factories.raw(name) for name in ("3", "4")])
+    score(database, held)
+    factories.submit(database, held, [factories.raw("5")])
+    held = factories.setting(database, wished=factories.policy(intake={"most_waiting": 2}, audit={"rate": 1.0}))
+    assert [put(database, held, shop, name, amount=1).state for name in ("3", "5", "3")] == ["received"] * 3
+    database.write(withdrawal.cancel, held, "4", by=shop)
+    with pytest.raises(Full):
+        put(database, held, shop, "4")
 
 
 def test_events_of_a_later_revision_say_so(database: Database, held: Setting, shop: Actor, ann: Actor, move: Move) -> None:
