@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -31,6 +31,11 @@ def run(session: Session, text: str, values: Mapping[str, Any]) -> Sequence[Row]
         return cursor.fetchall() if cursor.description else ()
     except Exception as error:
         raise _told(connection, error) from error
+
+
+def finds(session: Session, query: Select[Any]) -> bool:
+    """Whether a query has a row."""
+    return session.execute(query.limit(1)).first() is not None
 
 
 def run_all(session: Session, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:

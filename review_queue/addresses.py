@@ -31,10 +31,17 @@ def check_url(url: str, *, private: bool) -> SplitResult:
             f"{url[:200]!r} is no address; write e.g. https://example.com/signoff, in ASCII, below {LONGEST} characters"
         )
     if parts.scheme not in (("https", "http") if private else ("https",)):
-        raise Invalid(f"{url[:200]!r}: events go over https alone, unless SIGNOFF_WEBHOOKS_PRIVATE=1 allows http as well")
+        raise Invalid(f"{shown(url)}: events go over https alone, unless SIGNOFF_WEBHOOKS_PRIVATE=1 allows http as well")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise Invalid(f"{parts.hostname}: leave names, passwords and #fragments out of the address; the signature says who sends")
     return parts
+
+
+def shown(url: str) -> str:
+    """What may be told of an address: receivers such as those of chats keep their secret in the path."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}" + ("/…" if parts.path.strip("/") or parts.query else "")
 
 
 def lookup(host: str, port: int, *, private: bool) -> list[str]:

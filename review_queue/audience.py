@@ -1,10 +1,10 @@
 """For whom a task waits: reviewers; or leads, once it was escalated, skipped too often, or is overdue and the policy says so."""
 
-from sqlalchemy import BindParameter, bindparam, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, Decision, Task
-from review_queue import activity, clock, projects
+from review_queue import activity, clock, projects, states
 from review_queue.projects import Setting
 
 BATCH = 200
@@ -36,8 +36,7 @@ def _hand_on(session: Session, project_id: int, limit: int) -> int:
     """Takes the index `task_late`: what leads have already is not looked at again."""
     late = (
         select(Task.id)
-        .where(Task.project_id == project_id, Task.state == _word("pending"), Task.audience == _word("reviewers"))
-        .where(Task.due_at.is_not(None), Task.due_at < clock.now())
+        .where(Task.project_id == project_id, states.LATE, Task.due_at < clock.now())
         .order_by(Task.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -64,8 +63,3 @@ def _is_escalated(session: Session, task: Task) -> bool:
 def _tell(session: Session, project_id: int, task_id: int, item_id: int, why: str) -> None:
     after = {"task": str(task_id), "why": why}
     activity.record(session, None, "task.to-leads", f"item:{item_id}", project_id=project_id, after=after)
-
-
-def _word(text: str) -> "BindParameter[str]":
-    """A text that stands in the statement itself: SQLite matches a partial index to words, not to parameters."""
-    return bindparam(None, text, literal_execute=True, unique=True)

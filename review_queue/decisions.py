@@ -105,7 +105,7 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
     """Take back one's own last answer, skip or escalation of a task and hold the task again; its id.
 
     What has not left the house yet is withdrawn; what has stands until the new decision revises it. A blind first
-    answer stays as it is. Raises NotFound, Forbidden, Invalid.
+    answer stays as it is. What somebody else corrected, or looked at again, stays as well. Raises NotFound, Forbidden, Invalid.
     """
     row = session.get(Decision, decision_id)
     if row is None:
@@ -115,6 +115,8 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
     outcomes.lock(session, row.item_id)
     task = session.get_one(Task, row.task_id, populate_existing=True)
     claim = session.get_one(Claim, row.claim_id, with_for_update=True)
+    if _corrected(session, row):
+        raise Invalid("this can no longer be taken back: somebody answered it after you, and that answer stands")
     if row.stage != "final" or _superseded(session, row) or not _can_reopen(session, task, claim, row):
         raise Invalid("this can no longer be taken back: it was taken back before, or somebody else has the case")
     outcomes.retract(session, row)
@@ -351,9 +353,22 @@ def _superseded(session: Session, row: Decision) -> bool:
     return session.scalar(select(Decision.id).where(Decision.supersedes_id == row.id)) is not None
 
 
+def _corrected(session: Session, row: Decision) -> bool:
+    """Whether somebody else answered the item after this answer, as a correction or as they were asked to."""
+    if row.stage != "final" or row.verdict not in outcomes.ANSWERS:
+        return False
+    later = aliased(Decision)
+    query = select(Decision.id).join(Task, Task.id == Decision.task_id)
+    after = query.where(Decision.item_id == row.item_id, Decision.id > row.id, Decision.person_id != row.person_id)
+    answered = after.where(Decision.stage == "final", Decision.verdict.in_(outcomes.ANSWERS), Task.state == "completed")
+    stands = answered.where(Task.requested.is_not(None), ~exists().where(later.supersedes_id == Decision.id))
+    return session.scalar(stands.limit(1)) is not None
+
+
 def _can_reopen(session: Session, task: Task, claim: Claim, row: Decision) -> bool:
     if row.verdict in outcomes.ANSWERS:
-        return task.state == "completed" and claim.state == "answered" and not outcomes.is_closed(session, task.item_id)
+        done = task.state == "completed" and claim.state == "answered"
+        return done and not outcomes.is_closed(session, task.item_id) and not _corrected(session, row)
     if row.verdict == "skip":
         return task.state == "pending" and claim.state == "skipped"
     return task.state == "pending" and claim.state == "escalated" and not claims.has_seat(session, row.item_id, row.person_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, select, union_all
+from sqlalchemy import delete, exists, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -66,9 +66,7 @@ def store(session: Session, item_id: int, model_id: int, explanations: Sequence[
     for explanation in explanations:
         kept = row(item_id, model_id, explanation, clock.now())
         session.execute(make(ExplanationRow).values(kept).on_conflict_do_nothing())
-    work = session.get(Work, (item_id, "explain"))
-    if work is not None:
-        session.delete(work)
+    session.execute(delete(Work).where(Work.item_id == item_id, Work.kind == "explain"))
 
 
 def row(item_id: int, model_id: int, explanation: Explanation, now: datetime) -> dict[str, Any]:

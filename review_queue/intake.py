@@ -91,19 +91,20 @@ def _submission(
     return Submission(external_id, text, show_text, group_text, subject_hash, content, prediction, version)
 
 
-def accept(session: Session, setting: Setting, submissions: Sequence[Submission], *, by: Actor | None = None) -> list[Receipt]:
+def accept(
+    session: Session, setting: Setting, submissions: Sequence[Submission], *, by: Actor | None = None, freed: int = 0
+) -> list[Receipt]:
     """Take what is new; answer for the rest what stands. One receipt per submission, in order.
 
     The same id with the same content is the same item, a cancelled one too; with other content it is a conflict for that
     item alone, which `withdrawal.replace` is for. An image or file whose bytes were never sent is invalid. A model version
-    that is not known yet is registered. Raises Full where something is new and the policy lets no more wait.
+    that is not known yet is registered. Raises Full where something is new and the policy lets no more wait, unless these take
+    the place of as many, `freed`, that waited.
     """
     lacking = _lacking_blobs(session, setting.project, submissions)
     lacking |= _unfit_versions(session, setting, [s for s in submissions if s.external_id not in lacking], by)
     sound = {s.external_id: s for s in reversed(submissions) if s.external_id not in lacking}
-    added = _insert(session, setting, [sound[external_id] for external_id in sorted(sound)])
-    if added:
-        waking.call(session, "score")
+    added = _insert(session, setting, [sound[external_id] for external_id in sorted(sound)], freed)
     held = _standing(session, setting.id, [external_id for external_id in sound if external_id not in added])
     held |= {each: (Receipt(each, "received", True), sound[each].content_hash) for each in added}
     return [_receipt(s, lacking, held) for s in submissions]
@@ -124,14 +125,17 @@ def _receipt(submission: Submission, lacking: Mapping[str, str], held: Mapping[s
     return Receipt(submission.external_id, "conflict", problem=problem)
 
 
-def _insert(session: Session, setting: Setting, submissions: Sequence[Submission]) -> set[str]:
+def _insert(session: Session, setting: Setting, submissions: Sequence[Submission], freed: int) -> set[str]:
     """Insert keys, items and work of what is new; their external ids. In the order of ids, so that two cannot deadlock."""
     ids = _insert_keys(session, setting.id, submissions) if submissions else {}
     new = [s for s in submissions if s.external_id in ids]
     if not new:
         return set()
-    backlog.require_room(session, setting)
+    if len(new) > freed:
+        backlog.require_room(session, setting)
     now, item_ids = clock.now(), [ids[s.external_id] for s in new]
+    ready = select(Work.item_id).where(Work.project_id == setting.id, Work.kind == "score", Work.ready_at <= now)
+    waking.call(session, "score", unless=ready)  # whoever scores that looks again before it waits
     bulk.put(
         session,
         Item,

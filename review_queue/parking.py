@@ -159,6 +159,8 @@ def _parked_with(session: Session, actor: Actor, task_id: int, token: str) -> Pa
 
 def _put(session: Session, task: Task, by: Actor, until: datetime | None, note: str | None, assignee_id: int | None) -> Parked:
     task.state, task.assignee_id, task.assigned_until = "parked", assignee_id, None
+    if until is None and outcomes.is_closed(session, task.item_id):
+        until = clock.now()  # it changed already
     task.parked_at, task.parked_until, task.parked_note = clock.now(), until, note or None
     session.flush()
     after = {"task": str(task.id), "until": until.isoformat() if until else None}

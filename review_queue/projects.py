@@ -7,13 +7,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from contract.canonical import content_hash
 from contract.policy import Policy
 from contract.project import Project
-from db.statements import run
+from db.statements import finds, run
 from db.tables import ItemKey, PolicyVersion, ProjectControl, ProjectVersion, Task
 from db.tables import Project as ProjectRow
 from db.types import moment
@@ -193,9 +193,9 @@ def _control(session: Session, project_id: int, project_version_id: int, policy_
 def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
     """A label with open work cannot go, and a feature of items already here cannot change its type."""
     gone, counted = set(standing.project.labels) - set(wanted.labels), tallies.read(session, standing.id)
-    if gone and _any(session, select(Task.id).where(Task.project_id == standing.id, states.OPEN)):
+    if gone and finds(session, select(Task.id).where(Task.project_id == standing.id, states.OPEN)):
         raise Refused(f"label {sorted(gone)[0]!r} cannot go while {counted['open']} tasks are open; decide or cancel them first")
-    items = max(counted["items"], 1) if _any(session, select(ItemKey.item_id).where(ItemKey.project_id == standing.id)) else 0
+    items = max(counted["items"], 1) if finds(session, select(ItemKey.item_id).where(ItemKey.project_id == standing.id)) else 0
     for name, feature in wanted.input.features.items():
         before = standing.project.input.features
         old = before.get(name) or before.get(feature.was or name)
@@ -203,7 +203,3 @@ def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
             raise Refused(f"feature {name!r} cannot turn from {old.type} to {feature.type}: {items} items hold it; add a new one")
         if items and old is None and not feature.optional:
             raise Refused(f"feature {name!r} must be `optional: true`: {items} items already here lack it")
-
-
-def _any(session: Session, query: Select[int]) -> bool:
-    return session.scalar(query.limit(1)) is not None

@@ -1,4 +1,4 @@
-"""Conditions on tasks, written out in words: a partial index is matched to words, not to parameters."""
+"""Conditions on tasks and leases, written out in words: a partial index is matched to words, not to parameters."""
 
 from sqlalchemy import ColumnElement, Select, Subquery, literal_column, select, union_all
 
@@ -9,6 +9,8 @@ HELD: ColumnElement[bool] = literal_column("task.state = 'in_progress'")
 PARKED: ColumnElement[bool] = literal_column("task.state = 'parked'")
 OPEN: ColumnElement[bool] = literal_column("task.state IN ('pending', 'in_progress', 'parked')")
 DUE: ColumnElement[bool] = literal_column("task.state IN ('pending', 'in_progress') AND task.due_at IS NOT NULL")
+LATE: ColumnElement[bool] = literal_column("task.state = 'pending' AND task.audience = 'reviewers' AND task.due_at IS NOT NULL")
+LEASED: ColumnElement[bool] = literal_column("claim.state = 'held'")
 CONTESTED: ColumnElement[bool] = literal_column(
     "task.state = 'pending'"
     " AND (task.shared OR task.kind IN ('second', 'adjudication') OR task.skips > 0 OR task.requested IS NOT NULL)"

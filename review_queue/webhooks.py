@@ -1,7 +1,7 @@
 """Where a project's events are posted to: adding and ending it, how it fares, and what it did not take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from db.tables import Delivery, Event, ItemKey, Webhook
-from review_queue import activity, clock, deliveries, events
+from review_queue import activity, addresses, clock, deliveries, events
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, Invalid, NotFound
 from review_queue.secrets import Keys
@@ -24,8 +24,8 @@ FAILING = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A webhook and how it fares. `lag_events` are those after its position, counted to COUNTED; `lag_seconds` the age of the
-    oldest event that it has not got, dead ones apart."""
+    """A webhook and how it fares. `url` as a whole is for owners (`as_seen_by`). `lag_events` are those after its position,
+    counted to COUNTED; `lag_seconds` the age of the oldest event that it has not got, dead ones apart."""
 
     id: int
     project_id: int
@@ -42,6 +42,10 @@ class Hook:
     dead: int
     lag_events: int
     lag_seconds: float
+
+    def as_seen_by(self, actor: Actor) -> "Hook":
+        """With as much of its address as may be told to this person."""
+        return self if actor.at_least("owner") else replace(self, url=addresses.shown(self.url))
 
     @property
     def fails(self) -> bool:
@@ -83,7 +87,7 @@ def add(
     begins = events.head(session) if after is None else after
     made = {"position": begins, "ready_at": now, "failures": 0, "made_at": now, "made_by": by.id}
     webhook_id = session.scalars(insert(Webhook).returning(Webhook.id), {**row, **made}).one()
-    told = {"url": url, "kinds": row["kinds"]}
+    told = {"url": addresses.shown(url), "kinds": row["kinds"]}
     activity.record(session, by, "webhook.add", f"webhook:{webhook_id}", project_id=project_id, after=told)
     return get(session, project_id, webhook_id)
 
@@ -114,7 +118,8 @@ def remove(session: Session, project_id: int, webhook_id: int, *, by: Actor) -> 
     row.ended_at, row.ended_as, row.worker = row.ended_at or clock.now(), "removed", None
     session.flush()
     session.execute(delete(Delivery).where(Delivery.webhook_id == webhook_id))
-    activity.record(session, by, "webhook.remove", f"webhook:{webhook_id}", project_id=project_id, before={"url": row.url})
+    before = {"url": addresses.shown(row.url)}
+    activity.record(session, by, "webhook.remove", f"webhook:{webhook_id}", project_id=project_id, before=before)
 
 
 def undelivered(

@@ -23,25 +23,18 @@ def replace(session: Session, setting: Setting, submission: Submission, *, by: A
     """Put other content under an id: a new revision of the item. What is not there yet is taken as new.
 
     The content that stands already changes nothing; after a cancellation it makes the item live again. Where the new
-    content cannot be taken, as its receipt says, the old one stands.
+    content cannot be taken, as its receipt says, the old one stands. Raises Full where the policy lets no more wait and what is
+    replaced did not wait itself.
     """
     key = standing_key(session, setting.id, submission.external_id)
-    if key is None or (key.closed_at is None and key.content_hash == submission.content_hash):
-        return intake.accept(session, setting, [submission], by=by)[0]
-    item_id, name, revision = key.item_id, key.external_id, key.revision + 1
-    with session.begin_nested() as tried:
-        key.external_id, key.shown_id, key.closed_at = names.place(name, key.revision), name, key.closed_at or clock.now()
-        session.flush()
+    if key is None:
         receipt = intake.accept(session, setting, [submission], by=by)[0]
-        if receipt.state == "invalid":
-            tried.rollback()
+        if receipt.new or receipt.state == "invalid":
             return receipt
-        _close(session, setting.id, item_id)
-        new_id = _number(session, setting.id, name, revision)
-    events.announce(session, setting.id, "replaced", names.event(name, revision), item_id=item_id)
-    before, after = {"item": str(item_id), "revision": revision - 1}, {"revision": revision}
-    activity.record(session, by, "item.replace", f"item:{new_id}", project_id=setting.id, before=before, after=after)
-    return receipt
+        return replace(session, setting, submission, by=by)  # somebody sent the id at the same moment
+    if key.closed_at is None and key.content_hash == submission.content_hash:
+        return intake.accept(session, setting, [submission], by=by)[0]
+    return _replace(session, setting, key, submission, by)
 
 
 def cancel(session: Session, setting: Setting, external_id: str, *, by: Actor) -> Receipt:
@@ -68,16 +61,34 @@ def standing_key(session: Session, project_id: int, external_id: str) -> ItemKey
     return session.scalar(looked) or session.scalar(looked)
 
 
+def _replace(session: Session, setting: Setting, key: ItemKey, submission: Submission, by: Actor | None) -> Receipt:
+    item_id, name, revision = key.item_id, key.external_id, key.revision + 1
+    with session.begin_nested() as tried:
+        key.external_id, key.shown_id, key.closed_at = names.place(name, key.revision), name, key.closed_at or clock.now()
+        session.flush()
+        freed = _close(session, setting.id, item_id)
+        receipt = intake.accept(session, setting, [submission], by=by, freed=freed)[0]
+        if receipt.state == "invalid":
+            tried.rollback()
+            return receipt
+        new_id = _number(session, setting.id, name, revision)
+    events.announce(session, setting.id, "replaced", names.event(name, revision), item_id=item_id)
+    before, after = {"item": str(item_id), "revision": revision - 1}, {"revision": revision}
+    activity.record(session, by, "item.replace", f"item:{new_id}", project_id=setting.id, before=before, after=after)
+    return receipt
+
+
 def _number(session: Session, project_id: int, external_id: str, revision: int) -> int:
     ours = (ItemKey.project_id == project_id, ItemKey.external_id == external_id)
     return session.scalars(update(ItemKey).where(*ours).values(revision=revision).returning(ItemKey.item_id)).one()
 
 
-def _close(session: Session, project_id: int, item_id: int) -> None:
-    """End what waits for the item: its work, its tasks, and answers that have not left the house.
+def _close(session: Session, project_id: int, item_id: int) -> int:
+    """End what waits for the item: its work, its tasks, and answers that have not left the house; how much waits no more.
 
     Checks of what acted alone stay open, with the adjudication of such a check: their answers are evidence, of which the
-    producer is told nothing. Other draws that nobody can answer any more run to their due time, and count as errors then.
+    producer is told nothing; one that is parked until the item changes comes back now. Other draws that nobody can answer
+    any more run to their due time, and count as errors then.
     """
     scored = delete(Work).where(Work.item_id == item_id, Work.kind == "score").returning(Work.item_id)
     unscored = len(session.scalars(scored).all())  # first: a batch that routes the item now is waited for
@@ -88,8 +99,10 @@ def _close(session: Session, project_id: int, item_id: int) -> None:
     if len(ended) == len(left):
         session.execute(delete(Work).where(Work.item_id == item_id))
     _end(session, ended, claims)
+    _date(session, [task for task in left if task not in ended])
     tallies.add(session, project_id, unscored=-unscored, open=-len(ended))
     _unsay(session, project_id, item_id)
+    return unscored + len(ended)
 
 
 def _holds(session: Session, item_id: int) -> Sequence[Claim]:
@@ -114,6 +127,14 @@ def _end(session: Session, ended: Sequence[Task], claims: Sequence[Claim]) -> No
     for claim in claims:
         if claim.task_id in {task.id for task in ended}:
             claim.state, claim.closed_at = "released", now
+    session.flush()
+
+
+def _date(session: Session, stays: Sequence[Task]) -> None:
+    """What is parked until the item changes is due: this is the change."""
+    for task in stays:
+        if task.state == "parked" and task.parked_until is None:
+            task.parked_until = clock.now()
     session.flush()
 
 

@@ -448,7 +448,7 @@ class WebhookIn(_In):
 
 class Webhook(_Out):
     id: Id
-    url: str
+    url: str = Field(description="As a whole for owners and admins; for others up to its path.")
     kinds: list[str] | None
     position: Id = Field(description="Up to where events were delivered, or are listed under deliveries.")
     waiting: int

@@ -16,9 +16,10 @@ router = APIRouter(prefix="/projects/{project}/webhooks", tags=["webhooks"], rou
 
 @router.get("", summary="Webhooks and how they fare", responses=listed(404))
 def get_webhooks(here: Here, actor: Exporter, held: Standing) -> shapes.Webhooks:
-    """Those that post, and those that their receiver ended with 410. Secrets are not shown."""
+    """Those that post, and those that their receiver ended with 410. Secrets are not shown,
+    and to whoever is below owner no paths of addresses."""
     found = here.database.read(webhooks.every, held.id)
-    return shapes.Webhooks(webhooks=[shapes.Webhook.model_validate(each) for each in found])
+    return shapes.Webhooks(webhooks=[shapes.Webhook.model_validate(each.as_seen_by(actor)) for each in found])
 
 
 @router.post("", status_code=201, summary="Add a webhook", responses=listed(404, 422))

@@ -20,7 +20,7 @@ from app.settings import Settings
 from db.engine import Database
 from db.migrate import differences, misfit, standing
 from db.tables import Claim, Draw, ModelAlias, Outbox, Project, Task, Work
-from review_queue import clock, webhooks
+from review_queue import addresses, clock, webhooks
 from review_queue.errors import StrangeKey
 from review_queue.secrets import open_keys
 
@@ -210,7 +210,11 @@ def _outbox(session: Session) -> Finding:
 
 def _webhooks(session: Session) -> Finding:
     found = webhooks.failing(session)
-    mend = f"{found[0].url} takes nothing: {found[0].last_error}; `signoff webhook show {found[0].id}`" if found else ""
+    mend = (
+        f"{addresses.shown(found[0].url)} takes nothing: {found[0].last_error}; `signoff webhook show {found[0].id}`"
+        if found
+        else ""
+    )
     return Finding("webhooks", f"{len(found)} that took nothing for a day", mend[:300])
 
 

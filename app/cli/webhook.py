@@ -55,7 +55,8 @@ def list_(project: ProjectName = None, directory: Dir = None, as_json: AsJson = 
     from review_queue import webhooks
 
     with opened(directory) as workspace:
-        every = workspace.database.read(webhooks.every, chosen(workspace, project).id)
+        by, found = workspace.local_actor("cli"), workspace.database.read(webhooks.every, chosen(workspace, project).id)
+        every = [each.as_seen_by(by) for each in found]
     head = ("webhook", "address", "state", "lag", "seconds", "waiting", "dead", "last error")
     rows = [(str(h.id), h.url, state(h), h.lag_events, h.lag_seconds, h.waiting, h.dead, h.last_error) for h in every]
     say(as_json, every, table(head, rows) if rows else "no webhook yet")
@@ -82,7 +83,7 @@ def show(
             text = workspace.database.write(webhooks.secret, setting.id, number, keys=keys, by=by)
             say(as_json, {"secret": text}, text)
             return
-        hook = workspace.database.read(webhooks.get, setting.id, number)
+        hook = workspace.database.read(webhooks.get, setting.id, number).as_seen_by(workspace.local_actor("cli"))
         late = workspace.database.read(webhooks.undelivered, setting.id, number, dead=dead, limit=limit)
     say(as_json, {"webhook": hook, "undelivered": late}, _page(hook, late))
 
@@ -96,9 +97,10 @@ def try_(number: Number, project: ProjectName = None, directory: Dir = None, as_
     with opened(directory) as workspace:
         hook = workspace.database.read(webhooks.get, chosen(workspace, project).id, number)
         answer = _try(workspace, hook)
+        address = hook.as_seen_by(workspace.local_actor("cli")).url
     if answer.error is not None:
-        raise Problem(f"{hook.url} did not take it: {answer.error}")
-    say(as_json, {"taken": True}, f"{hook.url} took it")
+        raise Problem(f"{address} did not take it: {answer.error}")
+    say(as_json, {"taken": True}, f"{address} took it")
 
 
 @app.command()

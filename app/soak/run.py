@@ -109,8 +109,8 @@ class Soak:
         """What is wrong now that all processes have ended."""
         self._tell(1.0, "checking every rule")
         database = self._held.workspace.database
-        for verb in database.read(keeping.due):
-            database.write(verb)
+        for chore in keeping.CHORES:
+            database.write(chore.verb)
         while database.write(events.sequence):
             pass
         self.crew.start("api")

@@ -62,6 +62,9 @@ class Delivering(Thread):
                 except DBAPIError as error:
                     log.error("the database does not answer; webhooks wait", error=str(error.orig))
                     await asyncio.sleep(PATIENCE_SECONDS)
+                except Exception as error:
+                    log.exception("webhooks could not look what is due; they look again", error=repr(error))
+                    await asyncio.sleep(PATIENCE_SECONDS)
                 await asyncio.to_thread(self._waking.wait, "webhooks", self._over)
             await asyncio.gather(*busy.values())
 

@@ -4,7 +4,7 @@ import time
 from threading import Event, Thread
 
 import structlog
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from app.workspace import Workspace
 from review_queue import keeping
@@ -16,7 +16,7 @@ SPAN_SECONDS = 0.8
 
 
 class House(Thread):
-    """Keeps house until told to stop. A verb that fails is told and tried again; the others go on."""
+    """Keeps house until told to stop. A look or a verb that fails is told and tried again; the others go on."""
 
     def __init__(self, workspace: Workspace, stop: Event) -> None:
         super().__init__(name="house", daemon=True)
@@ -31,13 +31,21 @@ class House(Thread):
         """One round. A look first: where nothing is due, nothing is written."""
         until = time.monotonic() + SPAN_SECONDS
         try:
-            while (verbs := self._database.read(keeping.due)) and sum([self._do(verb) for verb in verbs]):
+            while sum([self._do(chore.verb) for chore in keeping.CHORES if self._is_due(chore)]):
                 if time.monotonic() > until:
                     return
-        except DBAPIError as error:
+        except OperationalError as error:
             log.error("the database does not answer; the house waits", error=str(error.orig))
+
+    def _is_due(self, chore: keeping.Chore) -> bool:
+        """Each look by itself: one that fails ends its transaction, and no other's."""
+        try:
+            return self._database.read(chore.look)
+        except OperationalError:
+            raise
         except Exception as error:
-            log.exception("house-keeping could not look what is due; it looks again", error=repr(error))
+            log.exception("house-keeping could not look what is due", look=chore.look.__qualname__, error=repr(error))
+            return False
 
     def _do(self, verb: keeping.Verb) -> int:
         try:

@@ -17,7 +17,7 @@ from tests import factories
 from tests.api.conftest import Api, MakeKey, problem
 
 PATH = "/projects/claims/webhooks"
-URL = "https://example.com/signoff"
+URL, SHOWN = "https://example.com/signoff", "https://example.com/…"
 
 
 @pytest.fixture(autouse=True)
@@ -38,14 +38,15 @@ def admin(key: MakeKey) -> dict[str, str]:
     return key("root", "admin", role="admin")
 
 
-def test_adding_shows_the_secret_once(api: Api, admin: dict[str, str], reader: dict[str, str], workspace: Workspace) -> None:
+def test_adding_shows_the_secret_once(api: Api, admin: dict[str, str], key: MakeKey, workspace: Workspace) -> None:
     made = api.post(PATH, {"url": URL, "kinds": ["outcome"]}, admin)
     assert made.status_code == 201
     hook = made.json()
     assert hook["secret"] == workspace.keys.webhook_secret(int(hook["id"]), workspace.keys.webhook_key_id)
-    (listed,) = api.get(PATH, reader).json()["webhooks"]
+    (listed,) = api.get(PATH, key("lena", "read", role="lead")).json()["webhooks"]
     assert "secret" not in listed
-    assert (listed["url"], listed["kinds"], listed["dead"], listed["position"]) == (URL, ["outcome"], 0, "0")
+    assert (listed["url"], listed["kinds"], listed["dead"], listed["position"]) == (SHOWN, ["outcome"], 0, "0")
+    assert api.get(PATH, admin).json()["webhooks"][0]["url"] == URL
 
 
 @pytest.mark.parametrize(

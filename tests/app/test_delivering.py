@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.settings import Settings
 from app.worker import delivering, loop, posting
@@ -367,6 +368,33 @@ def test_a_worker_delivers_beside_its_work_and_at_the_end_of_a_drain(
     stop.set()
     thread.join(30)
     assert receiver.seqs == [1, 2]
+
+
+def test_a_look_that_fails_does_not_end_it(
+    workspace: Workspace, held: Setting, add: Add, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(receiver)
+    looks, due = [0], deliveries.due
+
+    def fails_twice(session: Session) -> Sequence[int]:
+        looks[0] += 1
+        if looks[0] < 3:
+            raise ValueError("strange")
+        return due(session)
+
+    monkeypatch.setattr(deliveries, "due", fails_twice)
+    monkeypatch.setattr(delivering, "PATIENCE_SECONDS", 0.01)
+    workspace.database.write(events.announce, held.id, "outcome", {}, item_id=None)
+    workspace.database.write(events.sequence)
+    stop = threading.Event()
+    thread = Delivering(workspace, stop)
+    thread.start()
+    until = time.monotonic() + 20
+    while not receiver.got and time.monotonic() < until:
+        time.sleep(0.02)
+    stop.set()
+    thread.join(30)
+    assert receiver.seqs == [1]
 
 
 def test_an_address_inside_is_refused_when_the_connection_is_made(

@@ -2,20 +2,21 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select, update
+from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.settings import Settings
 from app.worker.house import House
 from app.workspace import Workspace
 from db.engine import Database
-from db.tables import Claim, Draw, Event, Tally, Task
-from review_queue import claims, clock, events, keeping, tallies
+from db.tables import Claim, Draw, Event, PolicyVersion, Tally, Task
+from review_queue import claims, clock, events, keeping, projects, tallies
 from review_queue.projects import Setting
 from tests import factories
 
@@ -70,7 +71,7 @@ def test_everything_that_time_makes_due_is_done(database: Database, held: Settin
     assert database.read(lambda s: s.scalar(select(func.count()).select_from(Draw).where(Draw.resolved_at.is_(None)))) == 0
     assert (database.read(lambda s: s.scalar(select(func.count()).select_from(Tally))) or 0) < 10
     assert database.read(lambda s: s.scalar(select(func.count()).select_from(Event))) == 1
-    assert database.read(keeping.due) == []
+    assert [chore for chore in keeping.CHORES if database.read(chore.look)] == []
 
 
 def test_one_round_does_more_than_one_batch(
@@ -109,14 +110,34 @@ def test_several_houses_do_not_wait_for_one_another(database: Database, held: Se
     assert database.read(events.head) == 1
 
 
-def test_a_look_that_fails_is_not_the_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[int] = []
+def raises(_: Session) -> bool:
+    raise ValueError("a policy of a newer release")
 
-    def fail(_: Session) -> list[keeping.Verb]:
-        looks.append(1)
-        raise ValueError("a policy of a newer release")
 
-    monkeypatch.setattr(keeping, "due", fail)
+def divides(session: Session) -> bool:
+    """Ends the transaction on PostgreSQL."""
+    return bool(session.scalar(text("SELECT 1 / 0")))
+
+
+@pytest.mark.parametrize("look", [raises, divides])
+def test_a_look_that_fails_keeps_no_other_from_its_turn(
+    database: Database, held: Setting, house: House, monkeypatch: pytest.MonkeyPatch, look: Callable[[Session], bool]
+) -> None:
+    done: list[int] = []
+    chore = keeping.Chore(look, lambda s: done.append(1) or 1)
+    monkeypatch.setattr(keeping, "CHORES", (chore, *keeping.CHORES, chore))
+    for seq in (1, 2):
+        database.write(events.announce, held.id, "outcome", {}, item_id=None)
+        house.keep()
+        assert database.read(events.head) == seq
+    assert done == []
+
+
+def test_a_policy_that_cannot_be_read_does_not_stop_the_sequence(
+    database: Database, held: Setting, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projects, "_policies", {})
+    database.write(lambda s: s.execute(update(PolicyVersion).values(body={"strange": 1}, content_hash="another")) and None)
+    database.write(events.announce, held.id, "outcome", {}, item_id=None)
     house.keep()
-    house.keep()
-    assert len(looks) == 2
+    assert database.read(events.head) == 1

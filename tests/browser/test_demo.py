@@ -101,10 +101,7 @@ def exported(page: Any, address: str) -> pd.DataFrame:
     """Ask for a dataset version on the page, wait for it, and download it as the page offers it."""
     page.goto(f"{address}/data?project=digits")
     page.get_by_role("button", name="Make a dataset version").click()
-    page.wait_for_function("() => document.body.innerText.includes('decided here')", timeout=60_000)
-    settled(page)
-    page.get_by_text("decided here").first.click()
-    link = page.wait_for_selector('a[href$="/data.parquet"]')
+    link = page.wait_for_selector('a[href$="/data.parquet"]', timeout=60_000)
     cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
     answer = httpx.get(address + link.get_attribute("href"), cookies=cookies)
     assert answer.status_code == 200

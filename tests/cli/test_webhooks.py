@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from app.worker.delivering import Delivering
 from app.workspace import Workspace
-from db.tables import Delivery, Webhook
-from review_queue import clock, events, projects
+from db.tables import Delivery, Person, Webhook
+from review_queue import addresses, clock, events, projects
 from tests.app.receiving import Receiver, Reply
 from tests.cli.conftest import Signoff
 
@@ -38,6 +38,11 @@ def test_from_adding_to_removing(claims: Signoff, workspace: Workspace, receiver
     receiver.answer = lambda event, before: Reply(403, body=b"who are you?")
     assert "did not take it: 403: who are you?" in claims.refused("webhook", "test", "1", env=PRIVATE)
     assert "there is no webhook 7" in claims.refused("webhook", "show", "7")
+    workspace.database.write(lambda s: s.execute(update(Person).values(role="lead")) and None)
+    told = addresses.shown(receiver.url)
+    assert claims.json("webhook", "list")[0]["url"] == claims.json("webhook", "show", "1")["webhook"]["url"] == told
+    assert receiver.url not in claims.refused("webhook", "test", "1", env=PRIVATE)
+    workspace.database.write(lambda s: s.execute(update(Person).values(role="owner")) and None)
     claims("webhook", "remove", "1")
     assert claims.json("webhook", "list") == []
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from review_queue.addresses import Inside, check_url, is_public, lookup
+from review_queue.addresses import Inside, check_url, is_public, lookup, shown
 from review_queue.errors import Invalid
 
 INSIDE = [
@@ -72,3 +72,23 @@ def test_plain_http_and_credentials_are_refused() -> None:
         with pytest.raises(Invalid, match="signature") as told:
             check_url(url, private=False)
         assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://chat.example/hooks/T1/secret", "https://chat.example/…"),
+        ("https://chat.example:8443/?key=secret", "https://chat.example:8443/…"),
+        ("https://chat.example?key=secret", "https://chat.example/…"),
+        ("https://ann:secret@chat.example/", "https://chat.example"),
+        ("https://chat.example", "https://chat.example"),
+    ],
+)
+def test_nothing_is_told_that_may_be_a_secret(url: str, told: str) -> None:
+    assert shown(url) == told
+
+
+def test_an_address_that_is_not_taken_any_more_is_told_without_its_path() -> None:
+    with pytest.raises(Invalid, match="https alone") as caught:
+        check_url("http://chat.example/hooks/secret", private=False)
+    assert "secret" not in str(caught.value)

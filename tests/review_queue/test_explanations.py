@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.event import listen, remove
 
 from contract.records import Explanation, Unscored
 from db.engine import Database
@@ -105,3 +106,23 @@ def test_what_cannot_be_json_is_refused_whole(sqlite: Database) -> None:
     with pytest.raises(ValueError, match=r".+"):
         sqlite.write(explanations.store, item_id, aimed[0], [shap(), shap(method="lime", base=float("nan"))])
     assert sqlite.read(explanations.of_prediction, item_id, aimed[0]) == []
+
+
+def test_work_that_went_with_its_item_meanwhile_is_no_matter(database: Database) -> None:
+    held = factories.setting(database)
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    item_id = factories.tasks(database)[0].item_id
+    aimed = database.read(explanations.target, item_id)
+    assert aimed is not None
+    database.write(explanations.order_ahead, held.id)
+    assert ordered(database) == [item_id]
+
+    def go_first(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM work"):
+            cursor.execute("DELETE FROM work")
+
+    listen(database.engine, "before_cursor_execute", go_first)
+    database.write(explanations.store, item_id, aimed[0], [shap()])
+    remove(database.engine, "before_cursor_execute", go_first)
+    assert ordered(database) == []
+    assert len(database.read(explanations.of_prediction, item_id, aimed[0])) == 1

@@ -12,7 +12,7 @@ from contract.inputs import InputError
 from db import blobs
 from db.engine import Database
 from db.tables import Item, ItemKey, Work
-from review_queue import decisions, intake
+from review_queue import batches, decisions, intake, waking
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.projects import Setting
@@ -151,3 +151,25 @@ def test_the_subject_is_kept_as_a_hash_of_its_project(sqlite: Database) -> None:
 def test_whatever_is_sent_is_refused_or_taken(raw: dict[str, Any]) -> None:
     with contextlib.suppress(InputError):
         intake.check(factories.project(), raw)
+
+
+def test_only_the_first_into_an_idle_queue_calls_whoever_scores(database: Database, held: Setting) -> None:
+    """Transactions that call commit one after the other."""
+    if database.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has no line to call on")
+    other = factories.setting(database, factories.project(project="other"))
+    with database.engine.connect() as connection:
+        line: Any = connection.connection.driver_connection
+        line.rollback()
+        line.autocommit = True
+        line.execute(f"LISTEN {waking.CHANNEL}")
+
+        def calls(*names: str, of: Setting = held) -> int:
+            factories.submit(database, of, [factories.raw(name) for name in names])
+            return len(list(line.notifies(timeout=0.3)))
+
+        assert [calls("a", "b"), calls("c"), calls("c"), calls("a", of=other)] == [1, 0, 0, 1]
+        leased = database.write(batches.lease, held.id, "score", "w", limit=9, seconds=60)
+        assert [len(leased), calls("d"), calls("e")] == [3, 1, 0]
+        line.execute("UNLISTEN *")
+        line.autocommit = False

@@ -284,6 +284,29 @@ def test_a_correction_is_no_evidence_and_is_taken_back_like_any_answer(database:
     assert database.read(lambda s: s.get_one(Task, task_id)).state == "in_progress"
 
 
+@pytest.mark.parametrize("how", ["correction", "look"])
+@pytest.mark.parametrize("label", ["deny", "pay"])
+def test_an_answer_is_not_taken_back_from_under_the_one_that_somebody_else_gave_later(
+    database: Database, held: Setting, shop: Actor, ann: Actor, lea: Actor, how: str, label: str
+) -> None:
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    first = decide(database, ann, take(database, held, ann)[0])
+    if how == "correction":
+        later = correct(database, held, lea, label)
+    else:
+        ask(database, held, shop)
+        (case,) = take(database, held, lea)
+        later = decide(database, lea, case) if label == "pay" else decide(database, lea, case, "correct", label="deny")
+    stood = outcome(database)
+    assert database.read(decisions.last_of, ann, held.id) is None
+    with pytest.raises(Invalid, match="somebody answered it after you, and that answer stands"):
+        database.write(decisions.undo, ann, first.id)
+    assert outcome(database) == stood
+    database.write(decisions.undo, lea, later.id)  # once it is taken back, the first may be too
+    database.write(decisions.undo, ann, first.id)
+    assert outcome(database) == []
+
+
 def test_who_may_not_correct_and_what_cannot_be_corrected(
     database: Database, held: Setting, shop: Actor, ann: Actor, lea: Actor
 ) -> None:

@@ -356,3 +356,13 @@ def test_statements_use_their_indexes(database: Database, held: Setting, hook: H
     assert "delivery_due" in found
     assert "event_feed" in found
     assert "delivery_item" in plan(database, lambda s: deliveries._release_next(s, load, clock.now()))
+
+
+def test_what_is_recorded_holds_no_path(database: Database, held: Setting, olga: Actor, ann: Actor) -> None:
+    url, keys = "https://chat.example/hooks/T1/secret", factories.keys(database)
+    hook = database.write(webhooks.add, held.id, url, keys=keys, by=olga)
+    assert [hook.as_seen_by(who).url for who in (olga, ann)] == [url, "https://chat.example/…"]
+    database.write(webhooks.remove, held.id, hook.id, by=olga)
+    told = database.read(lambda s: s.execute(select(Activity.before, Activity.after).order_by(Activity.id)).all())
+    kept = [body["url"] for row in told for body in row if body and "url" in body]
+    assert kept == ["https://chat.example/…"] * 2

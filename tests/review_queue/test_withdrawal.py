@@ -15,7 +15,7 @@ from db.tables import Activity, Claim, Decision, Draw, ItemKey, Outcome, Work
 from review_queue import batches, cases, checks, claims, decisions, events, find, intake, parking, rules, tallies, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
-from review_queue.errors import ClaimExpired, Forbidden, Invalid, NotFound
+from review_queue.errors import ClaimExpired, Forbidden, Full, Invalid, NotFound
 from review_queue.intake import Receipt
 from review_queue.projects import Setting
 from tests import factories
@@ -140,6 +140,24 @@ def test_content_that_cannot_be_taken_leaves_the_old_standing(database: Database
     receipt = database.write(withdrawal.replace, held, wanted, by=shop)
     assert receipt.state == "invalid"
     assert keys(database) == []
+
+
+def test_what_waits_can_be_replaced_in_a_full_queue_and_what_is_decided_takes_room(database: Database, shop: Actor) -> None:
+    held = factories.setting(database, wished=factories.policy(intake={"most_waiting": 1}, audit={"rate": 1.0}))
+    factories.submit(database, held, [factories.raw(name) for name in ("1", "2")])
+    score(database, held, 0.97)  # they acted alone, and are to be checked
+    for name in ("1", "new"):
+        with pytest.raises(Full):
+            put(database, held, shop, name, amount=1)
+    held = factories.setting(database, wished=factories.policy(intake={"most_waiting": "off"}, audit={"rate": 1.0}))
+    factories.submit(database, held, [factories.raw(name) for name in ("3", "4")])
+    score(database, held)
+    factories.submit(database, held, [factories.raw("5")])
+    held = factories.setting(database, wished=factories.policy(intake={"most_waiting": 2}, audit={"rate": 1.0}))
+    assert [put(database, held, shop, name, amount=1).state for name in ("3", "5", "3")] == ["received"] * 3
+    database.write(withdrawal.cancel, held, "4", by=shop)
+    with pytest.raises(Full):
+        put(database, held, shop, "4")
 
 
 def test_events_of_a_later_revision_say_so(database: Database, held: Setting, shop: Actor, ann: Actor, move: Move) -> None:
@@ -284,6 +302,29 @@ def test_a_check_of_what_acted_alone_goes_on_and_tells_nobody(database: Database
     assert [kind for kind, _ in told(database, held)] == ["outcome", "cancelled"]
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("change", ["replace", "cancel"])
+def test_a_check_that_is_parked_until_its_item_changes_comes_back_with_the_change(
+    database: Database, shop: Actor, ann: Actor, bob: Actor, move: Move, change: str, late: bool
+) -> None:
+    held = factories.setting(database, wished=factories.policy(audit={"rate": 1.0}))
+    factories.routed(database, held, {"1": factories.says("pay", 0.97)})
+    (case,) = take(database, held, ann)
+    if not late:
+        database.write(parking.park, ann, case.task_id, case.token)
+    if change == "replace":
+        put(database, held, shop, amount=99)
+    else:
+        database.write(withdrawal.cancel, held, "1", by=shop)
+    if late:
+        database.write(parking.park, ann, case.task_id, case.token)
+    move(timedelta(seconds=1))
+    assert database.write(parking.wake) == 1
+    assert states(database) == [(1, "audit", "pending")]
+    assert take(database, held, bob) == []
+    assert [each.task_id for each in take(database, held, ann)] == [case.task_id]
+
+
 def test_an_adjudication_of_seats_ends_with_the_item(database: Database, shop: Actor, ann: Actor, bob: Actor) -> None:
     held = factories.setting(database, wished=factories.policy(review={"reviewers": 2}))
     factories.routed(database, held, {"1": factories.says("pay", 0.6)})
@@ -338,6 +379,21 @@ def test_two_replacements_at_once_are_two_revisions(database: Database, held: Se
     assert sorted(revision for _, _, revision, _ in keys(database)) == [1, 2, 3, 4]
     assert [closed for _, _, revision, closed in sorted(keys(database), key=lambda k: k[2])] == [True, True, True, False]
     assert len(database.read(lambda s: list(s.scalars(select(Work))))) == 1
+
+
+def test_of_two_first_ones_at_once_the_later_replaces_the_other(database: Database, held: Setting, shop: Actor) -> None:
+    receipts: list[Receipt] = []
+    second = Thread(target=lambda: receipts.append(put(database, held, shop, amount=2)))
+
+    def send_slowly(session: Session) -> None:
+        withdrawal.replace(session, held, intake.check(held.project, factories.raw("1", amount=1)), by=shop)
+        second.start()
+        second.join(timeout=1)  # it waits for this one
+
+    database.write(send_slowly)
+    second.join()
+    assert [(receipt.state, receipt.new) for receipt in receipts] == [("received", True)]
+    assert [(name, revision, closed) for _, name, revision, closed in keys(database)] == [("1", 1, True), ("1", 2, False)]
 
 
 @pytest.mark.parametrize("seed", range(4))

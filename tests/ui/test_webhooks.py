@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from app.workspace import Workspace
-from db.tables import Webhook
+from db.tables import Person, Webhook
 from review_queue import clock, events, webhooks
 from tests.browser import filling
 from tests.ui.conftest import Screen
@@ -28,3 +28,7 @@ def test_how_webhooks_fare(workspace: Workspace, screen: Screen) -> None:
     shown = html(screen("data"))
     assert "has taken nothing for a day" in shown
     assert "500: no" in shown
+    workspace.database.write(lambda s: s.execute(update(Person).values(role="lead")) and None)
+    shown = html(screen("data"))
+    assert "https://example.com/…" in shown
+    assert "a=1" not in shown

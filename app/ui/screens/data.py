@@ -43,7 +43,11 @@ def _webhooks(place: Place) -> None:
     for each in (hook for hook in hooks if hook.fails):
         widgets.line(f"Webhook {each.id} has taken nothing for a day: `signoff webhook show {each.id}`", "note")
     if hooks:
-        widgets.grid(drawn.HEAD, [drawn.row(each, place.setting.project.zone) for each in hooks], caption="Webhooks")
+        widgets.grid(
+            drawn.HEAD,
+            [drawn.row(each.as_seen_by(place.actor), place.setting.project.zone) for each in hooks],
+            caption="Webhooks",
+        )
 
 
 def _ask(place: Place) -> None:
@@ -70,7 +74,7 @@ def _version(place: Place, found: "list[DatasetVersion]") -> None:
     from retrain import datasets
 
     named = {each.id: _named(place, each) for each in found}
-    chosen = st.selectbox("Version", list(named), format_func=named.__getitem__, key="data-version")
+    chosen = st.selectbox("Version", list(named), format_func=named.__getitem__, key=f"data-version-{found[0].id}")
     each = place.database.read(datasets.dataset, chosen)
     if played := each.manifest.get("reviewers", {}).get(people.KNOWN_ANSWERS, 0):
         widgets.line(f"{formats.number(played)} of its answers were given by the known answers.", "note")
