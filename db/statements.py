@@ -5,7 +5,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from db.types import json_text, microseconds
 
+_PARAMETER = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)\b")
 Row = tuple[Any, ...]
 
 
@@ -39,16 +39,29 @@ def finds(session: Session, query: Select[Any]) -> bool:
 
 
 def run_all(session: Session, statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Several statements that return nothing, on PostgreSQL in one round trip. Raises what the first wrong one raises."""
+    """Several statements that return nothing and of which none reads what another wrote; on PostgreSQL they are one."""
     connection, lite = _connection(session)
-    driver: Any = connection.connection.driver_connection
+    if not lite and len(statements) > 1:
+        statements = [_as_one(statements)]
     try:
-        with nullcontext() if lite else driver.pipeline():
-            cursor = driver.cursor()
-            for text, values in statements:
-                cursor.execute(_written(text, lite), _encoded(values, lite))
+        cursor = connection.connection.cursor()
+        for text, values in statements:
+            cursor.execute(_written(text, lite), _encoded(values, lite))
     except Exception as error:
         raise _told(connection, error) from error
+
+
+def _as_one(statements: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[str, Mapping[str, Any]]:
+    """PostgreSQL runs every statement of a WITH to its end, whether anybody reads it or not."""
+    text = _joined(tuple(text for text, _ in statements))
+    return text, {f"{name}_{n}": value for n, (_, values) in enumerate(statements) for name, value in values.items()}
+
+
+@lru_cache(maxsize=256)
+def _joined(texts: tuple[str, ...]) -> str:
+    renamed = (re.sub(_PARAMETER, lambda found, n=n: f":{found[1]}_{n}", text) for n, text in enumerate(texts))  # type: ignore[misc]
+    parts = (f"w{n} AS ({text})" for n, text in enumerate(renamed))
+    return f"WITH {', '.join(parts)} SELECT 1"
 
 
 def _connection(session: Session) -> tuple[Connection, bool]:
@@ -80,7 +93,7 @@ def _written(text: str, lite: bool) -> str:
     if lite:
         return re.sub(r"/\*\+.*?\*/", "", text, flags=re.DOTALL)
     spoken = re.sub(r"/\*\+(.*?)\*/", r"\1", text, flags=re.DOTALL)
-    return re.sub(r"(?<!:):([a-z_]+)\b", r"%(\1)s", spoken.replace("%", "%%"))
+    return re.sub(_PARAMETER, r"%(\1)s", spoken.replace("%", "%%"))
 
 
 def _encoded(values: Mapping[str, Any], lite: bool) -> dict[str, Any]:

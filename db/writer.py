@@ -57,6 +57,7 @@ class Writer:
         self._engine, self._turns = engine, _Turns(path)
         self._mutex, self._led = threading.Lock(), False
         self._waiting: deque[_Write] = deque()
+        self._connection: Connection | None = None  # kept: to ask the pool each time takes as long as to write
 
     def write(self, act: Act) -> Any:
         """Run `act(session)` and commit; what it returns. Raises what it raises, and what the commit raises."""
@@ -73,7 +74,13 @@ class Writer:
         return mine.result
 
     def close(self) -> None:
+        self._drop()
         self._turns.close()
+
+    def _drop(self) -> None:
+        held, self._connection = self._connection, None
+        if held is not None:
+            held.close()
 
     def _lead(self, mine: _Write) -> None:
         try:
@@ -92,19 +99,24 @@ class Writer:
         """One group: begin, write what waits, commit, and only then tell."""
         group: list[_Write] = []
         try:
-            with self._turns.mine(), self._engine.connect() as connection:
-                connection.execution_options(signoff_write=True)
+            with self._turns.mine():
+                connection = self._connection = self._connection or self._connected()
                 with connection.begin():
                     self._fill(connection, group)
         except _TakenBack:
             self._put_back(group)
         except Exception as error:
+            self._drop()
             self._failed(group, error)
         except BaseException:
+            self._drop()
             self._put_back(group)
             raise
         else:
             _tell(group)
+
+    def _connected(self) -> Connection:
+        return self._engine.connect().execution_options(signoff_write=True)
 
     def _fill(self, connection: Connection, group: list[_Write]) -> None:
         until = time.monotonic() + SPAN
