@@ -313,26 +313,23 @@ class _Writer:
         weights = {r.item.item_id: routing.urgency(review.order, r.scored, r.route, costs) for r in waiting}
         alike = _Alike(self._session, self._setting.id, list(weights.values()))
         due = self._after(review.due) if review.due != "off" else None
-        first = {r.item.item_id: self._first(r.item) for r in waiting if r.item.revision > 1}
+        again = {r.item.external_id: r.item.revision for r in waiting if r.item.revision > 1}
+        first = parking.first_of(self._session, self._setting.id, again)
         rows = []
         for r in self._routed:
             seats = list(self._seats(r))
             for kind, seat in seats:
                 weight = weights[r.item.item_id] if kind == "review" else alike.weight()
                 blind = bool(kind != "review" or "evidence" in r.route.drawn or review.blind_first == "all")
-                whose = first.get(r.item.item_id, {}).get(seat) if kind == "review" else None
+                whose = first.get(r.item.external_id, [])[seat - 1 : seat] if kind == "review" else []
                 row = self._task(r, kind, seat, blind, weight, due)
                 rows.append({**row, **self._theirs(whose), "shared": len(seats) > 1})
         return rows
 
-    def _first(self, item: Leased) -> dict[int, int]:
-        """Who had parked an earlier revision, by seat."""
-        people = parking.first_of(self._session, self._setting.id, item.external_id, item.revision)
-        return dict(enumerate(people, 1))
-
-    def _theirs(self, person_id: int | None) -> dict[str, Any]:
-        until = parking.first_until(self._setting) if person_id is not None else None
-        return {"assignee_id": person_id, "assigned_until": until}
+    def _theirs(self, person: list[int]) -> dict[str, Any]:
+        """The task is nobody's first, or that of one who had parked an earlier revision."""
+        until = parking.first_until(self._setting) if person else None
+        return {"assignee_id": person[0] if person else None, "assigned_until": until}
 
     def _seats(self, r: _Routed) -> Iterable[tuple[str, int]]:
         if r.route.route == "review":

@@ -172,6 +172,21 @@ def has_seat(session: Session, item_id: int, person_id: int) -> bool:
     return bool(session.scalar(select(theirs)))
 
 
+def waits_blind_for(session: Session, item_id: int, person_id: int) -> bool:
+    """Whether an open blind task of the item may be this person's to answer, and they have given no first answer."""
+    theirs = (Claim.item_id == item_id, Claim.person_id == person_id, Claim.state.in_(TAKEN))  # as the index has it
+    mine = exists().where(*theirs, Claim.state == "answered")  # a skip can be undone
+    answered = exists().where(Decision.item_id == item_id, Decision.person_id == person_id, Decision.stage == "first")
+    open_ = select(Task.id).where(Task.item_id == item_id, Task.blind, Task.state.in_(("pending", "in_progress", "parked")))
+    return session.scalar(open_.where(~mine, ~answered).limit(1)) is not None
+
+
+def holds(session: Session, item_id: int, person_id: int) -> bool:
+    """Whether a person holds a task of the item."""
+    theirs = (Claim.item_id == item_id, Claim.person_id == person_id, Claim.state.in_(TAKEN))  # as the index has it
+    return bool(session.scalar(select(exists().where(*theirs, Claim.state == "held"))))
+
+
 def close(session: Session, claim_row: Claim, state: str) -> None:
     """End a claim as answered, skipped, escalated or released."""
     claim_row.state, claim_row.closed_at = state, clock.now()

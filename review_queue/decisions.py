@@ -14,7 +14,7 @@ from db.statements import insertion, run_all
 from db.tables import Claim, Decision, Routing, Task
 from review_queue import activity, audience, claims, clock, hands, outcomes, requests, tallies
 from review_queue.activity import Actor
-from review_queue.errors import AlreadyDecided, AnswerFirst, Forbidden, Invalid, KeyReused, NotFound, Refused
+from review_queue.errors import AlreadyDecided, AnswerFirst, Forbidden, Invalid, KeyReused, NotFound
 from review_queue.hands import Hand, Seat
 from review_queue.projects import Setting, by_id
 
@@ -138,7 +138,7 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
 def revise(session: Session, setting: Setting, actor: Actor, external_id: str, said: Said) -> Stored:
     """A lead's answer to a decided item stands, whatever was said before; `label` None rejects, `verdict` is worked out.
 
-    Raises Forbidden, NotFound, Invalid, KeyReused; Refused where no answer stands yet, or the lead holds the case.
+    Raises Forbidden, NotFound, Invalid, KeyReused; Refused where no answer stands yet, or the lead is to answer it first.
     """
     if not actor.at_least("lead"):
         raise Forbidden("correcting what others decided is for leads")
@@ -146,7 +146,7 @@ def revise(session: Session, setting: Setting, actor: Actor, external_id: str, s
     _check_label(setting, said.label)
     if known := _revised(session, actor, said):
         return known
-    item_id = requests.decided(session, setting, external_id)
+    item_id = requests.decided(session, setting, external_id, actor)
     held, task = _seat(session, setting, actor, item_id)
     predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
     verdict: Verdict = "reject" if said.label is None else "accept" if said.label == predicted else "correct"
@@ -167,8 +167,6 @@ def _seat(session: Session, setting: Setting, actor: Actor, item_id: int) -> tup
     """Where a lead's correction is kept: the seat that they answered, else a new one."""
     mine = select(Claim).where(Claim.item_id == item_id, Claim.person_id == actor.id, Claim.state.in_(claims.TAKEN))
     held = session.scalar(mine.with_for_update())
-    if held is not None and held.state == "held":
-        raise Refused("you hold this case; decide it, or give it back first")
     if held is not None and held.state == "answered":
         return held, session.get_one(Task, held.task_id, populate_existing=True)
     if held is not None:

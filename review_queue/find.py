@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.tables import Claim, Decision, Draw, Item, ItemKey, Model, Outcome, Person, Routing, RoutingRule, Task
+from db.tables import Decision, Draw, Item, ItemKey, Model, Outcome, Person, Routing, RoutingRule, Task
 from db.tables import Prediction as PredictionRow
-from review_queue import activity, events, explanations, names
+from review_queue import activity, claims, events, explanations, names
 from review_queue.activity import Act, Actor
-from review_queue.claims import TAKEN
 from review_queue.errors import Forbidden, NotFound
 from review_queue.events import Happened
 from review_queue.explanations import Reason
@@ -102,7 +101,7 @@ def record(session: Session, setting: Setting, external_id: str, *, by: Actor, r
     if revision is not None and revision != standing.revision:
         key = _key(session, setting, external_id, revision)
     item_id, noun = key.item_id, setting.project.noun
-    if _would_unblind(session, item_id, by) or (key is not standing and _would_unblind(session, standing.item_id, by)):
+    if any(claims.waits_blind_for(session, each, by.id) for each in {item_id, standing.item_id}):
         raise Forbidden(f"this {noun} waits for a blind answer, and you are among those who may give it; it opens afterwards")
     item = session.get_one(Item, item_id)
     routed = _routings(session, item_id)
@@ -161,15 +160,6 @@ def search(session: Session, project_id: int, text: str, limit: int = 20) -> lis
     query = select(ItemKey.external_id).where(ItemKey.project_id == project_id, *begins)
     rows = session.scalars(query.order_by(ItemKey.external_id).limit(limit))
     return [each for each in rows if each.startswith(text)]  # a language's order may put other letters between
-
-
-def _would_unblind(session: Session, item_id: int, by: Actor) -> bool:
-    """Whether an open blind task of the item is this person's to answer and they have given no first answer."""
-    theirs = (Claim.item_id == item_id, Claim.person_id == by.id, Claim.state.in_(TAKEN))  # as the index has it
-    mine = exists().where(*theirs, Claim.state == "answered")  # a skip can be undone
-    answered = exists().where(Decision.item_id == item_id, Decision.person_id == by.id, Decision.stage == "first")
-    open_ = select(Task.id).where(Task.item_id == item_id, Task.blind, Task.state.in_(("pending", "in_progress", "parked")))
-    return session.scalar(open_.where(~mine, ~answered).limit(1)) is not None
 
 
 def _routings(session: Session, item_id: int) -> tuple[Routed, ...]:

@@ -1,5 +1,6 @@
 """Cases put aside until a date or until the item changes, for the person who parked them to go on with first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session
 
+from db import bulk
 from db.tables import Claim, ItemKey, Person, Project, Task
 from review_queue import activity, claims, clock, decisions, names, outcomes, projects, states
 from review_queue.activity import Actor
@@ -118,18 +120,24 @@ def last_of(session: Session, actor: Actor, project_id: int) -> Parked | None:
     return Parked(*row) if row else None
 
 
-def first_of(session: Session, project_id: int, external_id: str, revision: int) -> list[int]:
-    """Whose the reviews of a new revision are first: those who had parked the last one that was routed, by seat."""
-    earlier = [names.place(external_id, n) for n in range(max(1, revision - FURTHEST), revision)]
+def first_of(session: Session, project_id: int, revisions: Mapping[str, int]) -> dict[str, list[int]]:
+    """Whose the reviews of new revisions are first, by external id and seat: those who had parked the last one routed."""
+    earlier = [names.place(name, n) for name, new in revisions.items() for n in range(max(1, new - FURTHEST), new)]
+    if not earlier:
+        return {}
     query = (
-        select(ItemKey.revision, Task.assignee_id, Task.state)
+        select(ItemKey.name, ItemKey.revision, Person.id, Task.state)
         .join(Task, Task.item_id == ItemKey.item_id)
-        .where(ItemKey.project_id == project_id, ItemKey.external_id.in_(earlier), Task.kind == "review")
-        .order_by(ItemKey.revision.desc(), Task.seat)
+        .outerjoin(Person, (Person.id == Task.assignee_id) & Person.disabled_at.is_(None))
+        .where(ItemKey.project_id == project_id, bulk.among(session, ItemKey.external_id, earlier), Task.kind == "review")
+        .order_by(ItemKey.revision, Task.seat)
     )
     rows = session.execute(query).tuples().all()
-    last = [(person, state) for n, person, state in rows if n == rows[0][0]]
-    return [person for person, state in last if person is not None and state == "cancelled" and _works(session, person)]
+    last, first = {name: n for name, n, _, _ in rows}, dict[str, list[int]]()
+    for name, n, person_id, state in rows:
+        if n == last[name] and person_id is not None and state == "cancelled":
+            first.setdefault(name, []).append(person_id)
+    return first
 
 
 def setting_of(session: Session, task_id: int) -> projects.Setting:

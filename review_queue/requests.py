@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from db.tables import Routing, Task
-from review_queue import activity, clock, outcomes, routing, tallies, withdrawal
+from review_queue import activity, claims, clock, outcomes, routing, tallies, withdrawal
 from review_queue.activity import Actor
 from review_queue.calendar import add_working_time
 from review_queue.errors import Invalid, NotFound, Refused
@@ -35,7 +35,7 @@ class Asked:
 def request(session: Session, setting: Setting, external_id: str, reason: str, *, by: Actor) -> Asked:
     """Have one more person look at an item that acted alone or was decided. Raises NotFound, Invalid, Refused."""
     _check(reason)
-    item_id = decided(session, setting, external_id)
+    item_id = decided(session, setting, external_id, by)
     routed, tasks = last_route(session, item_id)
     waiting = next((task for task in tasks if task.kind == "review" and task.state in OPEN), None)
     if waiting is not None and waiting.requested is not None:
@@ -59,18 +59,28 @@ def withdraw(session: Session, setting: Setting, item_id: int) -> None:
     tallies.add(session, setting.id, open=-len(asked))
 
 
-def decided(session: Session, setting: Setting, external_id: str) -> int:
-    """The item behind an id, itself and its tasks locked. Raises NotFound; Refused where no answer stands that could change."""
+def decided(session: Session, setting: Setting, external_id: str, by: Actor) -> int:
+    """The item behind an id, itself and its tasks locked. Raises NotFound; Refused where no answer stands that could change.
+
+    A person who holds a case of it, or may still answer it blind, is told no more than that: whether an answer stands tells a
+    check from a review.
+    """
     key = withdrawal.standing_key(session, setting.id, external_id)
     noun = setting.project.noun
     if key is None:
         raise NotFound(f"{setting.project.heading} has no {noun} {external_id!r}")
+    outcomes.lock(session, key.item_id)
+    if by.at_least("reviewer") and _is_to_answer(session, key.item_id, by):
+        raise Refused(f"this {noun} waits for an answer that you may give; answer it first")
     if key.closed_at is not None:
         raise Refused(f"{noun} {external_id!r} was cancelled; send it anew with PUT")
-    outcomes.lock(session, key.item_id)
     if outcomes.standing(session, key.item_id) is None:
         raise Refused(f"no answer to {noun} {external_id!r} stands yet: it waits for one, or it cannot be shown")
     return key.item_id
+
+
+def _is_to_answer(session: Session, item_id: int, by: Actor) -> bool:
+    return claims.holds(session, item_id, by.id) or claims.waits_blind_for(session, item_id, by.id)
 
 
 def last_route(session: Session, item_id: int) -> tuple[Routing, Sequence[Task]]:

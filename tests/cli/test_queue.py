@@ -195,7 +195,7 @@ def test_what_is_overdue_is_listed_alone(claims: Signoff, workspace: Workspace, 
 
 
 def test_a_lead_gives_up_what_nobody_may_take(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
-    assert "no second opinion, dispute or requested look" in claims.refused("queue", "drop", "1")
+    assert "somebody here may still take task 1" in claims.refused("queue", "drop", "1")
     assert "there is no task 99" in claims.refused("queue", "drop", "99")
     account = workspace.database.write(people.add_person, "anna", role="reviewer")
     by = Actor(account.id, account.name, account.role, "desk")

@@ -1,6 +1,6 @@
 """Somebody asks for a look, and leads correct: another answer goes out, and neither counts as evidence."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -182,6 +182,35 @@ def test_an_open_check_is_neither_told_nor_touched_nor_resolved(database: Databa
     assert (draw.resolved_as, draw.loss) == ("blind", 0)
 
 
+@pytest.mark.parametrize("sure", [0.6, 0.97])
+@pytest.mark.parametrize("after", ["nothing", "taken", "skipped", "answered first"])
+def test_who_may_still_answer_blind_does_not_learn_whether_it_is_a_check(
+    database: Database, shop: Actor, ann: Actor, lea: Actor, sure: float, after: str
+) -> None:
+    held = factories.setting(database, wished=factories.policy(audit={"rate": 1.0}, review={"blind_first": "all"}))
+    factories.routed(database, held, {"1": factories.says("pay", sure)})
+    for case in take(database, held, lea) if after != "nothing" else []:
+        if after == "skipped":
+            decide(database, lea, case, "skip")
+        if after == "answered first":
+            database.write(decisions.answer, lea, case.task_id, case.token, "first", "pay")
+    asks = [lambda: ask(database, held, lea), lambda: correct(database, held, lea), lambda: ask(database, held, ann)]
+    for act in asks[:2] if after == "answered first" else asks:
+        with pytest.raises(Refused, match=r"^this claim waits for an answer that you may give; answer it first$"):
+            act()
+    assert len(factories.tasks(database)) == 1
+    assert find_out(lambda: ask(database, held, shop)) == (None if sure > 0.9 else "no answer")
+
+
+def find_out(act: Callable[[], object]) -> str | None:
+    """What a producer, who judges nothing, is told."""
+    try:
+        act()
+    except Refused as error:
+        return str(error)[:9]
+    return None
+
+
 def test_taking_the_look_back_leaves_the_first_answer_alone(
     database: Database, shop: Actor, ann: Actor, bob: Actor, move: Move
 ) -> None:
@@ -272,11 +301,14 @@ def test_a_lead_who_skipped_the_case_may_correct_it(database: Database, held: Se
     assert states == ["released", "answered", "answered"]
 
 
-def test_a_correction_is_no_evidence_and_is_taken_back_like_any_answer(database: Database, lea: Actor) -> None:
+def test_a_correction_is_no_evidence_and_is_taken_back_like_any_answer(database: Database, ann: Actor, lea: Actor) -> None:
     held = acted(database, 1.0)
+    (audit,) = take(database, held, ann)  # while it is open a lead may answer it too, and does not correct
+    database.write(decisions.answer, ann, audit.task_id, audit.token, "first", "pay")
+    decide(database, ann, audit)
     stored = correct(database, held, lea)
     draw = database.read(lambda s: s.get_one(Draw, (1, 1, "evidence")))
-    assert draw.resolved_at is None
+    assert (draw.resolved_as, draw.loss) == ("blind", 0)
     row = database.read(lambda s: s.get_one(Decision, stored.id))
     assert (row.basis, row.blind) == ("requested", False)
     task_id = database.write(decisions.undo, lea, stored.id)
@@ -320,7 +352,7 @@ def test_who_may_not_correct_and_what_cannot_be_corrected(
         correct(database, held, lea, "dny")
     ask(database, held, shop)
     (case,) = take(database, held, lea)
-    with pytest.raises(Refused, match="you hold this case"):
+    with pytest.raises(Refused, match="you may give; answer it first"):
         correct(database, held, lea)
     database.write(claims.release, lea, [case.token])
     database.write(withdrawal.cancel, held, "1", by=shop)

@@ -11,15 +11,29 @@ from sqlalchemy.orm import Session
 
 from contract.inputs import REPLACED
 from db.engine import Database
-from db.tables import Activity, Claim, Decision, Draw, ItemKey, Outcome, Work
-from review_queue import batches, cases, checks, claims, decisions, events, find, intake, parking, rules, tallies, withdrawal
+from db.tables import Activity, Claim, Decision, Draw, ItemKey, Outcome, Person, Work
+from review_queue import (
+    batches,
+    cases,
+    checks,
+    claims,
+    clock,
+    decisions,
+    events,
+    find,
+    intake,
+    parking,
+    rules,
+    tallies,
+    withdrawal,
+)
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import ClaimExpired, Forbidden, Full, Invalid, NotFound
 from review_queue.intake import Receipt
 from review_queue.projects import Setting
 from tests import factories
-from tests.review_queue.acting import Move, at_once, take
+from tests.review_queue.acting import Move, Statements, at_once, take
 
 
 @pytest.fixture
@@ -367,6 +381,29 @@ def test_two_who_parked_their_seats_get_them_again(database: Database, shop: Act
     cid = factories.person(database, "cid")
     assert take(database, held, cid) == []
     assert [len(take(database, held, person)) for person in (ann, bob)] == [1, 1]
+
+
+def test_who_parked_what_is_asked_once_for_a_batch_and_not_of_those_who_left(
+    database: Database, held: Setting, shop: Actor, ann: Actor, bob: Actor
+) -> None:
+    counts = []
+    for number, names in enumerate((["1"], ["2", "3", "4", "5"])):
+        factories.routed(database, held, {name: factories.says("pay", 0.6) for name in names})
+        for person in (ann, bob):
+            for case in take(database, held, person, len(names) // 2 or 1):
+                database.write(parking.park, person, case.task_id, case.token)
+        if number:
+            database.write(lambda s: setattr(s.get_one(Person, bob.id), "disabled_at", clock.now()))
+        for name in names:
+            put(database, held, shop, name, amount=99)
+        with Statements(database.engine) as seen:
+            score(database, held)
+        counts.append(sum("SELECT" in text for text in seen.texts))
+        if not number:
+            database.write(withdrawal.cancel, held, "1", by=shop)
+    assert counts[0] == counts[1]
+    whose = [task.assignee_id for task in factories.tasks(database, state="pending")]
+    assert whose == [ann.id, ann.id, None, None]
 
 
 # At once
