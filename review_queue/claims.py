@@ -254,7 +254,7 @@ _PICK = {
 matched to words, not to parameters. Counted rather than `NOT EXISTS`, which PostgreSQL may plan as a scan of every claim."""
 _COLUMNS = "id, task_id, item_id, token, taken_at"
 _RENEW = f"""UPDATE claim SET expires_at = :until
-    WHERE person_id = :person AND session = :session AND state = 'held'
+    WHERE person_id = :person AND session = :session AND state = 'held' AND expires_at >= :now
     AND (SELECT project_id FROM task WHERE task.id = claim.task_id) = :project RETURNING {_COLUMNS}"""
 _LATE = "SELECT id FROM claim WHERE state = 'held' AND expires_at < :now LIMIT 1 /*+ FOR UPDATE SKIP LOCKED */"
 """A lease that ran out; not one that another transaction has in hand, which may wait for this one."""

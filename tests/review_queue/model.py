@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 LEASE, UNDO_WINDOW, AUDIT_DUE, MAX_SKIPS = timedelta(minutes=10), timedelta(seconds=15), timedelta(days=7), 2
+HORIZON, ASKED, FIRST_FOR = timedelta(hours=24), timedelta(hours=2.4), timedelta(days=1)
+OPEN = ("pending", "in_progress", "parked")
 TAKEN = ("held", "answered", "skipped")
 ANSWERS = ("accept", "correct", "reject")
 NOTHING = "nothing"
@@ -50,7 +52,13 @@ class Task:
     kind: str
     seat: int
     blind: bool
+    rank: datetime
     state: str = "pending"
+    requested: bool = False
+    assignee: str | None = None
+    assigned_until: datetime | None = None
+    parked_until: datetime | None = None
+    parked_with: Claim | None = None
     audience: str = "reviewers"
     skips: int = 0
     claims: list[Claim] = field(default_factory=list)
@@ -81,6 +89,7 @@ class Told:
 @dataclass
 class Item:
     name: str
+    revision: int
     predicted: str | None
     route: str
     drawn: bool
@@ -89,6 +98,12 @@ class Item:
     outcomes: list[tuple[str | None, Said | None]] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     draw: str | None = None
+    closed: bool = False
+
+    @property
+    def reviews(self) -> list[Task]:
+        """The seats that the rule asked for."""
+        return [task for task in self.of("review") if not task.requested]
 
     def seat_of(self, person: str) -> bool:
         return any(claim.person == person and claim.state in TAKEN for task in self.tasks for claim in task.claims)
@@ -102,16 +117,19 @@ class Model:
 
     def __init__(self, leads: set[str], reviewers: int, *, audited: bool, seconded: bool) -> None:
         self.leads, self.reviewers, self.audited, self.seconded = leads, reviewers, audited, seconded
-        self.items: dict[str, Item] = {}
+        self.items: list[Item] = []
         self.claims: list[Claim] = []
         self.said: list[Said] = []
         self._n, self._unknown = 0, itertools.count(UNKNOWN)
 
     # What arrives
 
-    def route(self, name: str, predicted: str | None, sure: float, now: datetime) -> Item:
+    def route(self, name: str, predicted: str | None, sure: float, now: datetime) -> None:
+        """What was sent under this name the last time is scored; it may be a new revision."""
+        before = [item for item in self.items if item.name == name]
         route = "auto" if sure >= 0.9 else "review"
-        item = self.items[name] = Item(name, predicted, route, self.audited and sure >= 0.3, now)
+        item = Item(name, len(before) + 1, predicted, route, self.audited and sure >= 0.3, now)
+        self.items.append(item)
         if route == "auto":
             item.outcomes.append((predicted, None))
             item.told.append(Told(now, "outcome", 1, None))
@@ -119,14 +137,24 @@ class Model:
         else:
             item.tasks = [self._task(item, "review", seat + 1) for seat in range(self.reviewers)]
             item.tasks += [self._task(item, "second", 1)] if self.seconded and predicted is not None else []
-        return item
+            for task, person in zip(item.reviews, self._who_parked(before), strict=False):
+                task.assignee, task.assigned_until = person, now + FIRST_FOR
+
+    def _who_parked(self, before: list[Item]) -> list[str]:
+        """Who had parked the last revision that people were asked about."""
+        last = next((item for item in reversed(before) if item.of("review")), None)
+        tasks = sorted(last.of("review"), key=lambda task: task.seat) if last else []
+        return [task.assignee for task in tasks if task.state == "cancelled" and task.assignee]
 
     def _task(self, item: Item, kind: str, seat: int) -> Task:
-        return Task(next(self._unknown), item, kind, seat, kind != "review" or item.drawn)
+        return Task(next(self._unknown), item, kind, seat, kind != "review" or item.drawn, item.routed_at + HORIZON)
 
     @property
     def tasks(self) -> list[Task]:
-        return [task for item in self.items.values() for task in item.tasks]
+        return [task for item in self.items for task in item.tasks]
+
+    def standing(self, name: str) -> Item:
+        return [item for item in self.items if item.name == name][-1]
 
     # Holding
 
@@ -137,7 +165,7 @@ class Model:
         for claim in mine:
             claim.expires = now + LEASE
         for _ in range(count - len(mine)):
-            task = self.next(person)
+            task = self.next(person, now)
             if task is None:
                 break
             self._n += 1
@@ -148,12 +176,15 @@ class Model:
             mine.append(claim)
         return sorted(mine, key=lambda claim: claim.n)
 
-    def next(self, person: str) -> Task | None:
+    def next(self, person: str, now: datetime) -> Task | None:
+        mine = [t for t in self.tasks if t.state == "pending" and self._is_for(t, person, now) and not t.item.seat_of(person)]
         for audience in ("leads", "reviewers") if person in self.leads else ("reviewers",):
-            free = [t for t in self.tasks if t.state == "pending" and t.audience == audience and not t.item.seat_of(person)]
-            if free:
-                return min(free, key=lambda task: (task.item.routed_at, task.id))
+            if free := [task for task in mine if task.audience == audience]:
+                return min(free, key=lambda task: (task.rank, task.id))
         return None
+
+    def _is_for(self, task: Task, person: str, now: datetime) -> bool:
+        return task.assignee in (None, person) or (task.assigned_until is not None and task.assigned_until < now)
 
     def heartbeat(self, claim: Claim, now: datetime) -> bool:
         if claim.state == "held":
@@ -180,6 +211,105 @@ class Model:
             verdict = "reject" if claim.first is None else "accept" if claim.first == task.item.predicted else "correct"
             task.said.append(self._new("", claim, verdict, claim.first))
             self._settle(task, now)
+
+    # Putting aside
+
+    def park(self, claim: Claim, parked_until: datetime | None, now: datetime) -> None:
+        if claim.task.state == "parked" and claim.task.assignee == claim.person and claim.state == "released":
+            return
+        task = self._require(claim, now, lambda _: "invalid" if claim.first != NOTHING else None)
+        claim.state, task.state, task.assignee, task.assigned_until = "released", "parked", claim.person, None
+        task.parked_until, task.parked_with = now if parked_until is None and task.item.closed else parked_until, claim
+
+    def unpark(self, task: Task, person: str, now: datetime) -> None:
+        if task.state != "parked":
+            raise Refused("refused")
+        if task.assignee != person and person not in self.leads:
+            raise Refused("forbidden")
+        self._bring_back(task, person if task.assignee == person else None, now)
+
+    def resume(self, task: Task, person: str, now: datetime) -> None:
+        if task.state != "parked" or task.assignee != person or task.item.seat_of(person):
+            raise Refused("refused")
+        assert task.parked_with
+        task.parked_with.state, task.parked_with.expires = "held", now + LEASE
+        task.state, task.assignee, task.parked_until = "in_progress", None, None
+
+    def wake(self, now: datetime) -> None:
+        for task in self.tasks:
+            if task.state == "parked" and task.parked_until is not None and task.parked_until <= now:
+                self._bring_back(task, task.assignee, now)
+
+    def _bring_back(self, task: Task, first: str | None, now: datetime) -> None:
+        first = None if first is None or task.item.seat_of(first) else first
+        task.state, task.assignee, task.parked_until = "pending", first, None
+        task.assigned_until = now + FIRST_FOR if first else None
+
+    # What becomes of an item
+
+    def close(self, item: Item, now: datetime) -> None:
+        """It is replaced or cancelled: open work ends but for checks of what acted alone, and what has not left is unsaid."""
+        item.closed = True
+        for task in item.tasks:
+            if task.state in OPEN and (task.kind not in ("audit", "adjudication") or not item.of("audit")):
+                if task.holder:
+                    task.holder.state = "released"
+                task.state = "cancelled"
+            elif task.state == "parked" and task.parked_until is None:
+                task.parked_until = now
+        waiting = [told for told in item.told if not told.left]
+        begin = next((n for n, told in enumerate(waiting) if told.ready > now), len(waiting))
+        gone = [told for told in waiting[begin:] if told.said is not None]
+        item.told = [told for told in item.told if told not in gone]
+        lost = {told.revision for told in gone if told.kind in ("outcome", "revision")}
+        item.outcomes = [each for n, each in enumerate(item.outcomes, 1) if n not in lost]
+
+    def ask(self, person: str, item: Item, now: datetime) -> None:
+        self._must_be_decided(item, person)
+        waiting = next((task for task in item.of("review") if task.state in OPEN), None)
+        if waiting is not None and not waiting.requested:
+            raise Refused("refused")
+        if waiting is None:
+            item.tasks.append(self._requested(item, now))
+
+    def revise(self, person: str, item: Item, key: str, label: str | None, now: datetime) -> None:
+        """A lead's own answer stands: in the seat that they answered, else in a new one."""
+        self._must_be_decided(item, person)
+        claim = next((c for t in item.tasks for c in t.claims if c.person == person and c.state in TAKEN), None)
+        if claim is not None and claim.state == "held":
+            raise Refused("refused")
+        if claim is None or claim.state == "skipped":
+            claim = self._seated(person, item, claim, now)
+        verdict = "reject" if label is None else "accept" if label == item.predicted else "correct"
+        said = self._new(key, claim, verdict, label)
+        claim.task.said.append(said)
+        self._stand(item, said, now)
+        for task in item.tasks:
+            task.state = "cancelled" if task.requested and task.state in ("pending", "parked") else task.state
+
+    def _seated(self, person: str, item: Item, skipped: Claim | None, now: datetime) -> Claim:
+        if skipped is not None:
+            skipped.state = "released"
+        self._n += 1
+        task = self._requested(item, now)
+        claim = Claim(person, task, "", now + LEASE, self._n, "answered")
+        task.state, task.claims = "completed", [claim]
+        item.tasks.append(task)
+        self.claims.append(claim)
+        return claim
+
+    def _requested(self, item: Item, now: datetime) -> Task:
+        seat = max((task.seat for task in item.of("review")), default=0) + 1
+        return Task(next(self._unknown), item, "review", seat, False, now + ASKED, requested=True)
+
+    def _must_be_decided(self, item: Item, person: str) -> None:
+        """And nothing of it is to be told to who may still answer it unseen."""
+        mine = [claim for task in item.tasks for claim in task.claims if claim.person == person]
+        blind = any(task.blind and task.state in OPEN for task in item.tasks)
+        answered = any(claim.state == "answered" or claim.first != NOTHING for claim in mine)
+        to_answer = any(claim.state == "held" for claim in mine) or (blind and not answered)
+        if item.closed or not item.outcomes or to_answer:
+            raise Refused("refused")
 
     # Saying
 
@@ -227,10 +357,16 @@ class Model:
         if any(other.claim is claim and other.n > said.n for other in task.said):
             return False
         if said.verdict in ANSWERS:
-            return task.state == "completed" and claim.state == "answered"
+            done = task.state == "completed" and claim.state == "answered" and not task.item.closed
+            return done and not self._is_corrected(said)
         if said.verdict == "skip":
             return task.state == "pending" and claim.state == "skipped"
         return task.state == "pending" and claim.state == "escalated" and not task.item.seat_of(claim.person)
+
+    def _is_corrected(self, said: Said) -> bool:
+        """Somebody else was asked to look again, or corrected it, after that."""
+        asked = [task.answer for task in said.claim.task.item.tasks if task.requested and task.answer]
+        return any(other.n > said.n and other.claim.person != said.claim.person for other in asked)
 
     def _new(self, key: str, claim: Claim, verdict: str, label: str | None) -> Said:
         self._n += 1
@@ -264,7 +400,7 @@ class Model:
 
     def _first(self, task: Task, label: str | None, now: datetime) -> None:
         item = task.item
-        if task.kind == "second":
+        if task.kind == "second" or task.requested:
             return
         if task.kind == "adjudication":
             item.draw = item.draw or ("adjudicated" if item.drawn else None)
@@ -276,15 +412,20 @@ class Model:
 
     def _settle(self, task: Task, now: datetime) -> None:
         item = task.item
+        if item.closed:
+            return
         adjudicated = [t.answer for t in item.of("adjudication") if t.answer]
-        reviews = [t.answer for t in item.of("review") if t.answer]
-        if adjudicated:
+        reviews = [t.answer for t in item.reviews if t.answer]
+        if task.requested:
+            assert task.answer
+            self._stand(item, task.answer, now)
+        elif adjudicated:
             if task.kind == "adjudication":
                 self._stand(item, adjudicated[-1], now)
         elif task.kind == "audit":
             assert task.answer
             self._stand(item, task.answer, now)
-        elif item.of("review") and len(reviews) == len(item.of("review")):
+        elif item.reviews and len(reviews) == len(item.reviews):
             last = max(reviews, key=lambda said: said.n)
             if len({said.label for said in reviews}) > 1:
                 self._adjudicate(item)
@@ -314,7 +455,8 @@ class Model:
     def _retract(self, said: Said) -> None:
         """What rests on it and its like and has not left is withdrawn, unless something later was built on it."""
         item, task = said.claim.task.item, said.claim.task
-        beside = {id(each) for t in item.tasks if t.kind == task.kind for each in t.said}
+        alike = [task] if task.requested else [t for t in item.tasks if t.kind == task.kind and not t.requested]
+        beside = {id(each) for t in alike for each in t.said}
         theirs = [told for told in item.told if not told.left and told.said is not None and id(told.said) in beside]
         if theirs and any(told not in theirs for told in item.told[item.told.index(theirs[0]) :]):
             return
@@ -326,7 +468,7 @@ class Model:
         orphan = next((t for t in item.of("adjudication") if t.state == "pending"), None)
         if orphan is None:
             return
-        reviews = item.of("review")
+        reviews = item.reviews
         labels = {t.answer.label for t in reviews + item.of("second") if t.answer}
         disputed = bool(reviews) and all(t.answer for t in reviews) and len(labels) > 1
         firsts = any(claim.first != NOTHING for t in item.tasks for claim in t.claims)
@@ -336,11 +478,11 @@ class Model:
     # What time does
 
     def sequence(self, now: datetime) -> None:
-        for item in self.items.values():
+        for item in self.items:
             for told in item.told:
                 told.left = told.left or told.ready <= now
 
     def resolve_overdue(self, now: datetime) -> None:
-        for item in self.items.values():
+        for item in self.items:
             if item.drawn and item.draw is None and item.routed_at + AUDIT_DUE < now:
                 item.draw = "overdue"

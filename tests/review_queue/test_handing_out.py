@@ -116,7 +116,7 @@ def test_each_task_is_handed_out_once(database: Database, held: Setting, claimer
 def test_what_a_tenth_leaves_lying_is_handed_out_once_more(
     database: Database, held: Setting, claimers: list[Claimer], move: Move
 ) -> None:
-    the_dead_ones_again(database, held, claimers, 500, move)
+    the_dead_ones_again(database, held, claimers, 1_000, move)
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def test_a_parked_case_is_nobodys_and_waits_for_nobody(
     assert task_of(database).state == "parked"
     assert take(database, held, ann) == []
     assert take(database, held, bob) == []
-    assert database.read(cases.waiting, held.id) == 0
+    assert database.read(insights.waiting, held.id) == 0
     assert database.read(insights.backlog, held.id).waiting == 0
     assert database.read(parking.parked, held.id, ann) == [parked]
     assert database.read(parking.parked, held.id, bob) == []
