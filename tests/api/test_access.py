@@ -15,6 +15,19 @@ P = "/projects/claims"
 CALLS: list[tuple[str, str, Any, set[str]]] = [
     ("POST", f"{P}/items", {"items": [factories.raw("1")]}, {"produce"}),
     ("GET", f"{P}/items/1", None, {"read"}),
+    ("PUT", f"{P}/items/1", {"input": factories.raw("1")["input"]}, {"produce"}),
+    ("DELETE", f"{P}/items/2", None, {"produce"}),
+    ("POST", f"{P}/items/1/review", {"reason": "odd"}, {"produce", "review"}),
+    ("POST", f"{P}/items/1/correction", {"key": "k", "label": "pay"}, {"review"}),
+    ("GET", f"{P}/parked", None, {"review"}),
+    ("POST", "/tasks/1/park", {"token": "t"}, {"review"}),
+    ("POST", "/tasks/1/unpark", None, {"review"}),
+    ("GET", f"{P}/webhooks", None, {"read", "admin"}),
+    ("POST", f"{P}/webhooks", {"url": "http://10.0.0.1/"}, {"admin"}),
+    ("DELETE", f"{P}/webhooks/999", None, {"admin"}),
+    ("GET", f"{P}/webhooks/999/deliveries", None, {"read", "admin"}),
+    ("DELETE", f"{P}/webhooks/999/deliveries/1", None, {"admin"}),
+    ("POST", f"{P}/webhooks/999/resend", None, {"admin"}),
     ("POST", f"{P}/blobs", None, {"produce"}),
     ("GET", f"{P}/blobs/{'a' * 64}", None, {"review", "read"}),
     ("POST", f"{P}/claims", {"session": "s"}, {"review"}),
@@ -47,7 +60,9 @@ def database(sqlite: Database) -> Database:
 
 
 def call(api: Api, method: str, path: str, body: Any, key: dict[str, str] | None) -> Any:
-    return api.get(path, key) if method == "GET" else api.post(path, body, key)
+    if method in ("GET", "POST"):
+        return api.get(path, key) if method == "GET" else api.post(path, body, key)
+    return api.client.request(method, f"/api/v1{path}", headers=key, json=body)
 
 
 def test_each_call_takes_the_scopes_that_it_names_and_no_other(api: Api, held: Setting, key: MakeKey) -> None:

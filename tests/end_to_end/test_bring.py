@@ -248,7 +248,13 @@ WAYS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+SLOW = ("safetensors_file", "xgboost")
+"""Ways that differ from another one by their file alone."""
+
+
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, id=way.__name__, marks=[pytest.mark.slow] if way.__name__ in SLOW else []) for way in WAYS]
+)
 def test_one_command_and_the_models_own_answers_are_on_the_desk(way: Callable[[Path], Brought], tmp_path: Path) -> None:
     brought = way(tmp_path)
     told = signoff(

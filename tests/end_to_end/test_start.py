@@ -64,7 +64,7 @@ def check_whole(there: Desk, rows: int = ROWS, items: int = ITEMS) -> None:
     assert answers.rows == items
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", ["csv", *(pytest.param(kind, marks=pytest.mark.slow) for kind in WRITERS if kind != "csv")])
 def test_a_model_is_trained_from_a_file_of_each_kind(tmp_path: Path, kind: str) -> None:
     told = signoff(tmp_path, "start", file(tmp_path, kind), "--label", "diagnosis", "--items", str(ITEMS), "--no-ui")
     assert "acts alone" in told.stdout
