@@ -173,7 +173,7 @@ def test_a_process_that_writes_without_pause_lets_others_write(sqlite: Database)
             begun = time.monotonic()
             sqlite.write(add, f"p{n}")
             waits.append(time.monotonic() - begun)
-        assert sorted(waits)[15] < 0.5  # two turns of the others, on a busy machine
+        assert sorted(waits)[15] < 2.0  # two turns of the others, on however busy a machine
     finally:
         stop.set()
         for process in busy:
