@@ -236,6 +236,8 @@ def soak(
 ) -> None:
     """Load and faults on a scratch workspace; then every rule is checked. Exit 1 where anything was found."""
     import secrets
+    import signal
+    import sys
 
     from app.cli.console import bar, say
     from app.soak import run
@@ -246,6 +248,7 @@ def soak(
     if database_url is not None and not database_url.startswith("postgresql+"):
         raise typer.BadParameter("--database-url is for a PostgreSQL server, as postgresql+psycopg://USER:PASSWORD@HOST/NAME")
     chosen_seed = seed if seed is not None else secrets.randbelow(10**9)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # end as on Ctrl-C, so that all that was started is ended
     with bar("soak") as tell:
         report = run.run(
             minutes, people=people, workers=workers, seed=chosen_seed, url=database_url, own_server=postgres, tell=tell

@@ -91,7 +91,8 @@ class Crew:
 def _environment(workspace: Workspace) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SIGNOFF_")}
     own = {"SIGNOFF_DIR": str(workspace.settings.dir), "SIGNOFF_SECRET_KEY": workspace.settings.secret_key or ""}
-    return {**kept, **own, "SIGNOFF_DATABASE_URL": workspace.settings.url, "SIGNOFF_THREADS": "1"}
+    bound = {"SIGNOFF_THREADS": "1", "SIGNOFF_PARENT": str(os.getpid())}  # a worker ends with the soak, whatever ends that
+    return {**kept, **own, **bound, "SIGNOFF_DATABASE_URL": workspace.settings.url}
 
 
 def _log(folder: Path, name: str) -> IO[bytes]:

