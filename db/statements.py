@@ -59,9 +59,12 @@ def _as_one(statements: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[str, M
 
 @lru_cache(maxsize=256)
 def _joined(texts: tuple[str, ...]) -> str:
-    renamed = (re.sub(_PARAMETER, lambda found, n=n: f":{found[1]}_{n}", text) for n, text in enumerate(texts))  # type: ignore[misc]
-    parts = (f"w{n} AS ({text})" for n, text in enumerate(renamed))
+    parts = (f"w{n} AS ({_numbered(text, n)})" for n, text in enumerate(texts))
     return f"WITH {', '.join(parts)} SELECT 1"
+
+
+def _numbered(text: str, n: int) -> str:
+    return _PARAMETER.sub(rf":\g<1>_{n}", text)
 
 
 def _connection(session: Session) -> tuple[Connection, bool]:
@@ -93,7 +96,7 @@ def _written(text: str, lite: bool) -> str:
     if lite:
         return re.sub(r"/\*\+.*?\*/", "", text, flags=re.DOTALL)
     spoken = re.sub(r"/\*\+(.*?)\*/", r"\1", text, flags=re.DOTALL)
-    return re.sub(_PARAMETER, r"%(\1)s", spoken.replace("%", "%%"))
+    return _PARAMETER.sub(r"%(\1)s", spoken.replace("%", "%%"))
 
 
 def _encoded(values: Mapping[str, Any], lite: bool) -> dict[str, Any]:

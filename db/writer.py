@@ -103,6 +103,7 @@ class Writer:
                 connection = self._connection = self._connection or self._connected()
                 with connection.begin():
                     self._fill(connection, group)
+                _tell(group)
         except _TakenBack:
             self._put_back(group)
         except Exception as error:
@@ -112,8 +113,6 @@ class Writer:
             self._drop()
             self._put_back(group)
             raise
-        else:
-            _tell(group)
 
     def _connected(self) -> Connection:
         return self._engine.connect().execution_options(signoff_write=True)
@@ -133,10 +132,11 @@ class Writer:
             return self._waiting.popleft()
 
     def _put_back(self, group: list[_Write]) -> None:
-        """Nothing of a group was kept: tell those that failed by themselves, and do the others again."""
-        _tell([write for write in group if write.error is not None])
+        """Of those not told yet nothing was kept: tell those that failed by themselves, and do the others again."""
+        left = [write for write in group if not write.over]
+        _tell([write for write in left if write.error is not None])
         with self._mutex:
-            self._waiting.extendleft(reversed([write for write in group if write.error is None]))
+            self._waiting.extendleft(reversed([write for write in left if write.error is None]))
 
     def _failed(self, group: list[_Write], error: Exception) -> None:
         """The commit failed. Where several shared it, each is tried alone: it may be the fault of one."""

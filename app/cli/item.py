@@ -88,9 +88,13 @@ def cancel(
 
     with opened(directory) as workspace:
         setting, by = chosen(workspace, project), workspace.local_actor("cli")
+        receipts = []
         for external_id in external_ids:
-            receipt = workspace.database.write(withdrawal.cancel, setting, external_id, by=by)
-            say(as_json, receipt, f"{setting.project.noun} {external_id} is cancelled")
+            receipts.append(workspace.database.write(withdrawal.cancel, setting, external_id, by=by))
+            if not as_json:
+                say(False, None, f"{setting.project.noun} {external_id} is cancelled")
+    if as_json:
+        say(True, receipts, "")
 
 
 @app.command()

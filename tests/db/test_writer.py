@@ -4,7 +4,8 @@ import multiprocessing
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -134,6 +135,26 @@ def test_an_interrupted_leader_leaves_the_others_their_turn(sqlite: Database) ->
     failed = behind(sqlite, [interrupted, lambda s: add(s, "ann")])
     assert [type(error) for error in failed] == [KeyboardInterrupt, type(None)]
     assert names(sqlite) == ["ann"]
+
+
+def test_what_is_kept_is_not_written_again_where_the_leader_is_interrupted_afterwards(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interruption comes when the turn is handed on: after the commit."""
+    turns = sqlite._writer._turns  # type: ignore[union-attr]
+    mine, armed = turns.mine, [False, True]  # the slow write, then the group
+
+    @contextmanager
+    def interrupted() -> Iterator[None]:
+        with mine():
+            yield
+        if armed and armed.pop(0):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(turns, "mine", interrupted)
+    failed = behind(sqlite, [lambda s: add(s, "ann"), lambda s: add(s, "bob")])
+    assert failed[1] is None
+    assert names(sqlite) == ["ann", "bob"]
 
 
 def test_nothing_is_told_before_it_is_kept(sqlite: Database) -> None:

@@ -52,8 +52,9 @@ def _revision(place: Place, record: Record) -> Record:
         return record
     numbers = [record.item_revision, *(each.revision for each in record.earlier)]
     with st.container(key="noprint-revision"):
-        named = lambda n: f"revision {n}" + (", as it stands" if n == numbers[0] else "")  # noqa: E731
-        chosen = st.selectbox("As it was sent", numbers, format_func=named, key=f"find-revision-{record.item_id}", width=280)
+        named = {n: f"revision {n}" + (", as it stands" if n == numbers[0] else "") for n in numbers}
+        key = f"find-revision-{record.item_id}"
+        chosen = st.selectbox("As it was sent", numbers, format_func=named.__getitem__, key=key, width=280)
     return place.database.read(find.record, place.setting, record.external_id, by=place.actor, revision=chosen)
 
 
@@ -72,9 +73,9 @@ def _acts(place: Place, record: Record) -> None:
 def _correction(place: Place, record: Record) -> None:
     project, at = place.setting.project, record.item_id
     with st.form(f"correction-{at}", border=False):
-        labels = [*project.labels, NONE]
-        titled = lambda label: label if label == NONE else project.title_of(label)  # noqa: E731
-        st.selectbox("What is right", labels, index=None, format_func=titled, key=f"correct-label-{at}", placeholder="choose")
+        titles = {**{label: project.title_of(label) for label in project.labels}, NONE: NONE}
+        key = f"correct-label-{at}"
+        st.selectbox("What is right", list(titles), index=None, format_func=titles.__getitem__, key=key, placeholder="choose")
         reasons = sorted({*project.reasons_for("correct"), *project.reasons_for("reject")})
         st.selectbox("Reason", reasons, index=None, key=f"correct-reason-{at}", placeholder="none")
         st.text_input("Comment (optional)", key=f"correct-comment-{at}", max_chars=MAX_COMMENT)
