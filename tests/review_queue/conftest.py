@@ -1,11 +1,12 @@
 """What the tests of the queue share: a project with a champion, people, and a clock that can be moved."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from db.engine import Database
-from review_queue import clock
+from review_queue import checks, clock, tallies
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 from tests import factories
@@ -25,6 +26,19 @@ def ann(database: Database) -> Actor:
 @pytest.fixture
 def bob(database: Database) -> Actor:
     return factories.person(database, "bob")
+
+
+@pytest.fixture
+def lea(database: Database) -> Actor:
+    return factories.person(database, "lea", "lead")
+
+
+@pytest.fixture
+def sound(database: Database) -> Iterator[None]:
+    """Whatever a test did: every rule holds, and the counts are those of the tables."""
+    yield
+    assert database.read(checks.problems) == []
+    assert database.read(tallies.astray, 1) == {}
 
 
 @pytest.fixture

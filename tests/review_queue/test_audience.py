@@ -1,6 +1,5 @@
 """For whom a task waits: too many skips, escalations, overdue tasks, and what taking them back gives back."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,7 +9,7 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import Activity, Task
-from review_queue import audience, cases, checks, claims, decisions, outcomes, tallies
+from review_queue import audience, cases, claims, decisions, outcomes
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import AlreadyDecided, Invalid
@@ -37,21 +36,12 @@ def waits_for(database: Database) -> list[tuple[str, str, int]]:
     return [(t.audience, t.state, t.skips) for t in factories.tasks(database)]
 
 
-@pytest.fixture(autouse=True)
-def _sound(database: Database) -> Iterator[None]:
-    yield
-    assert database.read(checks.problems) == []
-    assert database.read(tallies.astray, 1) == {}
+pytestmark = pytest.mark.usefixtures("sound")
 
 
 @pytest.fixture
 def held(database: Database) -> Setting:
     return factories.setting(database, wished=factories.policy(review={"max_skips": 2}))
-
-
-@pytest.fixture
-def lea(database: Database) -> Actor:
-    return factories.person(database, "lea", "lead")
 
 
 def test_the_last_skip_that_the_policy_allows_leaves_the_case_to_leads(database: Database, held: Setting, lea: Actor) -> None:

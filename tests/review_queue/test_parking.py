@@ -1,6 +1,6 @@
 """Cases put aside: who may, until when, who gets them first, and what taking it back does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import Activity, Claim, Person, Task
-from review_queue import cases, checks, claims, clock, decisions, insights, parking, tallies
+from review_queue import cases, claims, clock, decisions, insights, parking
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import ClaimExpired, Forbidden, Invalid, NotFound, Refused
@@ -16,17 +16,7 @@ from review_queue.projects import Setting
 from tests import factories
 from tests.review_queue.acting import Move, take
 
-
-@pytest.fixture(autouse=True)
-def _sound(database: Database) -> Iterator[None]:
-    yield
-    assert database.read(checks.problems) == []
-    assert database.read(tallies.astray, 1) == {}
-
-
-@pytest.fixture
-def lea(database: Database) -> Actor:
-    return factories.person(database, "lea", "lead")
+pytestmark = pytest.mark.usefixtures("sound")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Somebody asks for a look, and leads correct: another answer goes out, and neither counts as evidence."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,6 @@ from db.tables import Activity, Claim, Decision, Draw, Outcome, Task
 from review_queue import (
     answers,
     cases,
-    checks,
     claims,
     decisions,
     events,
@@ -23,7 +22,6 @@ from review_queue import (
     people,
     requests,
     stuck,
-    tallies,
     withdrawal,
 )
 from review_queue.activity import Actor
@@ -33,22 +31,12 @@ from review_queue.projects import Setting
 from tests import factories
 from tests.review_queue.acting import Move, at_once, take
 
-
-@pytest.fixture(autouse=True)
-def _sound(database: Database) -> Iterator[None]:
-    yield
-    assert database.read(checks.problems) == []
-    assert database.read(tallies.astray, 1) == {}
+pytestmark = pytest.mark.usefixtures("sound")
 
 
 @pytest.fixture
 def shop(database: Database) -> Actor:
     return factories.person(database, "shop", "viewer")
-
-
-@pytest.fixture
-def lea(database: Database) -> Actor:
-    return factories.person(database, "lea", "lead")
 
 
 def ask(database: Database, held: Setting, by: Actor, external_id: str = "1", reason: str = "they complain") -> requests.Asked:

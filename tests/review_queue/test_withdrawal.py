@@ -1,6 +1,5 @@
 """Items that are replaced or cancelled: what ends, what goes on, what leaves the house, under both and at once."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from threading import Thread
 from typing import Any
@@ -15,7 +14,6 @@ from db.tables import Activity, Claim, Decision, Draw, ItemKey, Outcome, Person,
 from review_queue import (
     batches,
     cases,
-    checks,
     claims,
     clock,
     decisions,
@@ -24,7 +22,6 @@ from review_queue import (
     intake,
     parking,
     rules,
-    tallies,
     withdrawal,
 )
 from review_queue.activity import Actor
@@ -41,12 +38,7 @@ def shop(database: Database) -> Actor:
     return factories.person(database, "shop", "viewer")
 
 
-@pytest.fixture(autouse=True)
-def _sound(database: Database) -> Iterator[None]:
-    """Whatever a test did: every rule holds, and the counts are those of the tables."""
-    yield
-    assert database.read(checks.problems) == []
-    assert database.read(tallies.astray, 1) == {}
+pytestmark = pytest.mark.usefixtures("sound")
 
 
 def put(database: Database, held: Setting, shop: Actor, external_id: str = "1", **changes: Any) -> Receipt:
