@@ -11,6 +11,7 @@ from contract.conditions import ConditionError, check_condition, parse_condition
 from contract.durations import Duration
 from contract.files import Document, FileError, Problem, nearest, read_yaml, validate
 from contract.project import Project, label_text
+from contract.reasons import METHODS
 
 Autonomy = Literal["set", "earned"]
 Score = Literal["max_probability", "margin", "entropy"]
@@ -121,6 +122,23 @@ class Costs(_Part):
     review: Cost = 0.0
 
 
+class Explain(_Part):
+    """Which reasons are made ahead of the people. Methods as in contract/reasons.py; none: chosen by the model."""
+
+    methods: tuple[str, ...] = ()
+    samples: Annotated[int, Field(ge=100, le=50_000)] | None = None
+    evaluations: Annotated[int, Field(ge=100, le=50_000)] | None = None
+    ahead: Annotated[int, Field(ge=1, le=10_000)] = 200
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        for method in methods:
+            if method not in METHODS:
+                raise ValueError(f"{method!r} is no method{nearest(method, METHODS)}")
+        return methods
+
+
 class Policy(_Part):
     """The owner's wish. What is in force is the routing rule made from it."""
 
@@ -133,6 +151,7 @@ class Policy(_Part):
     calendar: Calendar = Calendar()
     intake: Intake = Intake()
     costs: Costs = Costs()
+    explain: Explain = Explain()
 
 
 def read_policy(path: Path, project: Project) -> Policy:

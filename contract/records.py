@@ -76,7 +76,8 @@ class Explanation:
     tables  [{"feature": str, "value": JSON, "contribution": float}, ...] in the project's order of features;
     text    [{"start": int, "end": int, "text": str, "contribution": float}, ...] in reading order;
     images  {"height": int, "width": int, "segments": base64 of a 16-bit PNG of segment numbers, "weights": [float, ...]}.
-    Where no sensible explanation exists, `problem` says why and contributions are empty.
+    Where no sensible explanation exists, `problem` says why and contributions are empty. `doubt` says why the order of the
+    contributions is not to be relied on, where that was seen.
     """
 
     method: str
@@ -91,6 +92,7 @@ class Explanation:
     seconds: float
     problem: str | None = None
     modality: Literal["tabular", "text", "image"] = field(default="tabular")
+    doubt: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -461,6 +461,7 @@ class Decision(Table):
     blind: Mapped[bool]
     basis: Mapped[str]  # routed, drawn, requested
     reasons_shown: Mapped[list[str] | None] = mapped_column(Json)
+    reasons_opened: Mapped[bool | None]
     supersedes_id: Mapped[int | None] = mapped_column(Id, ForeignKey("decision.id"), unique=True)
     via: Mapped[str]
     decided_at: Mapped[datetime]
@@ -501,6 +502,69 @@ class Explanation(Table):
     seconds: Mapped[float]
     made_at: Mapped[datetime]
     __table_args__ = (UniqueConstraint("item_id", "model_id", "method", "label", "params_hash"),)
+
+
+class ReasonRequest(Table):
+    """Another explanation that somebody asked for: another method, label or more samples."""
+
+    __tablename__ = "reason_request"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    item_id: Mapped[int] = _key("item.id")
+    model_id: Mapped[int] = _key("model.id")
+    method: Mapped[str]
+    label: Mapped[str]
+    params: Mapped[dict[str, Any]] = mapped_column(Json)
+    params_hash: Mapped[str]
+    person_id: Mapped[int | None] = _key("person.id")
+    asked_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+    explanation_id: Mapped[int | None] = _key("explanation.id")
+    problem: Mapped[str | None]
+    __table_args__ = (UniqueConstraint("item_id", "model_id", "method", "label", "params_hash"),)
+
+
+class ReasonQuality(Table):
+    """How good a model version's explanations were so far, by method: sums, kept as they are made."""
+
+    __tablename__ = "reason_quality"
+    model_id: Mapped[int] = mapped_column(ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    method: Mapped[str] = mapped_column(primary_key=True)
+    made: Mapped[int]
+    failed: Mapped[int]
+    doubted: Mapped[int]
+    fits: Mapped[int]
+    fit: Mapped[float]
+    most_gap: Mapped[float]
+    seconds: Mapped[float]
+    __table_args__ = ({"postgresql_with": HOT},)
+
+
+class ReasonCheck(Table):
+    """An explanation that was made again with other seeds, and whose order was tried by hiding: a sample for each version."""
+
+    __tablename__ = "reason_check"
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
+    model_id: Mapped[int] = mapped_column(ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    method: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str]
+    stability: Mapped[float]
+    area: Mapped[float]
+    random_area: Mapped[float]
+    made_at: Mapped[datetime]
+    __table_args__ = (Index("reason_check_model", "model_id", "method"),)
+
+
+class Embedding(Table):
+    """An item as a model sees it: a vector of 32-bit floats, little-endian, of length one. Near vectors are similar cases."""
+
+    __tablename__ = "embedding"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = _key("item.id")
+    model_id: Mapped[int] = _key("model.id")
+    space: Mapped[str]
+    vector: Mapped[bytes]
+    __table_args__ = (UniqueConstraint("item_id", "model_id"), Index("embedding_model", "model_id", "id"))
 
 
 # What leaves the house

@@ -1,9 +1,19 @@
 """What every explaining method offers, and the seed of an item."""
 
 import hashlib
+from dataclasses import dataclass
 from typing import Protocol
 
 from contract.records import Explanation, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One row to explain: towards which label, and from which seed (0 to 2^32 - 1)."""
+
+    row: Row
+    label: str
+    seed: int
 
 
 class Explainer(Protocol):

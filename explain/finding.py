@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from contract.predictors import Floats
 from contract.records import Explanation, Unit
 from explain.errors import ExplainError, UnknownLabel
+from explain.quality import doubt
 from explain.target import named
 
 STEADY = "The model gives the same answer whatever is changed, so nothing contributes."
@@ -56,7 +57,8 @@ def explained(heading: Heading, work: Callable[[], Finding]) -> Explanation:
         problem = str(error)
     except Exception as error:
         problem = f"{heading.method} could not explain this item: {named(error)}"
-    return _record(heading, finding, time.perf_counter() - started, problem)
+    made = _record(heading, finding, time.perf_counter() - started, problem)
+    return replace(made, doubt=doubt(made))
 
 
 def steadied(weights: Floats, answers: Floats) -> tuple[Floats, dict[str, Any]]:
