@@ -40,6 +40,8 @@ class Case:
     """A held task with everything that may be shown of it now, and nothing else."""
 
     task_id: int
+    item_id: int
+    model_id: int
     token: str
     expires_at: datetime
     external_id: str
@@ -79,6 +81,8 @@ def _case(session: Session, setting: Setting, held: Held) -> Case:
     reasons = explanations.of_prediction(session, task.item_id, routed.model_id) if open_ else []
     return Case(
         task_id=task.id,
+        item_id=task.item_id,
+        model_id=routed.model_id,
         token=held.token,
         expires_at=held.expires_at,
         external_id=key.name,
