@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Modality = Literal["tabular", "text", "image"]
+LEAST_STABILITY = 0.6
+"""Mean Jaccard index of the five strongest over three seeds, below which an explanation is called unstable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,10 @@ METHODS: Mapping[str, Method] = {
 def suiting(modality: Modality) -> tuple[str, ...]:
     """The methods for a type of input."""
     return tuple(name for name, method in METHODS.items() if modality in method.modalities)
+
+
+def swaying(stability: float | None) -> str | None:
+    """Why an order of contributions is not to be relied on, where other draws name others; None where they do not."""
+    if stability is None or stability >= LEAST_STABILITY:
+        return None
+    return f"other random draws name other reasons (overlap {stability:.2f}, at least {LEAST_STABILITY} is asked)"

@@ -35,6 +35,7 @@ class Said:
     comment: str | None = None
     seconds: float | None = None
     reasons_shown: tuple[str, ...] | None = None
+    reasons_opened: bool | None = None  # whether the person opened them
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +327,7 @@ def _row(actor: Actor, seat: Seat, final: Said, request: Said, stage: str) -> di
         "blind": seat.blind,
         "basis": seat.basis,
         "reasons_shown": list(final.reasons_shown) if final.reasons_shown is not None else None,
+        "reasons_opened": final.reasons_opened,
         "via": actor.via,
         "decided_at": clock.now(),
     }
