@@ -163,7 +163,7 @@ def test_kept_rows_explain_the_models_own_answer(tmp_path: Path) -> None:
     row = {**fits.sample().rows[7], "size": "enormous", "note": "never seen words"}
     own = brought.predictor.predict([row])[0]
     assert isinstance(own, Prediction)
-    shap, lime = explainers_for(brought.predictor, brought.predictor.background, background_rows=16, lime_samples=500)
+    shap, lime = explainers_for(brought.predictor, brought.predictor.background, samples=500)
     found = shap.explain(row, label="benign", seed=0)
     assert found.problem is None
     total = found.base + sum(each["contribution"] for each in found.contributions)  # type: ignore[operator]

@@ -123,7 +123,7 @@ def test_category_that_no_row_had_reaches_the_model_with_its_value() -> None:
     predictor = table(lambda inputs: of([0.9 if each == "new" else 0.2 for each in inputs["kind"]]))
     strange = row(5, kind="new")
     assert predictor.predict([strange])[0].of("yes") == 0.9
-    for explainer in explainers_for(predictor, predictor.background, lime_samples=300):
+    for explainer in explainers_for(predictor, predictor.background, samples=300):
         found = explainer.explain(strange, label="yes", seed=0)
         assert found.problem is None
         weight = {each["feature"]: each["contribution"] for each in found.contributions}["kind"]
@@ -214,7 +214,7 @@ def test_texts() -> None:
     answers = predictor.predict([{"said": "four"}, {"said": None}, {"said": 4}, {}])
     assert [each.of("yes") for each in answers[:2] if isinstance(each, Prediction)] == [0.4, 0.0]
     assert [type(each) for each in answers[2:]] == [Unscored, Unscored]
-    for explainer in explainers_for(predictor, predictor.background, lime_samples=100):
+    for explainer in explainers_for(predictor, predictor.background, samples=100):
         assert explainer.explain({"said": "two words"}, label="yes", seed=0).problem is None
 
 
@@ -248,7 +248,7 @@ def test_images_come_at_the_size_that_the_model_sees() -> None:
     assert [round(each.of("yes"), 6) for each in answers if isinstance(each, Prediction)] == [0.2, 0.4]
     assert [type(each) for each in answers[1:3]] == [Unshowable, Unscored]
     assert predictor.decode(grey(51)).shape == (6, 4, 1)  # type: ignore[union-attr]
-    for explainer in explainers_for(predictor, (), lime_samples=50, shap_evaluations=50):
+    for explainer in explainers_for(predictor, (), samples=50, evaluations=50):
         assert explainer.explain({"image": grey(51)}, label="yes", seed=0).problem is None
 
 
