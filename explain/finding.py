@@ -17,6 +17,8 @@ from explain.target import named
 STEADY = "The model gives the same answer whatever is changed, so nothing contributes."
 FLAT = 1e-12
 """Answers that differ by less are the same answer."""
+LEAST = 1e-3
+"""A gap is held against no less than this."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,32 @@ class Heading:
 def explained(heading: Heading, work: Callable[[], Finding]) -> Explanation:
     """Run `work` and keep what it found. Its errors become `problem`. Raises UnknownLabel."""
     started = time.perf_counter()
-    problem: str | None = None
-    finding = Finding(None, (), _nothing(heading), {})
+    outcome: Finding | Exception
     try:
         with np.errstate(all="ignore"):  # a division that fails shows as a value that is not finite, which is checked
-            finding = _finite(work())
+            outcome = work()
     except UnknownLabel:
         raise
-    except ExplainError as error:
-        problem = str(error)
     except Exception as error:
-        problem = f"{heading.method} could not explain this item: {named(error)}"
-    made = _record(heading, finding, time.perf_counter() - started, problem)
+        outcome = error
+    return recorded(heading, outcome, time.perf_counter() - started)
+
+
+def recorded(heading: Heading, outcome: Finding | Exception, seconds: float) -> Explanation:
+    """What was found in `seconds`, or why nothing was, as it is kept."""
+    if isinstance(outcome, Finding):
+        outcome = _finite(outcome)
+    if isinstance(outcome, Finding):
+        made = _record(heading, outcome, seconds, None)
+    else:
+        made = _record(heading, Finding(None, (), _nothing(heading), {}), seconds, _problem(heading, outcome))
     return replace(made, doubt=doubt(made))
+
+
+def gaps(base: float, weights: Floats, whole: float) -> dict[str, float]:
+    """How far base and weights miss the model's answer to the row, and that as a share of |whole - base|."""
+    gap = abs(base + float(weights.sum()) - whole)
+    return {"additivity_gap": gap, "relative_gap": gap / max(abs(whole - base), LEAST)}
 
 
 def steadied(weights: Floats, answers: Floats) -> tuple[Floats, dict[str, Any]]:
@@ -68,11 +83,13 @@ def steadied(weights: Floats, answers: Floats) -> tuple[Floats, dict[str, Any]]:
     return np.zeros_like(weights), {"note": STEADY}
 
 
-def _finite(finding: Finding) -> Finding:
+def _finite(finding: Finding) -> Finding | ExplainError:
     numbers = [*finding.weights, *finding.quality.values(), finding.base or 0.0]
-    if not all(map(math.isfinite, numbers)):
-        raise ExplainError("The explanation holds values that are not numbers.")
-    return finding
+    return finding if all(map(math.isfinite, numbers)) else ExplainError("The explanation holds values that are not numbers.")
+
+
+def _problem(heading: Heading, error: Exception) -> str:
+    return str(error) if isinstance(error, ExplainError) else f"{heading.method} could not explain this item: {named(error)}"
 
 
 def _nothing(heading: Heading) -> Any:

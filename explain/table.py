@@ -1,7 +1,8 @@
 """One row beside its background, in numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from contract.predictors import Encoded, Floats, TableModel
 from contract.records import Row
 from explain.errors import ItemUnreadable, NotExplainable
+from explain.sliced import Joined, Sliced
 from explain.target import Target, named
 
 
@@ -23,6 +25,50 @@ class Beside:
     def target(self, model: TableModel, label: str) -> Target:
         """The label's probability as a function of an (n, d) matrix."""
         return Target(lambda matrix: model.table_probabilities(Encoded(matrix, self.texts)), model.labels, label)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """(n, d) changed copies of a row, made slice by slice, and what their codes of texts stand for."""
+
+    cells: Sliced
+    texts: Mapping[int, tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, part: slice) -> Floats:
+        return np.asarray(self.cells[part])
+
+
+def answered(model: TableModel, background: Encoded, questions: Sequence[Asked]) -> Floats:
+    """(n, k) probabilities of what several rows ask; their own texts are put behind those of the background in one list."""
+    known = {at: len(held) for at, held in background.texts.items()}
+    texts, cells = dict(background.texts), list[Sliced]()
+    for asked in questions:
+        steps = {at: len(texts.get(at, ())) - known.get(at, 0) for at in asked.texts}
+        cells.append(_Moved(asked.cells, steps, known) if any(steps.values()) else asked.cells)
+        texts |= {at: (*texts.get(at, ()), *held[known.get(at, 0) :]) for at, held in asked.texts.items()}
+    matrix: Any = Joined(cells)  # a chunked model reads it slice by slice
+    return model.table_probabilities(Encoded(matrix, texts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Cells whose own codes of texts are so much larger, by column."""
+
+    cells: Sliced
+    steps: Mapping[int, int]
+    known: Mapping[int, int]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, part: slice) -> Floats:
+        made = np.array(self.cells[part])
+        for at, step in self.steps.items():
+            made[:, at] += step * (made[:, at] >= self.known.get(at, 0))
+        return made
 
 
 def encoded_background(model: TableModel, rows: Sequence[Row]) -> Encoded:

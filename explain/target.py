@@ -30,27 +30,39 @@ class Target:
 
     def probability(self, inputs: Any) -> Floats:
         """n inputs to (n,) probabilities of the label."""
-        return self._table(inputs)[:, self.labels.index(self.label)]
+        try:
+            table = np.asarray(self.answer(inputs), dtype=np.float64)
+        except ModelFailed:
+            raise
+        except Exception as error:
+            raise failed(error) from error
+        return probability(table, len(inputs), self.labels, self.label)
 
     def log_odds(self, inputs: Any) -> Floats:
         """n inputs to (n,) log p / (1 - p), p clipped."""
-        p = np.clip(self.probability(inputs), CLIP, 1 - CLIP)
-        return np.asarray(np.log(p) - np.log1p(-p), dtype=np.float64)
+        return log_odds(self.probability(inputs))
 
     def against(self, inputs: Any) -> Floats:
         """n inputs to (n, 2): the label's probability is the second column, that of all others the first."""
         p = self.probability(inputs)
         return np.column_stack([1 - p, p])
 
-    def _table(self, inputs: Any) -> Floats:
-        try:
-            answer = np.asarray(self.answer(inputs), dtype=np.float64)
-        except ModelFailed:
-            raise
-        except Exception as error:
-            raise ModelFailed(f"The model failed on changed copies of this item: {named(error)}") from error
-        _check(answer, (len(inputs), len(self.labels)))
-        return answer
+
+def probability(table: Floats, count: int, labels: tuple[str, ...], label: str) -> Floats:
+    """(count, k) probabilities of a model to (count,) of one label. Raises ModelFailed where they are none."""
+    _check(table, (count, len(labels)))
+    return table[:, labels.index(label)]
+
+
+def log_odds(probabilities: Floats) -> Floats:
+    """log p / (1 - p), p clipped."""
+    p = np.clip(probabilities, CLIP, 1 - CLIP)
+    return np.asarray(np.log(p) - np.log1p(-p), dtype=np.float64)
+
+
+def failed(error: BaseException) -> ModelFailed:
+    """What is told of a model that raised."""
+    return ModelFailed(f"The model failed on changed copies of this item: {named(error)}")
 
 
 def once_each(answer: Callable[[Sequence[str]], Floats]) -> Callable[[Sequence[str]], Floats]:

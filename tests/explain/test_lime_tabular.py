@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from explained_models import Table, cancer, linear, numbers, rows_of, sigmoid
 from lime.lime_tabular import LimeTabularExplainer
+from lime_reference import library
 
 from contract.predictors import Column, Encoded
 from explain.errors import NotExplainable
+from explain.explainer import Ask
 from explain.lime_tabular import LimeTabular
 
 
@@ -33,8 +35,73 @@ def test_the_numbers_are_the_librarys() -> None:
     assert (found.unit, found.method) == ("probability", "lime.tabular")
 
 
-def test_few_features_are_all_fitted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lime.lime_base.LimeBase.forward_selection", None)
+def mixed() -> tuple[Table, list[dict]]:
+    """Numbers, dates, categories, booleans and texts, each now and then missing, and a model that all of them move."""
+    rng = np.random.default_rng(5)
+    columns = (
+        Column("n", "number"),
+        Column("few", "number"),
+        Column("c", "category", ("a", "b", "rare")),
+        Column("d", "date"),
+        Column("b", "boolean"),
+        Column("t", "text"),
+        Column("m", "number"),
+    )
+
+    def function(encoded: Encoded) -> np.ndarray:
+        long = np.array([0 if np.isnan(code) else len(encoded.texts[5][int(code)]) for code in encoded.matrix[:, 5]])
+        known = np.nan_to_num(encoded.matrix, nan=-1.0)
+        score = known[:, 0] * known[:, 6] + known[:, 1] / 9 + (known[:, 2] == 0) - (known[:, 2] == 3) + known[:, 3] / 400
+        return sigmoid(score + np.sin(known[:, 4]) + long / 5 - 4 * np.isnan(encoded.matrix[:, 0]))
+
+    def made(n: int) -> dict:
+        few, kind = float(rng.integers(3)), str(rng.choice(["a", "b", "rare"], p=[0.5, 0.47, 0.03]))
+        return {"n": float(rng.normal()), "few": few, "c": kind, "d": float(rng.integers(900)), "b": bool(rng.random() < 0.3)} | {
+            "t": f"text {n % 3}" if n % 2 else "same",
+            "m": float(rng.exponential()),
+        }
+
+    rows = [{name: None if rng.random() < 0.04 else value for name, value in made(n).items()} for n in range(400)]
+    return Table(columns, function), rows
+
+
+@pytest.mark.parametrize("features", [None, 1, 3, 6, 7])
+def test_missing_values_categories_texts_and_selections_are_the_librarys_too(features: int | None) -> None:
+    model, rows = mixed()
+    explainer = LimeTabular(model, rows[20:], features=features, samples=800)
+    strange = [{**rows[0], "n": None}, {**rows[1], "c": "new"}, {**rows[2], "m": -9e9, "few": None}, {**rows[3], "t": None}, {}]
+    for seed, row in enumerate([*strange, *rows[:6]]):
+        found = explainer.explain(row, label="yes", seed=seed)
+        alone = library(model, rows[20:], row, "yes", seed, features, 800)
+        due = dict(alone.local_exp[1])
+        got = list(weights(found).values())
+        np.testing.assert_allclose(got, [due.get(place, 0.0) for place in range(7)], rtol=1e-6, atol=1e-9)
+        assert found.base == pytest.approx(alone.intercept[1], rel=1e-6)
+        assert found.quality["local_r2"] == pytest.approx(alone.score, abs=1e-6)
+        assert found.params.get("features") == features
+
+
+@pytest.mark.parametrize("features", [5, 10])
+def test_the_selection_of_real_rows_is_the_librarys(features: int) -> None:
+    model, rows = cancer()
+    explainer = LimeTabular(model, rows[100:], features=features)
+    for seed in range(3):
+        found = weights(explainer.explain(rows[seed], label="benign", seed=seed)).values()
+        due = dict(library(model, rows[100:], rows[seed], "benign", seed, features, 5000).local_exp[1])
+        np.testing.assert_allclose(list(found), [due.get(place, 0.0) for place in range(30)], rtol=1e-6, atol=1e-12)
+
+
+def test_many_rows_together_are_each_as_alone() -> None:
+    model, rows = mixed()
+    explainer = LimeTabular(model, rows[20:], samples=300)
+    asks = [Ask({**row, "t": f"own {n % 3}"} if n % 2 else row, ("no", "yes")[n % 2], n % 4) for n, row in enumerate(rows[:9])]
+    for ask, found in zip(asks, explainer.explain_all(asks), strict=True):
+        alone = explainer.explain(ask.row, label=ask.label, seed=ask.seed)
+        np.testing.assert_allclose(list(weights(found).values()), list(weights(alone).values()), rtol=1e-9, atol=1e-12)
+        assert found.contributions[5]["value"] == ask.row["t"]
+
+
+def test_few_features_are_all_fitted_together() -> None:
     rows = rows_of(["x0", "x1"], np.random.default_rng(0).normal(size=(60, 2)))
     assert len(weights(LimeTabular(linear([1.0, -1.0]), rows).explain(rows[0], label="yes", seed=0))) == 2
 
@@ -111,8 +178,9 @@ def test_nothing_but_the_row_is_asked_beyond_what_the_background_holds() -> None
     rows = [{"x": value, "y": 1.0} for value in (1.0, 2.0)]
     found = LimeTabular(Table(numbers(["x", "y"]), function), rows).explain({"x": -7.0, "y": 1.6}, label="yes", seed=0)
     assert found.problem is None
-    assert list(seen[-1][0]) == [-7.0, 1.6]
-    assert 1 - 1e-6 <= seen[-1][1:, 0].min() <= seen[-1][1:, 0].max() <= 2 + 1e-6
+    asked = np.concatenate(seen)
+    assert list(asked[0]) == [-7.0, 1.6]
+    assert 1 - 1e-6 <= asked[1:, 0].min() <= asked[1:, 0].max() <= 2 + 1e-6
 
 
 def test_a_column_that_nobody_filled() -> None:
