@@ -8,18 +8,19 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from sqlalchemy import Select, delete, func, null, select, update
+from sqlalchemy import ColumnElement, Select, case, delete, exists, func, null, select, update
 from sqlalchemy.orm import Session
 
 from contract.given import Given, explanation, read_given
 from contract.inputs import read_input
 from contract.records import Prediction, Route, Scored, Unscored, Unshowable
 from db import bulk
-from db.tables import Draw, ItemKey, Outbox, Outcome, Routing, Table, Task, Work
+from db.statements import finds
+from db.tables import Draw, ItemKey, Outbox, Outcome, ReasonRequest, Routing, Table, Task, Work
 from db.tables import Explanation as ExplanationRow
 from db.tables import Item as ItemRow
 from db.tables import Prediction as PredictionRow
-from review_queue import clock, explanations, names, parking, routing, rules, tallies, versions
+from review_queue import clock, explanations, names, parking, routing, rules, states, tallies, versions
 from review_queue.calendar import add_working_time
 from review_queue.errors import Moved
 from review_queue.projects import Setting, by_id
@@ -33,6 +34,11 @@ FAILED_AFTER = 3
 """An item whose lease died this often is failed."""
 NEAR = 2000
 """Latest items among which those review tasks are looked for."""
+_LAST = 2**62
+"""A rank after all others."""
+_URGENT = exists().where(Task.item_id == Work.item_id, states.HELD) | exists().where(
+    ReasonRequest.item_id == Work.item_id, ReasonRequest.done_at.is_(None)
+)
 ALIKE = 200
 """An audit takes the urgency of one of this many review tasks made before it, so its place does not tell it."""
 
@@ -91,18 +97,55 @@ def lease(
 
     `sent`: read what came along with them.
     """
-    now = clock.now()
     pick = (
         select(Work.item_id)
-        .where(Work.project_id == project_id, Work.kind == kind, Work.ready_at <= now)
+        .where(Work.project_id == project_id, Work.kind == kind, Work.ready_at <= clock.now())
         .order_by(Work.ready_at, Work.item_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    return _take(session, project_id, kind, worker, Work.item_id.in_(pick), seconds, sent=sent)
+
+
+def explaining_projects(session: Session) -> list[int]:
+    """Projects with explain work that is ready: those where somebody looks at such a case now, then the longest waiting."""
+    waiting = waiting_projects(session, "explain")
+    watched = {each for each in waiting if finds(session, _to_explain(each).where(_URGENT))}
+    return sorted(waiting, key=lambda each: each not in watched)
+
+
+def lease_reasons(session: Session, project_id: int, worker: str, *, limit: int, seconds: float) -> list[Leased]:
+    """Take explain work: one item alone that somebody looks at or asked about, the longest waiting of these; where there is
+    none, up to `limit` in the order in which people will get them. An item over which workers died is taken alone.
+    """
+    alone = case((_URGENT | (Work.attempts >= ALONE_AFTER), 1), else_=0)
+    turn = select(func.min(Task.rank)).where(Task.item_id == Work.item_id, states.PENDING).scalar_subquery()
+    place = (case((_URGENT, 0), else_=1), case((_URGENT, Work.ready_at), else_=None), func.coalesce(turn, _LAST), Work.item_id)
+    query = _to_explain(project_id).add_columns(alone).order_by(*place).limit(limit)
+    found = session.execute(query.with_for_update(of=Work, skip_locked=True)).tuples().all()
+    apart = next((n for n, (_, by_itself) in enumerate(found) if by_itself), len(found))
+    ids = [item_id for item_id, _ in found[: max(apart, 1)]]
+    return _take(session, project_id, "explain", worker, Work.item_id.in_(ids), seconds) if ids else []
+
+
+def _to_explain(project_id: int) -> Select[int]:
+    return select(Work.item_id).where(Work.project_id == project_id, Work.kind == "explain", Work.ready_at <= clock.now())
+
+
+def _take(
+    session: Session,
+    project_id: int,
+    kind: str,
+    worker: str,
+    which: ColumnElement[bool],
+    seconds: float,
+    *,
+    sent: bool = False,
+) -> list[Leased]:
     taken = session.execute(
         update(Work)
-        .where(Work.kind == kind, Work.item_id.in_(pick))
-        .values(worker=worker, attempts=Work.attempts + 1, ready_at=now + timedelta(seconds=seconds))
+        .where(Work.kind == kind, which)
+        .values(worker=worker, attempts=Work.attempts + 1, ready_at=clock.now() + timedelta(seconds=seconds))
         .returning(Work.item_id, Work.attempts),
         execution_options={"synchronize_session": False},
     )

@@ -41,6 +41,12 @@ def keep(session: Session, model_id: int, space: str, vectors: Mapping[int, byte
         session.execute(dialect.insert(Embedding).on_conflict_do_nothing(), rows)
 
 
+def without(session: Session, model_id: int, item_ids: Sequence[int]) -> set[int]:
+    """Of these items those that have no vector by a model."""
+    query = select(Embedding.item_id).where(Embedding.model_id == model_id, Embedding.item_id.in_(item_ids))
+    return set(item_ids) - set(session.scalars(query))
+
+
 def lacking(session: Session, project_id: int, model_id: int, limit: int) -> list[int]:
     """Decided items without a vector by this model, the newest decisions first; of the newest MOST decisions."""
     answers = (Decision.project_id == project_id, Decision.stage == "final", Decision.verdict.in_(ANSWERS))

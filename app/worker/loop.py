@@ -1,4 +1,4 @@
-"""The worker process: scoring first, then explaining; beside them house-keeping, jobs and webhooks."""
+"""The worker process: scoring first, then explaining, then what can wait; beside them house-keeping, jobs and webhooks."""
 
 import os
 import signal
@@ -14,6 +14,7 @@ from app.worker.explaining import Explaining
 from app.worker.house import House
 from app.worker.models import Models
 from app.worker.scoring import Scoring
+from app.worker.spare import Spare
 from app.worker.waking import Waking
 from app.worker.work import Jobs
 from app.workspace import Workspace
@@ -46,14 +47,16 @@ def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
         if _orphaned():
             stop.set()
 
-    scoring, explaining = Scoring(workspace, models, stop, between), Explaining(workspace, models, stop)
+    scoring = Scoring(workspace, models, stop, between)
+    explaining = Explaining(workspace, models, stop, scoring)
+    spare = Spare(workspace, models, explaining)
     jobs = Jobs(workspace, device, stop, waking)
     beside = [house] if drain else [house, waking, jobs, Delivering(workspace, stop, waking)]
     for thread in beside:
         thread.start()
     while not stop.is_set() and not _orphaned():
         try:
-            busy = scoring.turn() or explaining.turn() or (drain and jobs.turn())
+            busy = scoring.turn() or explaining.turn() or (jobs.turn() if drain else spare.turn())
         except OperationalError as error:
             log.error("the database does not answer; trying again", error=str(error.orig))
             stop.wait(PATIENCE_SECONDS)

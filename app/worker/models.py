@@ -2,15 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from threading import Lock
 
 from app.settings import Settings
 from contract.predictors import Predictor
 from contract.records import Row
 from db.engine import Database
-from explain.catalog import explainers_for
-from explain.explainer import Explainer
 from inference.batching import probe
 from retrain import loading, registry
 
@@ -18,24 +15,16 @@ MOST = 8
 """Models that a worker keeps at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model in memory with what explains it."""
-
-    predictor: Predictor
-    explainers: Sequence[Explainer]
-
-
 class Models:
     """What this worker has in memory, by the id of the model; safe for its threads."""
 
     def __init__(self, database: Database, settings: Settings, device: str) -> None:
         self._database, self._settings, self._device = database, settings, device
-        self._held: OrderedDict[int, Loaded] = OrderedDict()
+        self._held: OrderedDict[int, Predictor] = OrderedDict()
         self._sizes: dict[int, int] = {}
         self._lock = Lock()
 
-    def get(self, model_id: int) -> Loaded:
+    def get(self, model_id: int) -> Predictor:
         """Raises inference.errors.ModelLoadError."""
         with self._lock:
             if model_id not in self._held:
@@ -50,13 +39,12 @@ class Models:
         if self._settings.batch_size is not None:
             return self._settings.batch_size
         if model_id not in self._sizes:
-            self._sizes[model_id] = probe(self.get(model_id).predictor, sample, budget_seconds=1.0)
+            self._sizes[model_id] = probe(self.get(model_id), sample, budget_seconds=1.0)
         return self._sizes[model_id]
 
     def known_size(self, model_id: int) -> int | None:
         return self._settings.batch_size or self._sizes.get(model_id)
 
-    def _load(self, model_id: int) -> Loaded:
+    def _load(self, model_id: int) -> Predictor:
         info = self._database.read(registry.model_by_id, model_id)
-        predictor = loading.load(self._database, info, device=self._device)
-        return Loaded(predictor, explainers_for(predictor, predictor.background))
+        return loading.load(self._database, info, device=self._device)

@@ -132,7 +132,7 @@ class Scoring:
     def _score(self, batch: Batch) -> list[Scored]:
         if batch.sent:
             return [item.answer for item in batch.items]
-        predictor = self._models.get(batch.model_id).predictor
+        predictor = self._models.get(batch.model_id)
         if any(item.attempts > batches.FAILED_AFTER for item in batch.items):
             return [Unscored("its worker died while scoring it")] * len(batch.items)
         if batch.suspect:  # measuring would repeat what may kill it

@@ -284,7 +284,7 @@ def test_a_method_that_fails_says_so_and_blocks_nothing(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("no surrogate today")
 
-    monkeypatch.setattr(LimeTabular, "explain", fail)
+    monkeypatch.setattr(LimeTabular, "explain_all", fail)
     real_models.arrive(workspace.database, held, 10)
     models = Models(workspace.database, workspace.settings, "cpu")
     Scoring(workspace, models, threading.Event()).turn()
@@ -327,11 +327,11 @@ def test_reasons_of_a_model_that_does_not_load_are_tried_once_a_lease(workspace:
     waiting = count(database, Task)
     database.write(lambda s: [setattr(row, "bytes", b"no archive") for row in s.scalars(select(Blob))])
     explaining = Explaining(workspace, Models(database, workspace.settings, "cpu"), threading.Event())
-    turns = 0
-    while explaining.turn():
-        turns += 1
-        assert turns <= waiting
-    assert turns == waiting == count(database, Work, Work.kind == "explain")
+    taken = 0
+    while some := explaining.turn():
+        taken += some
+        assert taken <= waiting
+    assert taken == waiting == count(database, Work, Work.kind == "explain")
 
 
 def test_jobs_report_and_failures_are_kept(workspace: Workspace, held: Setting) -> None:
