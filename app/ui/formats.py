@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from contract.reasons import METHODS
 from review_queue.insights import MOST
 
 MISSING = "not given"
@@ -102,4 +103,4 @@ def size(n: int) -> str:
 
 def method(name: str) -> str:
     """The name of an explanation method as screens call it."""
-    return name.split(".")[0].upper()
+    return METHODS[name].title if name in METHODS else name

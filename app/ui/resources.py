@@ -14,6 +14,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app.settings import Settings
+from app.similar import Similar
 from app.ui.draw.pictures import Picture, prepare
 from app.workspace import Workspace, local_name, open_workspace
 from db import blobs
@@ -24,6 +25,8 @@ from review_queue.projects import Setting
 
 COOKIE = "signoff_person"
 HOURS = 12
+THUMBNAIL = 128
+"""Pixels of the longer side of an image in a list."""
 HERE = Path(__file__).parent
 
 
@@ -48,7 +51,8 @@ def hand_over(workspace: Workspace, *, local: bool) -> None:
 def forget() -> None:
     """Drop what is remembered of projects and pictures."""
     _names.cache_clear()
-    _prepared.cache_clear()
+    for kept in (_prepared, _small, _neighbours):
+        kept.cache_clear()
 
 
 def served() -> bool:
@@ -181,3 +185,25 @@ def picture(sha: str) -> Picture | None:
 def picture_uri(sha: str) -> str | None:
     found = picture(sha)
     return found.uri if found else None
+
+
+@lru_cache(maxsize=256)
+def _small(url: str, sha: str) -> str | None:
+    found = workspace().database.read(blobs.get, sha)
+    small = prepare(found[0], most=THUMBNAIL) if found else None
+    return small.uri if small else None
+
+
+def thumbnail(sha: str) -> str | None:
+    """A stored image as small as a line of a list shows it."""
+    return _small(workspace().database.url, sha.removeprefix("sha256:")) if sha else None
+
+
+@lru_cache(maxsize=1)
+def _neighbours(url: str) -> Similar:
+    return Similar(workspace().database)
+
+
+def similar() -> Similar:
+    """What finds similar cases; its indexes are kept once a process."""
+    return _neighbours(workspace().database.url)

@@ -6,20 +6,25 @@ the buttons of an earlier case is thus known, and changes nothing.
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.ui import counts, formats
 from app.ui.counts import Counts
+from contract.inputs import read_input
 from contract.project import Project
-from review_queue import cases, claims, decisions, parking
+from db.tables import Item
+from review_queue import cases, claims, decisions, explanations, parking
 from review_queue.activity import Actor
 from review_queue.calendar import opening
 from review_queue.cases import Case
 from review_queue.decisions import Said, Stored, Verdict
+from review_queue.explanations import Asked
 from review_queue.parking import Parked
 from review_queue.projects import Setting
 
@@ -38,7 +43,8 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One case on the page, from its first drawing on."""
+    """One case on the page, from its first drawing on. `shown`: the reasons that were on the page; `opened`: in full; `late`:
+    they were not there yet when the case was drawn."""
 
     task_id: int
     token: str
@@ -46,6 +52,8 @@ class Turn:
     predicted: str | None
     first: str | None = None
     shown: tuple[str, ...] | None = None
+    opened: bool = False
+    late: bool = False
     key: str = field(default_factory=lambda: str(uuid.uuid4()))
     drawn_at: float = field(default_factory=time.monotonic)
 
@@ -63,20 +71,29 @@ class Held:
     counts: Counts
 
 
-def turn_of(case: Case) -> Turn:
+def awaited(case: Case) -> bool:
+    """Whether reasons are being made that may be shown once they are there."""
+    said = case.prediction
+    return said is not None and said.label is not None and not said.external and not case.explanations
+
+
+def turn_of(case: Case, *, full: bool = False) -> Turn:
     """The turn of a case that is drawn for the first time, or after something about it changed."""
     blind = case.blind and not case.first_given
     predicted = case.prediction.label if case.prediction else None
-    shown = None if blind else tuple(f"{reason.id}:{reason.hash}" for reason in case.explanations)
-    return Turn(case.task_id, case.token, blind, predicted, case.first_label, shown)
+    reasons = [reason for reason in case.explanations if full or not reason.requested]
+    shown = None if blind else tuple(f"{reason.id}:{reason.hash}" for reason in reasons)
+    opened = full and bool(shown)
+    return Turn(case.task_id, case.token, blind, predicted, case.first_label, shown, opened=opened, late=awaited(case))
 
 
-def kept(turn: Turn | None, case: Case) -> Turn:
+def kept(turn: Turn | None, case: Case, *, full: bool = False) -> Turn:
     """The same turn while the same case is on the page in the same state; a new one otherwise."""
-    fresh = turn_of(case)
+    fresh = turn_of(case, full=full)
     if turn is None or (turn.task_id, turn.token, turn.blind) != (fresh.task_id, fresh.token, fresh.blind):
         return fresh
-    return replace(turn, shown=fresh.shown)
+    shown = None if fresh.shown is None else tuple(dict.fromkeys((*(turn.shown or ()), *fresh.shown)))
+    return replace(turn, shown=shown, opened=turn.opened or fresh.opened)
 
 
 def look(session: Session, seat: Seat) -> Held | None:
@@ -137,6 +154,36 @@ def undo(session: Session, seat: Seat) -> tuple[Stored | Parked, Held] | None:
     return said, _next(session, seat)
 
 
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """How far the reasons of a case have come: what is there, and what was asked for."""
+
+    made: tuple[int, ...]
+    asked: tuple[Asked, ...]
+
+
+def reasons(session: Session, case: Case) -> Reasons:
+    """What is there by now of a case whose prediction may be shown."""
+    made = explanations.of_prediction(session, case.item_id, case.model_id)
+    return Reasons(tuple(each.id for each in made), tuple(explanations.asked(session, case.item_id, case.model_id)))
+
+
+def inputs(session: Session, project: Project, item_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What some items consist of."""
+    rows = session.execute(select(Item.id, Item.input).where(Item.id.in_(item_ids))).tuples()
+    return {item_id: read_input(project, given) for item_id, given in rows}
+
+
+def hurry(session: Session, seat: Seat, case: Case) -> None:
+    """The case is on the page without its reasons: they are next."""
+    explanations.hurry(session, seat.setting.id, case.item_id)
+
+
+def ask(session: Session, seat: Seat, case: Case, method: str, label: str, params: Mapping[str, int]) -> Asked:
+    """Ask for more reasons of the case on the page. Raises Refused and Invalid as the verb does."""
+    return explanations.ask(session, seat.setting, case.item_id, method=method, label=label, params=params, by=seat.actor)
+
+
 def beat(session: Session, seat: Seat, tokens: Sequence[str]) -> list[str]:
     """Renew the leases; the tokens that are lost."""
     return claims.heartbeat(session, seat.actor, tokens, seat.setting.policy.review.lease)
@@ -168,7 +215,8 @@ def only_reason(project: Project, verdict: str) -> str | None:
 def said_of(turn: Turn, verdict: Verdict, label: str | None, reason: str | None, comment: str | None) -> Said:
     """The decision as it is sent."""
     given = label if verdict == "correct" else None
-    return Said(turn.key, verdict, given, reason, (comment or "").strip() or None, turn.seconds, turn.shown)
+    opened = turn.opened if turn.shown else None
+    return Said(turn.key, verdict, given, reason, (comment or "").strip() or None, turn.seconds, turn.shown, opened)
 
 
 def choices(setting: Setting, now: datetime) -> list[tuple[str, datetime | None]]:

@@ -9,6 +9,7 @@ import streamlit as st
 from app.ui import formats, resources
 from app.ui.formats import text
 from app.ui.resources import Here
+from app.ui.sitting import Turn
 from app.workspace import Workspace
 from db.engine import Database
 from review_queue import jobs
@@ -132,3 +133,30 @@ def job_line(job: Job, setting: Setting) -> str:
         bar = f'<span class="so-track so-job"><i style="width:{job.progress * 100:.0f}%"></i></span>'
     kind = "trouble" if job.state == "failed" else "note"
     return f'<p class="so-line so-{kind}"><b>{what}</b> asked {asked}: {state}. {detail} {bar}</p>'
+
+
+def button(
+    label: str,
+    name: str,
+    turn: Turn,
+    shortcut: str | None,
+    on_click: Any,
+    args: tuple[Any, ...],
+    *,
+    kind: str = "secondary",
+    wide: bool = False,
+) -> None:
+    """A button of this turn alone: with the next case it is another one, so a late press finds nothing to act on."""
+    st.button(
+        label,
+        key=f"{name}-{tail(turn)}",
+        shortcut=shortcut,
+        on_click=on_click,
+        args=args,
+        type=kind,  # type: ignore[arg-type]
+        width="stretch" if wide else "content",
+    )
+
+
+def tail(turn: Turn) -> str:
+    return turn.key[:8]

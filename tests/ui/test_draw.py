@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from app.ui import answers, formats
+from app.ui.draw import bars, desk, figures, marks, pictures, prediction
 from app.ui.draw import case as case_html
-from app.ui.draw import desk, figures, pictures, prediction
 from app.ui.draw import reasons as reasons_html
 from contract.project import Project
 from retrain.alone import Alone, alone
@@ -68,7 +68,7 @@ def test_contents_of_a_case_are_never_markup(text: str) -> None:
         "unit": "probability",
         "contributions": [{"start": 0, "end": len(text), "text": text, "contribution": 1.0}],
     }
-    drawn += reasons_html.words(text, [reason(found)]) + reasons_html.small_print([reason({**found, "problem": text})], str)
+    drawn += marks.words(text, [reason(found)]) + reasons_html.small_print([reason({**found, "problem": text})], str)
     assert tags(drawn) <= {
         "table",
         "tbody",
@@ -86,6 +86,7 @@ def test_contents_of_a_case_are_never_markup(text: str) -> None:
         "p",
         "b",
         "span",
+        "small",
     }
 
 
@@ -126,12 +127,12 @@ def test_bars_stand_strongest_first_and_the_rest_folds() -> None:
     given = {name: 1.0 for name in project.input.features}
     parts = [{"feature": name, "value": 1, "contribution": rng.gauss(0, 1)} for name in project.input.features]
     body = {"method": "shap.permutation", "unit": "log-odds", "base": 0.1, "contributions": parts}
-    drawn = reasons_html.table(project, given, [reason(body)])
+    drawn = bars.table(project, given, [reason(body)])
     strongest = max(parts, key=lambda part: abs(part["contribution"]))["feature"]
     assert drawn.index(formats.text(project.input.features[strongest].title)) < drawn.index(
         "so-row", drawn.index("so-bars") + 400
     )
-    assert f"{len(parts) - reasons_html.TOP} weaker features" in drawn
+    assert f"{len(parts) - bars.TOP} weaker features" in drawn
     assert "−" in drawn
     assert "+" in drawn
 
@@ -146,7 +147,7 @@ def test_words_keep_the_whole_text_in_order() -> None:
             {"start": 0, "end": 4, "text": "call", "contribution": 0.2},
         ],
     }
-    drawn = reasons_html.words(line, [reason(body)])
+    drawn = marks.words(line, [reason(body)])
     bare = re.sub(r"<sup[^>]*>.</sup>|<h4>.*?</h4>|<[^>]+>", "", drawn)
     assert bare == formats.text(line)
 

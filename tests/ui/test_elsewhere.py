@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.ui.draw import prediction
+from app.ui.draw import bars, marks, prediction
 from app.ui.draw import reasons as reasons_html
 from app.workspace import Workspace
 from review_queue.cases import Predicted
@@ -32,7 +32,7 @@ def test_reasons_of_a_producer_say_whose_they_are_and_claim_no_quality() -> None
     assert "starting from −0.25" in drawn or "starting from -0.25" in drawn
     assert "not checked here" in drawn
     assert not [word for word in ("R²", "gap", "fits") if word in drawn]
-    assert "their &lt;TreeSHAP&gt;</div>" in reasons_html.table(factories.project(), {"amount": 120.5}, [reason(SENT)])
+    assert "their &lt;TreeSHAP&gt; <small>log-odds</small></div>" in bars.table(factories.project(), {"amount": 120.5}, [reason(SENT)])
 
 
 def test_reasons_without_name_and_unit_say_no_more_than_was_sent() -> None:
@@ -40,7 +40,7 @@ def test_reasons_without_name_and_unit_say_no_more_than_was_sent() -> None:
     drawn = reasons_html.small_print([reason(bare)], str)
     assert "<b>the producer</b> sent by the producer, version v&lt;1&gt; · in a unit that was not said, for pay · not" in drawn
     words = {**bare, "contributions": [{"start": 0, "end": 4, "text": "free", "contribution": 1.0}]}
-    assert "<h4>the producer</h4>" in reasons_html.words("free now", [reason(words)])
+    assert "<h4>the producer</h4>" in marks.words("free now", [reason(words)])
 
 
 def test_a_prediction_from_elsewhere_names_its_version_and_why_it_is_here() -> None:

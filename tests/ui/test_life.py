@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
+from streamlit.testing.v1 import AppTest
 
 from app.ui import resources, sitting
 from app.ui.sitting import Seat
@@ -96,11 +97,11 @@ def test_another_day_is_typed_and_a_wrong_one_is_told(workspace: Workspace, scre
     button(at, "day-").click().run()
     at.text_input[0].set_value("someday")
     at.text_input[1].set_value("  the garage ")
-    at.button[0].click().run()
+    submit(at).click().run()
     assert "someday is no moment; write 3d, 2026-12-01" in html(at)
     assert put_aside(workspace, claims) == []
     at.text_input[0].set_value("5d")
-    at.button[0].click().run()
+    submit(at).click().run()
     assert not at.exception
     (parked,) = put_aside(workspace, claims)
     assert parked.until is not None
@@ -113,7 +114,7 @@ def test_a_day_that_is_past_is_told_and_back_leads_back(workspace: Workspace, sc
     button(at, "park-").click().run()
     button(at, "day-").click().run()
     at.text_input[0].set_value("2020-01-01")
-    at.button[0].click().run()
+    submit(at).click().run()
     assert "is past" in html(at)
     assert put_aside(workspace, claims) == []
     button(at, "park-").click().run()
@@ -153,10 +154,15 @@ def test_a_case_says_why_somebody_asked_and_what_was_noted(workspace: Workspace,
     button(at, "park-").click().run()
     button(at, "day-").click().run()
     at.text_input[1].set_value("ask them")
-    at.button[0].click().run()
+    submit(at).click().run()
     button(at, "unpark-").click().run()
     assert "Your note" in html(at)
     assert "ask them" in html(at)
+
+
+def submit(at: AppTest) -> Any:
+    """The button of the form that is open."""
+    return next(each for each in at.button if each.label == "Park it")
 
 
 def people_lead(workspace: Workspace) -> Actor:

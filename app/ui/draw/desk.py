@@ -1,12 +1,15 @@
 """The page Review around the buttons: heading, case with its reasons, counters, help."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from app.ui import answers, formats
+from app.ui import answers, formats, sitting
 from app.ui.counts import Counts
+from app.ui.draw import bars, marks, overlays
 from app.ui.draw import case as case_html
 from app.ui.draw import reasons as reasons_html
 from app.ui.draw.pictures import Picture
+from app.ui.draw.reasons import PLAIN, View
 from app.ui.formats import text
 from app.ui.sitting import Turn
 from contract.project import Project
@@ -21,6 +24,8 @@ KEYS = (
     ("s", "skip: somebody else gets it"),
     ("e", "escalate to a lead"),
     ("p", "park: until a day, or until it changes"),
+    ("w", "why, in full; again: less"),
+    ("y", "in full: why not the runner-up"),
     ("u", "undo your last decision or parking; in a choice: back"),
     ("Esc", "back"),
     ("?", "these keys"),
@@ -38,37 +43,45 @@ def about(case: Case) -> str:
     return "".join(f'<p class="so-asked"><b>{name}:</b> <bdi>{text(each)}</bdi></p>' for name, each in said if each)
 
 
-def body(project: Project, case: Case, pictures: Pictures) -> str:
-    """The case; with its reasons where they may be shown and are there."""
+def body(project: Project, case: Case, pictures: Pictures, view: View = PLAIN) -> str:
+    """The case; with its reasons where they may be shown and are there, and with their place kept while they are made."""
     draw = {"image": _image, "text": _text}.get(project.input.type, _table)
-    return draw(project, case, pictures) + _about(project, case)
+    return draw(project, case, pictures, view) + _about(project, case, view)
 
 
-def _table(project: Project, case: Case, pictures: Pictures) -> str:
-    if not reasons_html.usable(case.explanations):
-        return case_html.values(project, case.input)
-    return reasons_html.table(project, case.input, case.explanations)
+def _table(project: Project, case: Case, pictures: Pictures, view: View) -> str:
+    found = reasons_html.usable(reasons_html.ahead(case.explanations))
+    if sitting.awaited(case):
+        return bars.waiting(project, case.input)
+    return bars.table(project, case.input, found, view) if found else case_html.values(project, case.input)
 
 
-def _text(project: Project, case: Case, pictures: Pictures) -> str:
+def _text(project: Project, case: Case, pictures: Pictures, view: View) -> str:
     given = case.input.get(next(iter(project.input.features)))
-    found = reasons_html.usable(case.explanations)
-    if not found or not given:
-        return case_html.passage(given)
-    return reasons_html.words(given, found)
+    found = reasons_html.usable(reasons_html.ahead(case.explanations))
+    if given and sitting.awaited(case):
+        return marks.waiting(given)
+    return marks.words(given, found) if found and given else case_html.passage(given)
 
 
-def _image(project: Project, case: Case, pictures: Pictures) -> str:
-    held = case.input.get(next(iter(project.input.features))) or {}
-    picture = pictures(str(held.get("blob", "")))
-    uri, tiny = (picture.uri, picture.tiny) if picture else (None, False)
-    found = reasons_html.usable(case.explanations) if picture else []
-    if not found:
+def _image(project: Project, case: Case, pictures: Pictures, view: View) -> str:
+    uri, tiny = shown_picture(project, case.input, pictures)
+    found = reasons_html.usable(reasons_html.ahead(case.explanations))
+    if uri is not None and sitting.awaited(case):
+        return overlays.waiting(uri, pixels=tiny)
+    if uri is None or not found:
         return case_html.picture(uri, f"the {project.noun}", pixels=tiny)
-    return reasons_html.segments(uri, found, pixels=tiny)
+    return overlays.segments(uri, found, pixels=tiny)
 
 
-def _about(project: Project, case: Case) -> str:
+def shown_picture(project: Project, given: Mapping[str, Any], pictures: Pictures) -> tuple[str | None, bool]:
+    """The image of a case as a data URI, and whether it is tiny; None where the store has none."""
+    held = given.get(next(iter(project.input.features))) or {}
+    picture = pictures(str(held.get("blob", "")))
+    return (picture.uri, picture.tiny) if picture else (None, False)
+
+
+def _about(project: Project, case: Case, view: View) -> str:
     """Legend and small print; or why there are no reasons."""
     if case.prediction is None or case.prediction.label is None:
         return ""
@@ -76,10 +89,15 @@ def _about(project: Project, case: Case) -> str:
         version = text(case.prediction.model_version)
         return f'<p class="so-note">The producer sent no reasons with this prediction (version {version}).</p>'
     if not case.explanations:
-        return '<p class="so-note">Reasons are being made; they will be here when the case is shown next.</p>'
-    title_of = project.title_of
-    legend = reasons_html.legend(title_of(case.explanations[0].label)) if reasons_html.usable(case.explanations) else ""
-    return legend + reasons_html.small_print(case.explanations, title_of)
+        return '<div class="so-about"><p class="so-note">Reasons are being made; they come here by themselves.</p></div>'
+    made = reasons_html.ahead(case.explanations)
+    legend = _legend(project, made[0].label) if reasons_html.usable(made) else ""
+    return f'<div class="so-about">{legend}{reasons_html.small_print(made, project.title_of, full=view.full)}</div>'
+
+
+def _legend(project: Project, label: str) -> str:
+    others = [each for each in project.labels if each != label]
+    return reasons_html.legend(project.title_of(label), project.title_of(others[0]) if len(others) == 1 else None)
 
 
 def question(case: Case, turn: Turn, project: Project) -> str:
@@ -120,5 +138,7 @@ def label_guidelines(project: Project) -> str:
 def keys_help(project: Project) -> str:
     """Every key of the desk."""
     own = [(each.key, each.title) for each in answers.everything(project) if each.key]
-    rows = "".join(f"<tr><td><kbd>{text(key)}</kbd></td><td>{text(what)}</td></tr>" for key, what in [*KEYS, *own])
+    taken = answers.keys(project).values()
+    desks = [(key, what) for key, what in KEYS if key not in taken]
+    rows = "".join(f"<tr><td><kbd>{text(key)}</kbd></td><td>{text(what)}</td></tr>" for key, what in [*desks, *own])
     return f'<table class="so-keys"><caption>Keys</caption><tbody>{rows}</tbody></table>'

@@ -30,13 +30,13 @@ class Picture:
         return max(self.width, self.height) <= TINY
 
 
-def prepare(data: bytes) -> Picture | None:
+def prepare(data: bytes, most: int = MOST) -> Picture | None:
     """A scaled, upright copy as a data URI; None for what is no image, is broken or has over 50 megapixels."""
     try:
-        image = open_image(data, near=MOST)
+        image = open_image(data, near=most)
     except ValueError:
         return None
-    image.thumbnail((MOST, MOST))
+    image.thumbnail((most, most))
     return _encoded(image)
 
 

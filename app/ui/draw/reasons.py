@@ -1,19 +1,27 @@
-"""Why the model leans to a label: bars beside values, marked words, coloured segments. SHAP and LIME side by side."""
+"""What stands beside the reasons of a case: the method's name, its unit, whether it may be relied on, and the small print."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.ui import formats
-from app.ui.draw import pictures
-from app.ui.draw.case import cell, picture
 from app.ui.formats import text
 from contract.given import PRODUCER
-from contract.project import Feature, Project
 from review_queue.explanations import Reason
 
-TOP = 8
-"""Features that stand open; the rest folds."""
-Images = Mapping[str, str]
+Title = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How reasons are looked at. `full`: with all there is. `late`: they came while the case was on the page, where
+    whoever reads on must not lose their line: nothing is put into another order."""
+
+    full: bool = False
+    late: bool = False
+
+
+PLAIN = View()
 
 
 def usable(reasons: Sequence[Reason]) -> list[Reason]:
@@ -21,137 +29,116 @@ def usable(reasons: Sequence[Reason]) -> list[Reason]:
     return [reason for reason in reasons if not reason.body.get("problem")]
 
 
-def heading(reason: Reason) -> str:
-    """What a method is called, as HTML: a library's by its name, a producer's as the producer calls it."""
+def ahead(reasons: Sequence[Reason]) -> list[Reason]:
+    """Those that were made without being asked for."""
+    return [reason for reason in reasons if not reason.requested]
+
+
+def doubted(reasons: Sequence[Reason]) -> list[Reason]:
+    """Those whose order is not to be relied on."""
+    return [reason for reason in usable(reasons) if reason.doubt]
+
+
+def named(reason: Reason) -> str:
+    """What a method is called: one of ours by its title, a producer's as the producer calls it."""
     if reason.method == PRODUCER:
-        return text(reason.body["params"].get("method") or "the producer")
+        return str(reason.body["params"].get("method") or "the producer")
     return formats.method(reason.method)
 
 
-def small_print(reasons: Sequence[Reason], title_of: Any) -> str:
-    """Unit and quality of each method, and the sentence of one that failed."""
-    return "".join(f'<p class="so-note"><b>{heading(r)}</b> {_print(r, title_of)}</p>' for r in reasons)
+def heading(reason: Reason) -> str:
+    """That name as HTML."""
+    return text(named(reason))
 
 
-def _print(reason: Reason, title_of: Any) -> str:
+def head(reason: Reason) -> str:
+    """The name with the unit, or with the word that its order is not to be relied on."""
+    unit = "unstable" if reason.doubt else reason.body.get("unit")
+    return heading(reason) + (f" <small>{text(unit)}</small>" if unit else "")
+
+
+def heads(reasons: Sequence[Reason], title_of: Title) -> list[str]:
+    """The heads of several, with the label that each speaks for where that is not the same."""
+    if len({reason.label for reason in reasons}) < 2:
+        return [head(reason) for reason in reasons]
+    return [f"for {text(title_of(reason.label))} <small>{head(reason)}</small>" for reason in reasons]
+
+
+def small_print(reasons: Sequence[Reason], title_of: Title, *, full: bool = True) -> str:
+    """Unit and quality of each method, and the sentence of one that failed. Not `full`: the unit, and what was put in place."""
+    return "".join(f'<p class="so-note"><b>{heading(r)}</b> {_print(r, title_of, full)}</p>' for r in reasons)
+
+
+def _print(reason: Reason, title_of: Title, full: bool) -> str:
     problem = reason.body.get("problem")
     if problem:
         return text(problem)
-    base = reason.body.get("base")
-    start = ""
-    if base is not None and reason.method.startswith("shap"):  # a surrogate's intercept says nothing to a person
-        start = f", starting from {formats.number(round(base, 3))}"
-    said = [f"{text(reason.body.get('unit', ''))} of {text(title_of(reason.label))}{start}"]
     if reason.method == PRODUCER:
-        said = [f"sent by the producer, version {text(reason.body['params'].get('model_version'))}", _sent(reason, title_of)]
-    quality = reason.body.get("quality", {})
-    if (fit := quality.get("local_r2")) is not None:
-        said.append(f"fits the model here: R² {fit:.2f}" + (" – read with care" if fit < 0.5 else ""))
-    rest = {name: value for name, value in quality.items() if name != "local_r2" and abs(value) > 1e-6}
-    said += [f"{text(name.replace('_', ' '))} {value:.2g}" for name, value in rest.items()]
-    return " · ".join(said)
+        version = text(reason.body["params"].get("model_version"))
+        said = [f"sent by the producer, version {version}", _sent(reason, title_of)]
+    else:
+        said = [f"{text(reason.body.get('unit', ''))} of {text(title_of(reason.label))}{_start(reason)}"]
+    said += _instead(reason)
+    return " · ".join(said + (_quality(reason) if full else []))
 
 
-def _sent(reason: Reason, title_of: Any) -> str:
+def _start(reason: Reason) -> str:
+    """Where contributions start from; a surrogate's intercept says nothing to a person."""
+    base = reason.body.get("base")
+    if base is None or reason.method.startswith("lime"):
+        return ""
+    return f", starting from {formats.number(round(base, 3))}"
+
+
+def _sent(reason: Reason, title_of: Title) -> str:
     """Unit and start of a producer's reasons, as far as they were said."""
-    unit, base = reason.body.get("unit"), reason.body.get("base")
+    unit = reason.body.get("unit")
     what = f"{text(unit)} of" if unit else "in a unit that was not said, for"
-    start = f", starting from {formats.number(round(base, 3))}" if base is not None else ""
-    return f"{what} {text(title_of(reason.label))}{start} · not checked here"
+    return f"{what} {text(title_of(reason.label))}{_start(reason)} · not checked here"
 
 
-def table(project: Project, given: Mapping[str, Any], reasons: Sequence[Reason]) -> str:
-    """Every feature with its value and, per method, a bar to the right or left of a zero line; strongest first."""
-    found = [(reason, _by_feature(reason)) for reason in usable(reasons)]
-    scales = [max((abs(weight) for weight in weights.values()), default=0.0) for _, weights in found]
-    ordered = sorted(project.input.features, key=lambda name: -_strength(name, found, scales))
-    rows = [_row(name, project.input.features[name], given.get(name), found, scales) for name in ordered]
-    head = "".join(f'<div class="so-h" role="columnheader">{heading(reason)}</div>' for reason, _ in found)
-    top = f'<div class="so-bars so-m{len(found)}" role="table"><div class="so-row so-head" role="row">' \
-          f'<div class="so-h" role="columnheader">Value</div>{head}</div>{"".join(rows[:TOP])}</div>'  # fmt: skip
-    if len(rows) <= TOP:
-        return top
-    rest = f'<div class="so-bars so-m{len(found)}" role="table">{"".join(rows[TOP:])}</div>'
-    return f'{top}<details class="so-rest"><summary>{len(rows) - TOP} weaker features</summary>{rest}</details>'
+def _instead(reason: Reason) -> list[str]:
+    """Which method was tried first, and by how much it missed."""
+    params = reason.body.get("params", {})
+    first, missed = params.get("instead_of"), params.get("missed")
+    if first is None:
+        return []
+    by = f" missed by {formats.percent(missed)}" if missed is not None else " did not suit"
+    return [f"{text(formats.method(first))}{by}, so this stands in its place"]
 
 
-def _by_feature(reason: Reason) -> dict[str, float]:
-    return {str(part["feature"]): float(part["contribution"]) for part in reason.body["contributions"]}
+SAID: Mapping[str, Callable[[float], str]] = {
+    "local_r2": lambda value: f"fits the model here: R² {value:.2f}",
+    "additivity_gap": lambda value: f"adds up to the model's answer within {value:.1g}",
+    "relative_gap": lambda value: f"misses {formats.percent(value, 1)} of what it shares out",
+    "prediction_gap": lambda value: f"misses the model's own probability by {value:.2g}",
+    "stability": lambda value: f"overlap of the first five under other draws {value:.2f}",
+}
+"""Figures of quality as sentences."""
 
 
-def _strength(name: str, found: Sequence[tuple[Reason, dict[str, float]]], scales: Sequence[float]) -> float:
-    shares = [abs(weights.get(name, 0.0)) / scale for (_, weights), scale in zip(found, scales, strict=True) if scale]
-    return max(shares, default=0.0)
+def _quality(reason: Reason) -> list[str]:
+    found: dict[str, Any] = {**reason.body.get("quality", {})}
+    if reason.stability is not None:
+        found["stability"] = reason.stability
+    known = [say(found[name]) for name, say in SAID.items() if found.get(name) is not None]
+    rest = {name: value for name, value in found.items() if name not in SAID and isinstance(value, float) and abs(value) > 1e-6}
+    return known + [f"{text(name.replace('_', ' '))} {value:.2g}" for name, value in rest.items()]
 
 
-def _row(
-    name: str, feature: Feature, given: Any, found: Sequence[tuple[Reason, dict[str, float]]], scales: Sequence[float]
-) -> str:
-    bars = "".join(_bar(weights.get(name), scale) for (_, weights), scale in zip(found, scales, strict=True))
-    named = f'<span class="so-name">{text(feature.title or name)}</span>{cell(given, feature.unit)}'
-    return f'<div class="so-row" role="row"><div class="so-what" role="cell">{named}</div>{bars}</div>'
-
-
-def _bar(weight: float | None, scale: float) -> str:
-    if weight is None:
-        return '<div class="so-bar" role="cell"></div>'
-    width = 50 * abs(weight) / scale if scale else 0
-    side = f"left:50%;width:{width:.1f}%" if weight >= 0 else f"right:50%;width:{width:.1f}%"
-    kind = "so-pro" if weight >= 0 else "so-con"
-    return (
-        f'<div class="so-bar" role="cell"><span class="so-track"><i class="{kind}" style="{side}"></i></span>'
-        f'<span class="so-num">{formats.signed(weight)}</span></div>'
+def unfold(reasons: Sequence[Reason], drawn: Callable[[Reason], str]) -> str:
+    """What is unstable: its sentence, with the drawing behind it for whoever wants it all the same."""
+    return "".join(
+        f'<details class="so-unstable"><summary><b>{heading(r)} is unstable here:</b> {text(r.doubt)}. '
+        f"<u>Show it all the same</u></summary>{drawn(r)}</details>"
+        for r in doubted(reasons)
     )
 
 
-def words(given: str, reasons: Sequence[Reason]) -> str:
-    """The text once per method, with the words marked that speak for or against."""
-    return "".join(f'<section class="so-method"><h4>{heading(r)}</h4>{_marked(given, r)}</section>' for r in usable(reasons))
-
-
-def _marked(given: str, reason: Reason) -> str:
-    parts = sorted(reason.body["contributions"], key=lambda part: part["start"])
-    most = max((abs(part["contribution"]) for part in parts), default=0.0)
-    out, at = [], 0
-    for part in parts:
-        start, end = max(at, int(part["start"])), int(part["end"])
-        if end > start:
-            out += [text(given[at:start]), _mark(given[start:end], float(part["contribution"]), most)]
-            at = end
-    return f'<div class="so-text so-marked" dir="auto">{"".join(out)}{text(given[at:])}</div>'
-
-
-def _mark(word: str, weight: float, most: float) -> str:
-    share = abs(weight) / most if most else 0.0
-    if share < 0.12 or not word.strip():
-        return text(word)
-    kind, sign = ("so-pro", "+") if weight > 0 else ("so-con", "−")
-    strong = f'<sup aria-hidden="true">{sign}</sup>' if share >= 0.3 else ""
-    return f'<mark class="{kind}" style="--a:{20 + 50 * share:.0f}%" title="{formats.signed(weight)}">{text(word)}{strong}</mark>'
-
-
-def segments(uri: str | None, reasons: Sequence[Reason], *, pixels: bool) -> str:
-    """The plain image and, beside it, one per method with its segments coloured by their sign."""
-    plain = f"<figure>{picture(uri, 'the case', pixels=pixels)}<figcaption>as it came</figcaption></figure>"
-    return f'<div class="so-figures">{plain}{"".join(_figure(uri, r, pixels) for r in usable(reasons))}</div>'
-
-
-def _figure(uri: str | None, reason: Reason, pixels: bool) -> str:
-    body = reason.body["contributions"]
-    over, marks = pictures.overlay(body["segments"], list(body["weights"]))
-    signs = "".join(
-        f'<b class="so-sign" style="left:{left * 100:.1f}%;top:{top * 100:.1f}%">{"+" if weight > 0 else "−"}</b>'
-        for left, top, weight in marks
-    )
-    under = picture(uri, f"the case with what {formats.method(reason.method)} found", pixels=pixels)
-    layer = f'<img class="so-over" src="{over}" alt="">'
-    name = formats.method(reason.method)
-    return f'<figure><div class="so-stack">{under}{layer}{signs}</div><figcaption>{name}</figcaption></figure>'
-
-
-def legend(label: str) -> str:
-    """What the colours and signs mean."""
+def legend(label: str, other: str | None = None) -> str:
+    """What the colours and signs mean. `other`: the one other label, where there are two."""
+    against = f"against it, for {text(other)}" if other is not None else "against"
     return (
         f'<p class="so-legend"><span><i class="so-pro"></i>+ speaks for {text(label)}</span>'
-        f'<span><i class="so-con"></i>− speaks against</span></p>'
+        f'<span><i class="so-con"></i>− speaks {against}</span></p>'
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from app.ui import formats
+from app.ui.draw import bars, marks
 from app.ui.draw import case as case_html
 from app.ui.draw import reasons as reasons_html
 from app.ui.draw.pictures import Picture
@@ -123,13 +124,13 @@ def _label(label: str | None, setting: Setting) -> str:
 def _reasons(record: Record, setting: Setting) -> str:
     if not record.explanations:
         return ""
-    project = setting.project
+    project, made = setting.project, reasons_html.ahead(record.explanations)
     small = reasons_html.small_print(record.explanations, project.title_of)
-    if project.input.type == "image" or not reasons_html.usable(record.explanations):
+    if project.input.type == "image" or not reasons_html.usable(made):
         return f'<h3 class="so-title">Reasons of the model</h3>{small}'
     first = next(iter(project.input.features))
     if project.input.type == "text":
-        drawn = reasons_html.words(str(record.input.get(first) or ""), record.explanations)
+        drawn = marks.words(str(record.input.get(first) or ""), made)
     else:
-        drawn = reasons_html.table(project, record.input, record.explanations)
+        drawn = bars.table(project, record.input, made)
     return f'<h3 class="so-title">Reasons of the model</h3>{drawn}{small}'

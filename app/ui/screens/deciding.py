@@ -10,8 +10,9 @@ from app.again import once_more
 from app.ui import answers, sitting
 from app.ui.answers import Answer
 from app.ui.formats import plain, text
+from app.ui.screens import why
 from app.ui.sitting import Held, Seat, Turn
-from app.ui.widgets import Place, sentence
+from app.ui.widgets import Place, button, sentence, tail
 from review_queue import calendar, clock, parking
 from review_queue.cases import Case
 from review_queue.decisions import Stored, Verdict
@@ -33,13 +34,17 @@ def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
     _main(place, seat, case, turn)
     _labels(place, seat, case, turn)
     with st.container(horizontal=True, key="others"):
-        _button("Reject: no label fits", "reject", turn, "x", choose, (place, seat, turn, "reject", None))
+        button("Reject: no label fits", "reject", turn, "x", choose, (place, seat, turn, "reject", None))
         if not case.first_given:
-            _button("Skip", "skip", turn, "s", choose, (place, seat, turn, "skip", None), kind="tertiary")
-            _button("Escalate", "escalate", turn, "e", choose, (place, seat, turn, "escalate", None), kind="tertiary")
-            _button("Park", "park", turn, "p", _asking, (turn, "until"), kind="tertiary")
-        _button("Undo", "undo", turn, "u", undo, (place, seat), kind="tertiary")
-        _button("Keys ?", "help", turn, None, _toggle_help, (), kind="tertiary")
+            button("Skip", "skip", turn, "s", choose, (place, seat, turn, "skip", None), kind="tertiary")
+            button("Escalate", "escalate", turn, "e", choose, (place, seat, turn, "escalate", None), kind="tertiary")
+            button("Park", "park", turn, "p", _asking, (turn, "until"), kind="tertiary")
+        button("Undo", "undo", turn, "u", undo, (place, seat), kind="tertiary")
+        if why.offered(case):
+            button(
+                "Less" if why.full(case) else "Why, in full", "why", turn, why.key(place), why.toggle, (case,), kind="tertiary"
+            )
+        button("Keys ?", "help", turn, None, _toggle_help, (), kind="tertiary")
 
 
 def _main(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
@@ -48,10 +53,10 @@ def _main(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
     if case.first_given:
         kept: tuple[Verdict, str | None] = ("reject", None) if turn.first is None else (_verdict(turn), turn.first)
         name = "no label fits" if turn.first is None else plain(title(turn.first))
-        _button(f"Keep: {name}", "accept", turn, "a", choose, (place, seat, turn, *kept), kind="primary", wide=True)
+        button(f"Keep: {name}", "accept", turn, "a", choose, (place, seat, turn, *kept), kind="primary", wide=True)
     elif turn.predicted is not None:
         name = plain(title(turn.predicted))
-        _button(f"Accept: {name}", "accept", turn, "a", choose, (place, seat, turn, "accept", None), kind="primary", wide=True)
+        button(f"Accept: {name}", "accept", turn, "a", choose, (place, seat, turn, "accept", None), kind="primary", wide=True)
 
 
 def _verdict(turn: Turn) -> Verdict:
@@ -66,7 +71,7 @@ def _labels(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
         st.html(f'<span class="so-lead-in">{_lead_in(case, turn)}</span>', width="content")
         for each in shown:
             _label(place, seat, turn, each)
-        _button("Choose…", "choose", turn, "m", choose, (place, seat, turn, "correct", None), kind="tertiary")
+        button("Choose…", "choose", turn, "m", choose, (place, seat, turn, "correct", None), kind="tertiary")
     with st.container(key="unseen"):
         for each in answers.unseen(project, shown):
             _label(place, seat, turn, each)
@@ -83,7 +88,7 @@ def _label(place: Place, seat: Seat, turn: Turn, each: Answer) -> None:
     args: tuple[Any, ...] = (place, seat, turn, each.label)
     if not turn.blind:
         args = (place, seat, turn, sitting.verdict_for(turn, each.label), each.label)
-    _button(plain(each.title), f"label-{each.label}", turn, each.key, on, args)
+    button(plain(each.title), f"label-{each.label}", turn, each.key, on, args)
 
 
 def _ask(place: Place, seat: Seat, turn: Turn, asking: Mapping[str, Any]) -> None:
@@ -100,9 +105,9 @@ def _ask(place: Place, seat: Seat, turn: Turn, asking: Mapping[str, Any]) -> Non
     else:
         _ask_reason(place, seat, turn, verdict, label)
     with st.container(horizontal=True):
-        _button("Back", "back", turn, "escape", _back, (), kind="tertiary")
+        button("Back", "back", turn, "escape", _back, (), kind="tertiary")
     with st.container(key="unseen"):
-        _button("Back ", "back-u", turn, "u", _back, ())
+        button("Back ", "back-u", turn, "u", _back, ())
 
 
 def _ask_reason(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | None) -> None:
@@ -111,7 +116,7 @@ def _ask_reason(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: s
     ]
     st.html(f'<p class="so-lead-in">{title}</p>')
     for n, reason in enumerate(sitting.asks_reason(place.setting.project, verdict), 1):
-        _button(plain(reason), f"reason-{n}", turn, str(n), decide, (place, seat, turn, verdict, label, reason), wide=True)
+        button(plain(reason), f"reason-{n}", turn, str(n), decide, (place, seat, turn, verdict, label, reason), wide=True)
     st.text_input("Comment (optional)", key=_comment(turn), max_chars=2000)
 
 
@@ -121,7 +126,7 @@ def _title(place: Place, label: str | None) -> str:
 
 def _ask_label(place: Place, seat: Seat, turn: Turn) -> None:
     every = {each.label: each for each in answers.everything(place.setting.project)}
-    key = f"focus-choice-{_tail(turn)}"
+    key = f"focus-choice-{tail(turn)}"
 
     def chosen() -> None:
         label = st.session_state.get(key)
@@ -142,7 +147,7 @@ def _ask_label(place: Place, seat: Seat, turn: Turn) -> None:
 
 
 def _ask_words(place: Place, seat: Seat, turn: Turn) -> None:
-    with st.form(f"escalation-{_tail(turn)}", border=False):
+    with st.form(f"escalation-{tail(turn)}", border=False):
         st.text_input("What should the lead know? (optional)", key=f"focus-{_comment(turn)}", max_chars=2000)
         args = (place, seat, turn, "escalate", None, None)
         st.form_submit_button("Escalate to a lead", on_click=decide, args=args, type="primary", shortcut="e")
@@ -154,51 +159,24 @@ def _ask_until(place: Place, seat: Seat, turn: Turn) -> None:
     found = sitting.choices(place.setting, clock.now())
     for n, (name, until) in enumerate(found, 1):
         shown = f"{name} · {until.astimezone(zone):%a %d %b}" if until is not None else name
-        _button(plain(shown), f"until-{n}", turn, str(n), park, (place, seat, turn, until), wide=True)
-    _button("Another day, or with a note…", "day", turn, str(len(found) + 1), _asking, (turn, "day"), wide=True)
+        button(plain(shown), f"until-{n}", turn, str(n), park, (place, seat, turn, until), wide=True)
+    button("Another day, or with a note…", "day", turn, str(len(found) + 1), _asking, (turn, "day"), wide=True)
 
 
 def _ask_day(place: Place, seat: Seat, turn: Turn) -> None:
-    with st.form(f"parking-{_tail(turn)}", border=False):
+    with st.form(f"parking-{tail(turn)}", border=False):
         until = f"Until when? Empty: until the {place.setting.project.noun} changes"
-        st.text_input(until, key=f"focus-day-{_tail(turn)}", placeholder="2026-12-01, or 5d", max_chars=40)
+        st.text_input(until, key=f"focus-day-{tail(turn)}", placeholder="2026-12-01, or 5d", max_chars=40)
         st.text_input("Note to yourself (optional)", key=_note(turn), max_chars=parking.MAX_NOTE)
         st.form_submit_button("Park it", on_click=_park_until, args=(place, seat, turn), type="primary")
 
 
-def _button(
-    label: str,
-    name: str,
-    turn: Turn,
-    shortcut: str | None,
-    on_click: Any,
-    args: tuple[Any, ...],
-    *,
-    kind: str = "secondary",
-    wide: bool = False,
-) -> None:
-    """A button of this turn alone: with the next case it is another one, so a late press finds nothing to act on."""
-    st.button(
-        label,
-        key=f"{name}-{_tail(turn)}",
-        shortcut=shortcut,
-        on_click=on_click,
-        args=args,
-        type=kind,  # type: ignore[arg-type]
-        width="stretch" if wide else "content",
-    )
-
-
-def _tail(turn: Turn) -> str:
-    return turn.key[:8]
-
-
 def _comment(turn: Turn) -> str:
-    return f"comment-{_tail(turn)}"
+    return f"comment-{tail(turn)}"
 
 
 def _note(turn: Turn) -> str:
-    return f"note-{_tail(turn)}"
+    return f"note-{tail(turn)}"
 
 
 def _asking(turn: Turn, what: str) -> None:
@@ -212,7 +190,7 @@ def park(place: Place, seat: Seat, turn: Turn, until: datetime | None) -> None:
 
 
 def _park_until(place: Place, seat: Seat, turn: Turn) -> None:
-    typed = (st.session_state.get(f"focus-day-{_tail(turn)}") or "").strip()
+    typed = (st.session_state.get(f"focus-day-{tail(turn)}") or "").strip()
     try:
         until = calendar.moment(typed, place.setting.policy.calendar, place.setting.project.zone) if typed else None
     except ValueError as error:

@@ -5,9 +5,8 @@ import time
 import streamlit as st
 
 from app.ui import resources, sitting, widgets
-from app.ui.draw import case as case_html
 from app.ui.draw import desk, prediction
-from app.ui.screens import deciding, idle
+from app.ui.screens import deciding, idle, why
 from app.ui.sitting import Held, Seat, Turn
 from app.ui.widgets import Place
 from review_queue.cases import Case
@@ -29,10 +28,10 @@ def draw() -> None:
         st.session_state["review.turn"] = None
         idle.draw(place, seat, held.counts)
         return
-    turn = st.session_state["review.turn"] = sitting.kept(st.session_state.get("review.turn"), case)
+    turn = st.session_state["review.turn"] = sitting.kept(st.session_state.get("review.turn"), case, full=why.full(case))
     left, right = st.columns([1.75, 1], gap="large")
     with left:
-        st.html(desk.title(case, place.setting) + desk.about(case) + _body(place, case))
+        why.draw(place, case, turn)
     with right:
         _side(place, seat, case, turn, held)
     _keep_alive(place, seat, held)
@@ -47,12 +46,6 @@ def _held(place: Place, seat: Seat) -> Held:
     return fresh or place.database.read(sitting.look, seat) or place.database.write(sitting.sit, seat)
 
 
-def _body(place: Place, case: Case) -> str:
-    project = place.setting.project
-    beside = case_html.shown(project, case.show, resources.picture_uri)
-    return desk.body(project, case, resources.picture) + beside
-
-
 def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> None:
     project = place.setting.project
     asked = desk.question(case, turn, project) if case.blind or case.answers else ""
@@ -61,6 +54,7 @@ def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> None:
     message, kind = st.session_state.pop("review.said", ("", "said"))
     widgets.line(message, kind)
     st.html(desk.counters(held.counts, project.noun))
+    why.more(place, seat, case, turn)
     _guidelines(place)
     if st.session_state.get("review.help"):
         st.html(desk.keys_help(project))
