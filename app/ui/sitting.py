@@ -9,16 +9,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.ui import counts, formats
 from app.ui.counts import Counts
-from contract.inputs import read_input
 from contract.project import Project
-from db.tables import Item
 from review_queue import cases, claims, decisions, explanations, parking
 from review_queue.activity import Actor
 from review_queue.calendar import opening
@@ -166,12 +162,6 @@ def reasons(session: Session, case: Case) -> Reasons:
     """What is there by now of a case whose prediction may be shown."""
     made = explanations.of_prediction(session, case.item_id, case.model_id)
     return Reasons(tuple(each.id for each in made), tuple(explanations.asked(session, case.item_id, case.model_id)))
-
-
-def inputs(session: Session, project: Project, item_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """What some items consist of."""
-    rows = session.execute(select(Item.id, Item.input).where(Item.id.in_(item_ids))).tuples()
-    return {item_id: read_input(project, given) for item_id, given in rows}
 
 
 def hurry(session: Session, seat: Seat, case: Case) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
+from sqlalchemy import select
 
 from app.settings import Settings
 from app.workspace import Workspace, open_workspace
 from contract.project import Project
 from contract.records import Explanation, Prediction
 from db import blobs
-from db.tables import Routing
-from review_queue import batches, explanations, intake, rules
+from db.tables import Item, ReasonRequest, Routing
+from review_queue import batches, embeddings, explanations, intake, rules
 from review_queue.projects import Setting
 from tests import factories
 
@@ -137,7 +138,7 @@ def texts(held: Workspace, count: int, reasons: bool, **policy: Any) -> Setting:
     items = [{"external_id": f"sms-{n}", "input": {"text": line}} for n, line in enumerate(lines)]
     route(held, setting, items, [spread(rng, ("ham", "spam")) for _ in items])
     if reasons:
-        explain(held, setting, lambda given: [_words(given["text"], method, rng) for method in ("shap.partition", "lime.text")])
+        explain(held, setting, lambda given: [words(given["text"], method, rng) for method in ("shap.partition", "lime.text")])
     return setting
 
 
@@ -150,7 +151,7 @@ def pictures(held: Workspace, count: int, reasons: bool, **policy: Any) -> Setti
         items.append({"external_id": f"d-{n}", "input": {"image": {"blob": f"sha256:{sha}"}}})
     route(held, setting, items, [spread(rng, DIGITS) for _ in items])
     if reasons:
-        explain(held, setting, lambda _: [_segments(method, rng) for method in ("shap.partition", "lime.image")])
+        explain(held, setting, lambda _: [segments(method, rng) for method in ("shap.partition", "lime.image")])
     return setting
 
 
@@ -187,6 +188,23 @@ def explain(held: Workspace, setting: Setting, make: Any) -> None:
         held.database.write(explanations.store, leased.item_id, row.model_id, made)
 
 
+def answer(held: Workspace, make: Any) -> int:
+    """What somebody asked for, as a worker answers it; how many."""
+    waiting = held.database.read(lambda session: session.scalars(select(ReasonRequest).filter_by(done_at=None)).all())
+    for each in waiting:
+        named = {"label": each.label, "seed": 0, "background_hash": "0" * 8, "seconds": 0.1, "params": {"asked": each.id}}
+        held.database.write(explanations.answer, each.id, Explanation(**{**make(each.method), **named}))
+    return len(waiting)
+
+
+def embed(held: Workspace, setting: Setting, space: str = "the network's last hidden layer") -> None:
+    """A vector for every item: the later two arrived, the nearer they are."""
+    query = select(Routing.item_id, Routing.model_id).join(Item, Item.id == Routing.item_id)
+    rows = held.database.read(lambda s: s.execute(query.where(Item.project_id == setting.id)).tuples().all())
+    vectors = {item_id: np.array([np.cos(item_id / 50), np.sin(item_id / 50)], "<f4").tobytes() for item_id, _ in rows}
+    held.database.write(embeddings.keep, rows[0][1], space, vectors)
+
+
 def tabular(setting: Setting, given: dict[str, Any], method: str, rng: random.Random) -> dict[str, Any]:
     parts = [
         {"feature": name, "value": given.get(name), "contribution": rng.gauss(0, 1) ** 3 * 0.2}
@@ -197,7 +215,7 @@ def tabular(setting: Setting, given: dict[str, Any], method: str, rng: random.Ra
     return {"method": method, "unit": unit, "base": 0.31, "contributions": parts, "params": {}, "quality": quality}
 
 
-def _words(line: str, method: str, rng: random.Random) -> dict[str, Any]:
+def words(line: str, method: str, rng: random.Random) -> dict[str, Any]:
     parts, at = [], 0
     for word in line.split(" "):
         parts.append({"start": at, "end": at + len(word), "text": word, "contribution": rng.gauss(0, 0.1)})
@@ -213,7 +231,7 @@ def _words(line: str, method: str, rng: random.Random) -> dict[str, Any]:
     }
 
 
-def _segments(method: str, rng: random.Random, edge: int = 28, cut: int = 7) -> dict[str, Any]:
+def segments(method: str, rng: random.Random, edge: int = 28, cut: int = 7) -> dict[str, Any]:
     rows, columns = np.indices((edge, edge))
     numbers = (rows // cut) * (edge // cut) + columns // cut
     weights = [rng.gauss(0, 0.2) for _ in range(int(numbers.max()) + 1)]

@@ -153,7 +153,7 @@ def test_words_keep_the_whole_text_in_order() -> None:
 
 
 def test_an_overlay_covers_the_picture_and_marks_the_strongest() -> None:
-    body = filling._segments("lime.image", random.Random(2))["contributions"]
+    body = filling.segments("lime.image", random.Random(2))["contributions"]
     uri, marks = pictures.overlay(body["segments"], body["weights"])
     assert uri.startswith("data:image/png;base64,")
     assert 0 < len(marks) <= 4

@@ -43,7 +43,7 @@ def section(
 def _drawn(project: Project, given: Mapping[str, Any], found: Sequence[Reason], picture: tuple[str | None, bool]) -> str:
     first = given.get(next(iter(project.input.features)))
     if project.input.type == "image":
-        return overlays.segments(picture[0], found, pixels=picture[1], title_of=project.title_of)
+        return overlays.beside(picture[0], found, project.title_of, pixels=picture[1])
     if project.input.type == "text":
         return marks.words(str(first or ""), found[-1:])
     return bars.table(project, given, found)

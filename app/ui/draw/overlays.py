@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.ui.draw import pictures
 from app.ui.draw.case import picture
-from app.ui.draw.reasons import Title, heads, named, unfold, usable
+from app.ui.draw.reasons import Title, head, heads, named, unfold, usable
 from app.ui.formats import text
 from review_queue.explanations import Reason
 
@@ -12,13 +12,21 @@ USUAL = 2
 """Pictures that are kept free for reasons that are being made."""
 
 
-def segments(uri: str | None, reasons: Sequence[Reason], *, pixels: bool, title_of: Title = str) -> str:
+def segments(uri: str | None, reasons: Sequence[Reason], *, pixels: bool) -> str:
     """The plain image and, beside it, one per method with its segments coloured by their sign; no colour where unstable."""
+    drawn = "".join(_one(uri, r, head(r), pixels) for r in usable(reasons))
+    return _figures(uri, drawn, pixels) + _unfold(uri, reasons, pixels)
+
+
+def beside(uri: str | None, reasons: Sequence[Reason], title_of: Title, *, pixels: bool) -> str:
+    """One picture for each of some reasons, without the plain image."""
     found = usable(reasons)
     drawn = "".join(_one(uri, r, name, pixels) for r, name in zip(found, heads(found, title_of), strict=True))
-    return _figures(uri, drawn, pixels) + unfold(
-        reasons, lambda r: f'<div class="so-figures">{_figure(uri, r, "", pixels)}</div>'
-    )
+    return f'<div class="so-figures">{drawn}</div>{_unfold(uri, reasons, pixels)}'
+
+
+def _unfold(uri: str | None, reasons: Sequence[Reason], pixels: bool) -> str:
+    return unfold(reasons, lambda r: f'<div class="so-figures">{_figure(uri, r, "", pixels)}</div>')
 
 
 def _one(uri: str | None, reason: Reason, name: str, pixels: bool) -> str:

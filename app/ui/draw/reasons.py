@@ -87,7 +87,7 @@ def _start(reason: Reason) -> str:
     base = reason.body.get("base")
     if base is None or reason.method.startswith("lime"):
         return ""
-    return f", starting from {formats.number(round(base, 3))}"
+    return f", starting from {formats.number(round(base, 3))}".replace("-", "−")
 
 
 def _sent(reason: Reason, title_of: Title) -> str:
@@ -107,9 +107,11 @@ def _instead(reason: Reason) -> list[str]:
     return [f"{text(formats.method(first))}{by}, so this stands in its place"]
 
 
+EXACT = 1e-6
+"""A gap that is rounding alone."""
 SAID: Mapping[str, Callable[[float], str]] = {
     "local_r2": lambda value: f"fits the model here: R² {value:.2f}",
-    "additivity_gap": lambda value: f"adds up to the model's answer within {value:.1g}",
+    "additivity_gap": lambda value: "adds up to the model's answer" + (f" within {value:.1g}" if value > EXACT else ""),
     "relative_gap": lambda value: f"misses {formats.percent(value, 1)} of what it shares out",
     "prediction_gap": lambda value: f"misses the model's own probability by {value:.2g}",
     "stability": lambda value: f"overlap of the first five under other draws {value:.2f}",

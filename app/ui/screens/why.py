@@ -15,6 +15,7 @@ from app.ui.formats import number, plain
 from app.ui.sitting import Reasons, Seat, Turn
 from app.ui.widgets import Place, button, sentence, tail
 from contract.reasons import METHODS, suiting
+from review_queue import embeddings
 from review_queue.cases import Case
 from review_queue.errors import Invalid, Refused
 from review_queue.explanations import Reason
@@ -134,7 +135,7 @@ def _similar(place: Place, case: Case) -> None:
     if found is None or not found.cases:
         return
     project = place.setting.project
-    given = place.database.read(sitting.inputs, project, [each.item_id for each in found.cases])
+    given = place.database.read(embeddings.inputs, place.setting, [each.item_id for each in found.cases])
     leading = bars.leading(project, reasons_html.ahead(case.explanations))
     st.html(similar_html.panel(project, found, given, leading, resources.thumbnail))
 
