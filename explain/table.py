@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from contract.predictors import Encoded, Floats, TableModel
 from contract.records import Row
@@ -97,35 +96,3 @@ def beside(model: TableModel, row: Row, background: Encoded) -> Beside:
 
 def _coded(text: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
     return (known, known.index(text)) if text in known else ((*known, text), len(known))
-
-
-@dataclass(frozen=True)
-class Codes:
-    """A row and its background as whole numbers: cell (i, j) stands for `values[code, j]`.
-
-    SHAP takes cells that differ by less than 1e-5 of their size for equal (two times in seconds that are hours apart), and
-    NaN for different from itself; codes are compared exactly and know missing values.
-    """
-
-    row: Floats
-    background: Floats
-    values: Floats
-
-    def decoded(self, codes: Floats) -> Floats:
-        """(n, d) codes to (n, d) values."""
-        return np.asarray(self.values[codes.astype(np.intp), np.arange(codes.shape[1])])
-
-
-def coded(pair: Beside) -> Codes:
-    """Each column's distinct values numbered from 0, NaN the last."""
-    cells = np.vstack([pair.background, pair.row])
-    codes, values = np.empty_like(cells), np.full(cells.shape, np.nan)
-    for column in range(cells.shape[1]):
-        distinct, codes[:, column] = _distinct(cells[:, column])
-        values[: len(distinct), column] = distinct
-    return Codes(codes[-1], codes[:-1], values)
-
-
-def _distinct(column: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    distinct, places = np.unique(column, return_inverse=True)
-    return distinct, places

@@ -117,6 +117,37 @@ def cancer() -> tuple[Table, list[Row]]:
 
 
 @cache
+def mixed() -> tuple[Table, list[Row]]:
+    """Numbers, dates, categories, booleans and texts, each now and then missing, and a model that all of them move."""
+    rng = np.random.default_rng(5)
+    columns = (
+        Column("n", "number"),
+        Column("few", "number"),
+        Column("c", "category", ("a", "b", "rare")),
+        Column("d", "date"),
+        Column("b", "boolean"),
+        Column("t", "text"),
+        Column("m", "number"),
+    )
+
+    def function(encoded: Encoded) -> Floats:
+        long = np.array([0 if np.isnan(code) else len(encoded.texts[5][int(code)]) for code in encoded.matrix[:, 5]])
+        known = np.nan_to_num(encoded.matrix, nan=-1.0)
+        score = known[:, 0] * known[:, 6] + known[:, 1] / 9 + (known[:, 2] == 0) - (known[:, 2] == 3) + known[:, 3] / 400
+        return sigmoid(score + np.sin(known[:, 4]) + long / 5 - 4 * np.isnan(encoded.matrix[:, 0]))
+
+    def made(n: int) -> Row:
+        few, kind = float(rng.integers(3)), str(rng.choice(["a", "b", "rare"], p=[0.5, 0.47, 0.03]))
+        return {"n": float(rng.normal()), "few": few, "c": kind, "d": float(rng.integers(900)), "b": bool(rng.random() < 0.3)} | {
+            "t": f"text {n % 3}" if n % 2 else "same",
+            "m": float(rng.exponential()),
+        }
+
+    rows = [{name: None if rng.random() < 0.04 else value for name, value in made(n).items()} for n in range(400)]
+    return Table(columns, function), rows
+
+
+@cache
 def digits() -> tuple[Picture, list[Row], list[str]]:
     """A network on the 8x8 digits, the rows and their labels."""
     data = load_digits()

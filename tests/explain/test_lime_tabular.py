@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from explained_models import Table, cancer, linear, numbers, rows_of, sigmoid
+from explained_models import Table, cancer, linear, mixed, numbers, rows_of, sigmoid
 from lime.lime_tabular import LimeTabularExplainer
 from lime_reference import library
 
@@ -33,36 +33,6 @@ def test_the_numbers_are_the_librarys() -> None:
     p = model.table_probabilities(model.encode(rows[:1]))[0, 1]
     assert found.quality["prediction_gap"] == pytest.approx(abs(surrogate - p), abs=1e-9)
     assert (found.unit, found.method) == ("probability", "lime.tabular")
-
-
-def mixed() -> tuple[Table, list[dict]]:
-    """Numbers, dates, categories, booleans and texts, each now and then missing, and a model that all of them move."""
-    rng = np.random.default_rng(5)
-    columns = (
-        Column("n", "number"),
-        Column("few", "number"),
-        Column("c", "category", ("a", "b", "rare")),
-        Column("d", "date"),
-        Column("b", "boolean"),
-        Column("t", "text"),
-        Column("m", "number"),
-    )
-
-    def function(encoded: Encoded) -> np.ndarray:
-        long = np.array([0 if np.isnan(code) else len(encoded.texts[5][int(code)]) for code in encoded.matrix[:, 5]])
-        known = np.nan_to_num(encoded.matrix, nan=-1.0)
-        score = known[:, 0] * known[:, 6] + known[:, 1] / 9 + (known[:, 2] == 0) - (known[:, 2] == 3) + known[:, 3] / 400
-        return sigmoid(score + np.sin(known[:, 4]) + long / 5 - 4 * np.isnan(encoded.matrix[:, 0]))
-
-    def made(n: int) -> dict:
-        few, kind = float(rng.integers(3)), str(rng.choice(["a", "b", "rare"], p=[0.5, 0.47, 0.03]))
-        return {"n": float(rng.normal()), "few": few, "c": kind, "d": float(rng.integers(900)), "b": bool(rng.random() < 0.3)} | {
-            "t": f"text {n % 3}" if n % 2 else "same",
-            "m": float(rng.exponential()),
-        }
-
-    rows = [{name: None if rng.random() < 0.04 else value for name, value in made(n).items()} for n in range(400)]
-    return Table(columns, function), rows
 
 
 @pytest.mark.parametrize("features", [None, 1, 3, 6, 7])

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import shap
-from explained_models import Table, cancer, linear, numbers, rows_of, sigmoid
+from explained_models import Table, cancer, linear, mixed, numbers, rows_of, sigmoid
+from shap_reference import library
 
 from contract.predictors import Column, Encoded
 from explain.background import background_hash, drawn
 from explain.errors import NotExplainable
+from explain.explainer import Ask
 from explain.permutation_shap import PermutationShap
 
 
@@ -96,3 +98,56 @@ def test_very_wide_tables_get_fewer_background_rows() -> None:
 def test_no_background_is_refused() -> None:
     with pytest.raises(NotExplainable, match="background"):
         PermutationShap(linear([1.0]), [])
+
+
+def weights(found) -> list[float]:
+    assert found.problem is None
+    return [part["contribution"] for part in found.contributions]
+
+
+@pytest.mark.parametrize("evaluations", [30, 200, 1000])
+def test_missing_values_categories_and_texts_are_the_librarys_too(evaluations: int) -> None:
+    model, rows = mixed()
+    explainer = PermutationShap(model, rows[20:40], evaluations=evaluations)
+    for seed, row in enumerate([{**rows[0], "n": None}, {**rows[1], "c": "new"}, {**rows[2], "t": "own text"}, {}, rows[25]]):
+        found = explainer.explain(row, label="yes", seed=seed)
+        base, values = library(
+            shap.PermutationExplainer, model, rows[20:40], row, "yes", seed, max_evals=found.params["evaluations"]
+        )
+        np.testing.assert_allclose(weights(found), values, rtol=1e-6, atol=1e-9)
+        assert found.base == pytest.approx(base, rel=1e-6)
+        assert found.quality["relative_gap"] < 1e-9
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_few_features_are_the_librarys_and_no_row_is_asked_twice(width: int) -> None:
+    seen = []
+
+    def function(encoded: Encoded) -> np.ndarray:
+        seen.append(encoded.matrix)
+        return sigmoid(encoded.matrix.prod(axis=1))
+
+    model = Table(numbers([f"x{place}" for place in range(width)]), function)
+    rows = rows_of([column.name for column in model.columns], np.random.default_rng(0).integers(0, 4, (30, width)))
+    explainer = PermutationShap(model, rows)
+    seen.clear()
+    found = explainer.explain(rows[3], label="yes", seed=1)
+    asked = np.concatenate(seen)
+    assert len(asked) <= 1 + 29 * (2**width - 1)
+    _, values = library(shap.PermutationExplainer, model, rows, rows[3], "yes", 1, max_evals=1000)
+    np.testing.assert_allclose(weights(found), values, rtol=1e-6, atol=1e-12)
+
+
+def test_a_row_that_is_the_whole_background() -> None:
+    found = PermutationShap(linear([1.0, 2.0]), [{"x0": 1.0, "x1": 1.0}]).explain({"x0": 1.0, "x1": 1.0}, label="yes", seed=0)
+    assert weights(found) == [0.0, 0.0]
+    assert found.base == pytest.approx(3.0)
+
+
+def test_many_rows_together_are_each_as_alone() -> None:
+    model, rows = mixed()
+    explainer = PermutationShap(model, rows[20:40], evaluations=100)
+    asks = [Ask({**row, "t": f"own {n % 3}"} if n % 2 else row, ("no", "yes")[n % 2], n) for n, row in enumerate(rows[:9])]
+    for ask, found in zip(asks, explainer.explain_all(asks), strict=True):
+        alone = explainer.explain(ask.row, label=ask.label, seed=ask.seed)
+        np.testing.assert_allclose(weights(found), weights(alone), rtol=1e-9, atol=1e-12)
