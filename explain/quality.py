@@ -1,6 +1,12 @@
 """Is an explanation any good? The bars below which the desk calls it unstable and hides its order."""
 
-from contract.records import Explanation
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from contract.records import Explanation, Row
+from explain import deletion
+from explain.explainer import Explainer
+from explain.stability import stability
 
 LEAST_FIT = 0.5
 """R² of a surrogate around the item."""
@@ -21,3 +27,23 @@ def doubt(explanation: Explanation) -> str | None:
     if stability is not None and stability < LEAST_STABILITY:
         return f"other random draws name other reasons (overlap {stability:.2f}, at least {LEAST_STABILITY} is asked)"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was seen when an explanation was made again: overlap over three seeds; areas of its own and of random orders."""
+
+    stability: float
+    area: float
+    random_area: float
+
+
+def checked(model: object, background: Sequence[Row], explainer: Explainer, row: Row, *, label: str, seed: int) -> Check:
+    """Explain a row with its own seed and two more, and hide its units in the order that was found.
+
+    Raises UnknownLabel, and ExplainError where one of them has a problem.
+    """
+    seeds = (seed, *((seed + step) % 2**32 for step in (1, 2)))
+    own = explainer.explain(row, label=label, seed=seed)
+    area, random_area = deletion.areas(model, background, row, own)
+    return Check(stability(explainer, row, label=label, seeds=seeds), area, random_area)

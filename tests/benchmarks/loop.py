@@ -44,22 +44,22 @@ def adult() -> Set:
     features = frame.drop(columns="income")
     kinds = {name: "number" if pd.api.types.is_numeric_dtype(features[name]) else "category" for name in features}
     held = features.astype(object).where(features.notna(), None).to_dict("records")
-    return Set(_project("adult", {"type": "tabular", "features": {n: {"type": k} for n, k in kinds.items()}},
+    return Set(project("adult", {"type": "tabular", "features": {n: {"type": k} for n, k in kinds.items()}},
                         frame["income"]), held, frame["income"].tolist())  # fmt: skip
 
 
 def banking77() -> Set:
     frame = pd.read_parquet(SHARED / "banking77" / "data.parquet")
-    return Set(_project("banking", {"type": "text"}, frame["label"]), frame[["text"]].to_dict("records"), frame["label"].tolist())
+    return Set(project("banking", {"type": "text"}, frame["label"]), frame[["text"]].to_dict("records"), frame["label"].tolist())
 
 
 def fashion_mnist() -> Set:
     frame = pd.read_parquet(SHARED / "fashion_mnist" / "data.parquet")
     rows = [{"image": bytes(data)} for data in frame["image"]]
-    return Set(_project("fashion", {"type": "image"}, frame["label_name"]), rows, frame["label_name"].tolist())
+    return Set(project("fashion", {"type": "image"}, frame["label_name"]), rows, frame["label_name"].tolist())
 
 
-def _project(name: str, given: dict[str, Any], labels: Any) -> Project:
+def project(name: str, given: dict[str, Any], labels: Any) -> Project:
     names = sorted(map(str, labels.unique()))
     return Project.model_validate(
         {"project": name, "input": given, "labels": names, "model": {"uri": f"registry:{name}@champion"}}
