@@ -132,7 +132,7 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
         outcomes.reconsider(session, task)
     else:
         audience.restore(session, task)
-    activity.record(session, actor, "decision.undo", f"item:{task.item_id}", project_id=task.project_id, before=_seen(row))
+    activity.record(session, actor, "decision.undo", f"item:{task.item_id}", project_id=task.project_id, before=_seen_of(row))
     return task.id
 
 
@@ -210,7 +210,7 @@ def _settled(session: Session, actor: Actor, hand: Hand, said: Said) -> Stored:
     setting = by_id(session, seat.project_id)
     final = _checked(setting, said, seat.blind, hand.first_given, hand.predicted)
     row = _row(actor, seat, final, said, "final") | {"id": new, "supersedes_id": hand.earlier_id}
-    seen = {"decision": str(new), "verdict": final.verdict, "label": final.label, "blind": seat.blind}
+    seen = _seen(new, final.verdict, final.label, seat.blind, final.reasons_shown, final.reasons_opened)
     act = activity.row(actor, f"decision.{final.verdict}", f"item:{seat.item_id}", seat.project_id, after=seen)
     answered = outcomes.Answer(final.label, final.verdict, new)
     follows, counted = outcomes.stand(setting, hand.place, hand.stands, answered, "human")
@@ -303,7 +303,7 @@ def _store(session: Session, actor: Actor, held: Claim, task: Task, final: Said,
         insert(Decision).returning(Decision), _row(actor, seat, final, request, stage) | {"supersedes_id": earlier}
     ).one()
     verb = f"decision.{stage if stage == 'first' else final.verdict}"
-    activity.record(session, actor, verb, f"item:{task.item_id}", project_id=task.project_id, after=_seen(row))
+    activity.record(session, actor, verb, f"item:{task.item_id}", project_id=task.project_id, after=_seen_of(row))
     return _stored(row)
 
 
@@ -374,8 +374,17 @@ def _can_reopen(session: Session, task: Task, claim: Claim, row: Decision) -> bo
     return task.state == "pending" and claim.state == "escalated" and not claims.has_seat(session, row.item_id, row.person_id)
 
 
-def _seen(row: Decision) -> dict[str, object]:
-    return {"decision": str(row.id), "verdict": row.verdict, "label": row.label, "blind": row.blind}
+def _seen_of(row: Decision) -> dict[str, object]:
+    return _seen(row.id, row.verdict, row.label, row.blind, row.reasons_shown, row.reasons_opened)
+
+
+def _seen(
+    number: int, verdict: str, label: str | None, blind: bool, shown: Sequence[str] | None, opened: bool | None
+) -> dict[str, object]:
+    """What the activity says of a decision; of reasons how many were on the screen, and whether they were opened."""
+    seen: dict[str, object] = {"decision": str(number), "verdict": verdict, "label": label, "blind": blind}
+    reasons = {"reasons_shown": None if shown is None else len(shown), "reasons_opened": opened}
+    return seen | {name: value for name, value in reasons.items() if value is not None}
 
 
 def _stored(row: Decision, *, repeated: bool = False) -> Stored:

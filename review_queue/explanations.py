@@ -16,8 +16,8 @@ from contract.project import EXTERNAL
 from contract.reasons import METHODS, suiting, swaying
 from contract.records import Explanation
 from db.tables import Explanation as ExplanationRow
-from db.tables import ItemKey, Model, Prediction, ReasonCheck, ReasonRequest, Routing, Task, Work
-from review_queue import clock, reason_quality, states
+from db.tables import Model, Prediction, ReasonCheck, ReasonRequest, Routing, Task, Work
+from review_queue import clock, reason_quality, states, waking
 from review_queue.activity import Actor
 from review_queue.errors import Invalid, Refused
 from review_queue.projects import Setting
@@ -265,6 +265,7 @@ def _first(session: Session, project_id: int, item_id: int) -> None:
     keys = [Work.item_id, Work.kind]
     idle = Work.worker.is_(None) & (Work.ready_at > making.excluded.ready_at)
     session.execute(making.on_conflict_do_update(index_elements=keys, set_=front, where=idle))
+    waking.call(session, "score")  # who waits for that explains as well
 
 
 def _check(setting: Setting, method: str, params: Mapping[str, int]) -> None:
@@ -289,9 +290,6 @@ def _asked_model(session: Session, setting: Setting, item_id: int) -> tuple[Mode
     model = session.get_one(Model, aimed[0])
     if model.trainer == EXTERNAL:
         raise Refused("the model answers elsewhere, so nothing here can ask it for reasons; only its producer can send them")
-    closed = session.scalar(select(ItemKey.closed_at).where(ItemKey.item_id == item_id))
-    if closed is not None:
-        raise Refused(f"the producer replaced or cancelled this {setting.project.noun}; it is explained no more")
     return model, aimed[1]
 
 

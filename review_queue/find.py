@@ -49,6 +49,8 @@ class Judged:
     blind: bool
     kind: str
     via: str
+    reasons_shown: tuple[str, ...] | None = None  # hashes
+    reasons_opened: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,8 @@ def _decisions(session: Session, item_id: int) -> tuple[Judged, ...]:
             d.blind,
             kind,
             d.via,
+            tuple(d.reasons_shown) if d.reasons_shown is not None else None,
+            d.reasons_opened,
         )
         for d, name, spoke, kind in session.execute(query)
     )

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, ItemKey, Outbox, Outcome, Task, Work
-from review_queue import activity, clock, events, intake, names, outcomes, tallies
+from review_queue import activity, clock, events, explanations, intake, names, outcomes, tallies
 from review_queue.activity import Actor
 from review_queue.claims import TAKEN
 from review_queue.errors import NotFound
@@ -97,6 +97,7 @@ def _close(session: Session, project_id: int, item_id: int) -> int:
     left = [task for task in tasks if task.state in OPEN]
     ended = [task for task in left if task.kind not in ("audit", "adjudication") or task.routing_n not in audited]
     if len(ended) == len(left):
+        explanations.withdraw(session, item_id)
         session.execute(delete(Work).where(Work.item_id == item_id))
     _end(session, ended, claims)
     _date(session, [task for task in left if task not in ended])

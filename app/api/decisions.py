@@ -14,7 +14,6 @@ from review_queue import cases, decisions
 from review_queue.activity import Actor
 from review_queue.claims import MOST
 from review_queue.decisions import Said, Stored
-from review_queue.errors import AnswerFirst, ClaimExpired
 
 BigId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 router = APIRouter(tags=["decisions"], route_class=bodies.StrictRoute)
@@ -59,18 +58,6 @@ def post_undo(here: Here, actor: Reviewer, decision_id: BigId, wish: shapes.Undo
     return here.database.write(_undo, actor, decision_id, wish.session if wish else None)
 
 
-@router.get("/tasks/{task_id}/explanations", summary="Why the model leans there", responses=listed(409))
-def get_explanations(here: Here, actor: Reviewer, task_id: BigId) -> shapes.Explanations:
-    """The reasons for the prediction of a case that you hold; of a blind one after its first answer."""
-    found = here.database.read(holds.case_of, actor, task_id)
-    if found is None:
-        raise ClaimExpired("you do not hold this task; claim it first")
-    _, case = found
-    if case.prediction is None:
-        raise AnswerFirst("this task is answered blind first; its reasons come with the reply to …/answer")
-    return shapes.Explanations(explanations=[shapes.Explanation.model_validate(reason) for reason in case.explanations])
-
-
 def _answer(session: Session, actor: Actor, task_id: int, said: shapes.AnswerIn) -> shapes.Answered:
     label = None if said.reject else said.label
     stored = decisions.answer(session, actor, task_id, said.token, said.key, label, said.seconds)
@@ -81,7 +68,8 @@ def _decide(
     session: Session, actor: Actor, task_id: int, body: shapes.DecisionIn, hold: int, name: str | None
 ) -> tuple[Stored, list[shapes.Case]]:
     shown_to = tuple(body.reasons_shown) if body.reasons_shown is not None else None
-    said = Said(body.key, body.verdict, body.label, body.reason, body.comment, body.seconds, shown_to)
+    given = (body.key, body.verdict, body.label, body.reason, body.comment, body.seconds)
+    said = Said(*given, reasons_shown=shown_to, reasons_opened=body.reasons_opened)
     stored = decisions.decide(session, actor, task_id, body.token, said)
     if not hold:
         return stored, []

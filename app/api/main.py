@@ -19,11 +19,13 @@ from app.api import (
     parking,
     problems,
     projects,
+    reasons,
     shapes,
     webhooks,
 )
 from app.api.bodies import BodyLimit
 from app.api.problems import MEDIA_TYPE, Guard, listed
+from app.similar import Similar
 from app.workspace import Workspace
 
 VERSION = "0.1.0"
@@ -48,6 +50,7 @@ def create_api(workspace: Workspace) -> FastAPI:
         telemetry=_OFF,
     )
     api.state.workspace = workspace
+    api.state.similar = Similar(workspace.database)
     api.add_middleware(BodyLimit)
     api.add_middleware(Guard)
     problems.install(api)
@@ -59,7 +62,7 @@ def create_api(workspace: Workspace) -> FastAPI:
 
 def _version_1() -> APIRouter:
     router = APIRouter(prefix="/v1", responses=listed(401, 403, 422, 500))
-    for part in (items, changes, blobs, claims, parking, decisions, events, projects, datasets, jobs, webhooks):
+    for part in (items, changes, blobs, claims, parking, decisions, reasons, events, projects, datasets, jobs, webhooks):
         router.include_router(part.router)
     return router
 

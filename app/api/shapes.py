@@ -171,8 +171,61 @@ class Explanation(_Out):
     )
 
 
+class Shown(Explanation):
+    """An explanation of a case. `doubt`: why the order of its contributions is not to be relied on."""
+
+    requested: bool = Field(description="Whether it was made because somebody asked for it.")
+    made_at: datetime
+    doubt: str | None
+    stability: float | None = Field(description="How far other seeds named the same features, 0 to 1, where that was tried.")
+
+
+class AskedReason(_Out):
+    """An explanation that somebody asked for; `problem` says why there is none, where it failed."""
+
+    id: Id
+    method: str
+    label: str
+    params: dict[str, int]
+    state: Literal["waiting", "done", "failed"]
+    explanation_id: Id | None
+    problem: str | None
+
+
 class Explanations(BaseModel):
-    explanations: list[Explanation]
+    explanations: list[Shown]
+    asked: list[AskedReason]
+
+
+class AskIn(_In):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"method": "lime.tabular", "label": "deny", "samples": 5000}]}
+    )
+    method: Label = Field(description="As docs/explanations.md lists them.")
+    label: Label | None = Field(None, description="Why (not) this one; the predicted label where left out.")
+    samples: int | None = None
+    evaluations: int | None = None
+    features: int | None = None
+
+
+class NearOut(_Out):
+    """A decided case near another; `decided` is null for a rejection."""
+
+    external_id: str
+    similarity: float = Field(description="The cosine of both vectors, at most 1.")
+    predicted: str | None
+    decided: str | None
+    at: datetime
+
+
+class SimilarOut(_Out):
+    """`looked_at`: how many of the nearest 20 decided cases had a predicted label; `disagreed`: in how many people decided
+    otherwise."""
+
+    space: str = Field(description="What nearness is measured in, in words.")
+    cases: list[NearOut]
+    looked_at: int
+    disagreed: int
 
 
 class Routed(_Out):
@@ -201,6 +254,8 @@ class Judged(_Out):
     blind: bool
     kind: str
     via: str
+    reasons_shown: list[str] | None = Field(description="Hashes of the explanations that were in view.")
+    reasons_opened: bool | None = Field(description="Whether the person opened them.")
 
 
 class Stood(_Out):
@@ -302,7 +357,7 @@ class Case(_Out):
     first_label: str | None
     answers: list[str | None] = Field(description="The answers to settle, where some disagree; null is a rejection.")
     prediction: Predicted | None = None
-    explanations: list[Explanation] | None = None
+    explanations: list[Shown] | None = None
     requested: str | None = Field(None, description="Why somebody asked for this look, once that may be shown.")
     note: str | None = Field(None, description="What you noted when you parked it.")
 
@@ -401,6 +456,7 @@ class DecisionIn(_In):
     comment: Text | None = Field(None, max_length=MAX_COMMENT)
     seconds: Seconds | None = None
     reasons_shown: list[Label] | None = Field(None, max_length=50, description="Hashes of the explanations that were shown.")
+    reasons_opened: bool | None = Field(None, description="Whether the person opened them.")
 
 
 class Decision(_Out):

@@ -37,6 +37,8 @@ CALLS: list[tuple[str, str, Any, set[str]]] = [
     ("POST", "/tasks/1/decisions", {"token": "t", "key": "k", "verdict": "accept"}, {"review"}),
     ("POST", "/decisions/1/undo", None, {"review"}),
     ("GET", "/tasks/1/explanations", None, {"review"}),
+    ("POST", "/tasks/1/explanations", {"method": "lime.tabular"}, {"review"}),
+    ("GET", "/tasks/1/similar", None, {"review"}),
     ("GET", f"{P}/events", None, {"read", "produce"}),
     ("GET", f"{P}/stats", None, {"read"}),
     ("GET", "/projects", None, {"produce", "review", "read", "admin", "act_as"}),
