@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from contract.reasons import swaying
 from contract.records import Explanation, Row
 from explain import deletion
 from explain.explainer import Explainer
@@ -12,8 +13,6 @@ LEAST_FIT = 0.5
 """R² of a surrogate around the item."""
 MOST_GAP = 0.05
 """Share of |f - base| by which contributions may miss it."""
-LEAST_STABILITY = 0.6
-"""Mean Jaccard index of the five strongest over three seeds."""
 
 
 def doubt(explanation: Explanation) -> str | None:
@@ -24,9 +23,7 @@ def doubt(explanation: Explanation) -> str | None:
         return f"a straight line fits the model badly around this item (R² {fit:.2f}, at least {LEAST_FIT} is asked)"
     if gap is not None and gap > MOST_GAP:
         return f"the contributions miss the model's answer by {gap:.0%} of what they share out (at most {MOST_GAP:.0%} is asked)"
-    if stability is not None and stability < LEAST_STABILITY:
-        return f"other random draws name other reasons (overlap {stability:.2f}, at least {LEAST_STABILITY} is asked)"
-    return None
+    return swaying(stability)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ def test_defaults_in_the_tables_are_those_of_the_models() -> None:
         "review": policy.Review(),
         "calendar": policy.Calendar(),
         "intake": policy.Intake(),
+        "explain": policy.Explain(),
     }
     for heading, model in models.items():
         section = page.partition(f"### `{heading}`")[2].partition("\n#")[0]
