@@ -6,7 +6,7 @@ from explained_models import cancer, digits
 
 from contract.predictors import Encoded
 from explain.catalog import explainers_for
-from explain.segments import blurred, hide, squares
+from explain.segments import image_target, squares
 
 RNG = np.random.default_rng(0)
 
@@ -49,7 +49,7 @@ def test_digits(method: str) -> None:
         image = model.decode(row["image"])
 
         def answer(shown: np.ndarray, image=image, label=label) -> np.ndarray:
-            return model.image_probabilities(hide(image, blurred(image), squares(8, 8).numbers, shown))[:, int(label)]
+            return image_target(model, label, image, squares(8, 8).numbers).probability(shown)
 
         weights = np.array(explainer.explain(row, label=label, seed=0).contributions["weights"])
         explained.append(deletion(answer, 64, np.argsort(-weights)))

@@ -27,6 +27,28 @@ def test_the_numbers_are_the_librarys(capsys: pytest.CaptureFixture[str]) -> Non
     assert found.quality["local_r2"] == pytest.approx(alone.score, abs=1e-6)
 
 
+def test_colours_and_every_seed_are_the_librarys() -> None:
+    rng = np.random.default_rng(1)
+    model = Picture(lambda images: sigmoid(5 * images[:, 4:12, 4:12, 0].mean(axis=(1, 2)) * images[..., 1].std(axis=(1, 2))))
+    for seed in range(3):
+        data = png(rng.uniform(size=(20, 24, 3)))
+        image = model.decode(data)
+        found = LimeImage(model, samples=200).explain({"image": data}, label="yes", seed=seed)
+        alone = LimeImageExplainer(feature_selection="none", random_state=seed).explain_instance(
+            image,
+            model.image_probabilities,
+            labels=(1,),
+            top_labels=None,
+            hide_color=blurred(image),
+            num_samples=200,
+            segmentation_fn=lambda _: squares(20, 24).numbers,
+        )
+        due = dict(alone.local_exp[1])
+        got = found.contributions["weights"]
+        np.testing.assert_allclose(got, [due[piece] for piece in range(len(got))], rtol=1e-6, atol=1e-12)
+        assert found.base == pytest.approx(alone.intercept[1], rel=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 3)])
 def test_the_region_that_the_model_looks_at_stands_out(shape: tuple[int, ...]) -> None:
     image = np.random.default_rng(0).uniform(size=shape)

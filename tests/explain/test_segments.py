@@ -3,11 +3,12 @@ import io
 
 import numpy as np
 import pytest
-from explained_models import Picture, png
+from explained_models import Picture, png, sigmoid
 from PIL import Image
 
+from explain.chunked import chunked
 from explain.errors import ItemUnreadable
-from explain.segments import along_edges, blurred, hide, image_of, image_target, squares
+from explain.segments import Hidden, along_edges, answered, blurred, image_of, image_target, squares
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_hidden_pieces_show_the_blur() -> None:
     numbers = squares(8, 8).numbers
     shown = np.zeros((2, 64), dtype=bool)
     shown[1, 9] = True
-    one, other = hide(image, blurred(image), numbers, shown)
+    one, other = Hidden(image, blurred(image), numbers, shown)[:]
     assert (one == blurred(image)).all()
     assert (other[1, 1] == image[1, 1]).all()
     assert (other != one).any(axis=-1).sum() == 1
@@ -56,7 +57,7 @@ def test_hidden_pieces_show_the_blur() -> None:
 
 
 def test_large_images_are_asked_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explain.segments.CHUNK", 8 * 8 * 10)
+    monkeypatch.setattr("explain.chunked.NUMBERS", 8 * 8 * 4)
     sizes = []
 
     def answer(images: np.ndarray) -> np.ndarray:
@@ -65,7 +66,19 @@ def test_large_images_are_asked_in_chunks(monkeypatch: pytest.MonkeyPatch) -> No
 
     target = image_target(Picture(answer), "yes", np.ones((8, 8, 1)), squares(8, 8).numbers)
     assert len(target.probability(np.ones((25, 64), dtype=bool))) == 25
-    assert sizes == [10, 10, 5]
+    assert max(sizes) == 4
+    assert sum(sizes) == 25
+
+
+def test_images_of_several_sizes_are_asked_about_together() -> None:
+    model = chunked(Picture(lambda images: sigmoid(images.mean(axis=(1, 2, 3)))))
+    asked = [
+        Hidden(
+            np.full((side, side, 1), value), np.zeros((side, side, 1)), squares(side, side).numbers, np.ones((3, 64), dtype=bool)
+        )
+        for side, value in ((8, 0.5), (8, 1.0), (16, 2.0))
+    ]
+    np.testing.assert_allclose(answered(model, asked), sigmoid(np.repeat([0.5, 1.0, 2.0], 3)), atol=1e-12)
 
 
 @pytest.mark.parametrize("data", [None, "text", b"no image"])
