@@ -118,7 +118,8 @@ def test_defaults_in_the_tables_are_those_of_the_models() -> None:
     for heading, model in models.items():
         section = page.partition(f"### `{heading}`")[2].partition("\n#")[0]
         rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
-        written = {row[1].strip(" `"): parse_yaml(row[3].strip(" `"), "a cell").data for row in rows}
+        cells = {row[1].strip(" `"): row[3].strip(" `") for row in rows}
+        written = {name: parse_yaml(f"cell: {cell}", "a cell").data["cell"] for name, cell in cells.items()}
         assert type(model).model_validate(written) == model
         assert set(written) == set(type(model).model_fields)
 
