@@ -156,6 +156,7 @@ def test_an_unstable_order_is_hidden_until_somebody_wants_it(desk: Start, page: 
 def test_similar_cases_say_what_people_decided_and_never_before_a_blind_answer(desk: Start, page: Any) -> None:
     def fill(workspace: Workspace) -> None:
         filling.embed(workspace, filling.table(workspace, 5, True, **OFF))
+        filling.embed(workspace, filling.texts(workspace, 3, True, **OFF))
         blind = filling.pictures(workspace, 3, True, review={"blind_first": "all"}, **OFF)
         filling.embed(workspace, blind)
 
@@ -172,6 +173,10 @@ def test_similar_cases_say_what_people_decided_and_never_before_a_blind_answer(d
     assert "near in the network's last hidden layer" in told
     link = page.get_by_role("link", name=first)
     assert link.get_attribute("href") == f"find?project=claims&id={first}"
+    open_review(page, held, "messages")
+    press(page, "a")
+    open_in_full(page)
+    page.wait_for_selector(".so-near .so-glimpse")
     open_review(page, held, "digits")
     page.keyboard.press("3")
     page.wait_for_selector(MAIN)
@@ -181,6 +186,17 @@ def test_similar_cases_say_what_people_decided_and_never_before_a_blind_answer(d
     settled(page)
     open_in_full(page)
     assert not page.query_selector(".so-near")
+
+
+def test_similar_pictures_are_seen(desk: Start, page: Any) -> None:
+    held = desk(lambda workspace: filling.embed(workspace, filling.pictures(workspace, 4, True, **OFF)))
+    open_review(page, held, "digits")
+    press(page, "a")
+    press(page, "a")
+    open_in_full(page)
+    page.wait_for_selector(".so-near .so-thumb")
+    assert page.locator(".so-near li").count() == 2
+    assert page.eval_on_selector_all(".so-thumb", "all => all.every(each => each.naturalWidth > 0)")
 
 
 def test_in_full_a_narrow_screen_scrolls_down_only(desk: Start, chromium: Any) -> None:

@@ -114,7 +114,7 @@ SAID: Mapping[str, Callable[[float], str]] = {
     "additivity_gap": lambda value: "adds up to the model's answer" + (f" within {value:.1g}" if value > EXACT else ""),
     "relative_gap": lambda value: f"misses {formats.percent(value, 1)} of what it shares out",
     "prediction_gap": lambda value: f"misses the model's own probability by {value:.2g}",
-    "stability": lambda value: f"overlap of the first five under other draws {value:.2f}",
+    "stability": lambda value: f"same first five under other draws: {value:.2f}",
 }
 """Figures of quality as sentences."""
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 
 from app.ui import formats, widgets
-from app.ui.draw import figures
+from app.ui.draw import figures, quality
 from app.ui.formats import text
 from app.ui.widgets import Place
-from review_queue import jobs, projects
+from review_queue import jobs, projects, reason_quality
 from review_queue.jobs import Job
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 SHOWN = 50
+LATEST = 3
+"""Versions whose reasons are told of, beside those that play a role."""
 
 
 def draw() -> None:
@@ -25,6 +27,7 @@ def draw() -> None:
     widgets.said("models")
     known = _models(place)
     _versions(place, known)
+    _reasons(place, known)
     _train(place)
     if known:
         _compare(place, known)
@@ -66,6 +69,17 @@ def _versions(place: Place, known: "list[ModelInfo]") -> None:
         else "Versions, newest first"
     )
     widgets.grid(("version", "role", "trainer", "figures", "made", "size"), rows, caption=caption)
+
+
+def _reasons(place: Place, known: "list[ModelInfo]") -> None:
+    """How good the reasons of the acting version, and of the latest ones, are."""
+    chosen = [each for n, each in enumerate(known) if not each.external and (each.aliases or n < LATEST)]
+    found = [(each.version, place.database.read(reason_quality.of_model, each.id)) for each in chosen]
+    rows = [row for version, qualities in found for row in quality.rows(version, qualities)]
+    if rows:
+        widgets.grid(quality.HEAD, rows, caption="How good their reasons are")
+        with st.expander("What the columns say"):
+            st.html(f'<p class="so-note">{text(quality.MEANING)}</p>')
 
 
 def _train(place: Place) -> None:

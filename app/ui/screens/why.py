@@ -136,7 +136,7 @@ def _similar(place: Place, case: Case) -> None:
         return
     project = place.setting.project
     given = place.database.read(embeddings.inputs, place.setting, [each.item_id for each in found.cases])
-    leading = bars.leading(project, reasons_html.ahead(case.explanations))
+    leading = bars.leading(project, reasons_html.ahead(case.explanations)) if project.input.type == "tabular" else []
     st.html(similar_html.panel(project, found, given, leading, resources.thumbnail))
 
 
