@@ -16,6 +16,7 @@ from contract.predictors import Floats
 Places = NDArray[np.intp]
 Design = Callable[[Any], Floats]
 """n inputs, as the model's view takes them (an Encoded table, or images), to the (n, e) matrix that the model computes on."""
+LAST_LAYER = "the network's last hidden layer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,23 +5,25 @@ from typing import Any
 
 import numpy as np
 
-from contract.inside import Hidden, Representing
+from contract.inside import Hidden, Inspectable, Linear, Representing, Trees
 from contract.predictors import Floats, ImageModel, TableModel, TextModel
 from contract.records import Row
 from explain.errors import NotExplainable
+from explain.isolation import isolated
 from explain.segments import image_of
 from explain.target import CLIP
 from explain.words import text_of
 
 ANSWERS = "the model's answers"
-Vectors = Callable[[Sequence[Row]], Floats]
-"""n rows to (n, e) numbers; raises where one of them cannot be read."""
+_FOLDED = "what each feature contributes"
 
 
 def space(model: object) -> str:
     """In which space the model's items are near each other, in words for people."""
     hidden = _hidden(model)
-    return hidden.words if hidden else ANSWERS
+    if hidden:
+        return hidden.words
+    return _FOLDED if isinstance(_inside(model), Linear | Trees) else ANSWERS
 
 
 def represented(model: object, background: Sequence[Row], rows: Sequence[Row]) -> Floats:
@@ -29,13 +31,48 @@ def represented(model: object, background: Sequence[Row], rows: Sequence[Row]) -
 
     Raises NotExplainable for a model without a view of a table, a text or an image.
     """
+    found = isolated(rows, _vectors(model, background))
+    width = next((vector.size for vector in found if not isinstance(vector, Exception)), 1)
+    held = [np.full(width, np.nan) if isinstance(vector, Exception) else vector for vector in found]
+    return _unit(np.array(held).reshape(len(rows), width))
+
+
+def _vectors(model: object, background: Sequence[Row]) -> Callable[[Sequence[Row]], list[Floats]]:
+    """How rows become numbers; it raises where one of them cannot be read."""
     read, answer = _view(model)
     hidden = _hidden(model)
+    folded = None if hidden else _folded(model, background)
+    if folded is not None:
+        return lambda rows: list(folded(rows))
     of = hidden.of if hidden else lambda given: np.log(np.clip(answer(given), CLIP, 1.0))
-    found = list(_each(rows, lambda some: np.asarray(of(read(some)), dtype=np.float64)))
-    width = next((vector.size for vector in found if vector is not None), 1)
-    held = [np.full(width, np.nan) if vector is None else vector for vector in found]
-    return _unit(np.array(held).reshape(len(rows), width))
+    return lambda rows: list(np.asarray(of(read(rows)), dtype=np.float64))
+
+
+def _folded(model: object, background: Sequence[Row]) -> Callable[[Sequence[Row]], Floats] | None:
+    """Contributions of the features: towards the second of two labels, towards each of more; None where they cannot be had."""
+    view = _inside(model)
+    if not isinstance(model, TableModel) or not isinstance(view, Linear | Trees):
+        return None
+    labels = model.labels[1:] if len(model.labels) == 2 else model.labels
+    try:
+        method = _looking(view)(model, background)
+    except NotExplainable:
+        return None
+    return lambda rows: method.folded(rows, labels)
+
+
+def _looking(view: Linear | Trees) -> Any:
+    if isinstance(view, Trees):
+        from explain.tree_shap import TreeShap
+
+        return TreeShap
+    from explain.linear_shap import LinearShap
+
+    return LinearShap
+
+
+def _inside(model: object) -> object:
+    return model.inside if isinstance(model, Inspectable) else None
 
 
 def _hidden(model: object) -> Hidden | None:
@@ -53,17 +90,6 @@ def _view(model: object) -> tuple[Callable[[Sequence[Row]], Any], Callable[[Any]
         picture = model
         return lambda rows: np.stack([image_of(picture, row) for row in rows]), model.image_probabilities
     raise NotExplainable(f"{type(model).__name__} offers no view of a table, a text or an image to represent.")
-
-
-def _each(rows: Sequence[Row], vectors: Vectors) -> list[Floats | None]:
-    """A vector for each row, None where there is none; where some raise, each half is tried alone."""
-    if not rows:
-        return []
-    try:
-        return list(vectors(rows))
-    except Exception:
-        half = len(rows) // 2
-        return [*_each(rows[:half], vectors), *_each(rows[half:], vectors)] if half else [None]
 
 
 def _unit(found: Floats) -> Floats:

@@ -13,8 +13,9 @@ import skops.io.exceptions
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from contract.inside import Last, Places, Trees
 from contract.predictors import Column, Encoded, Floats
-from inference import ngrams, tables
+from inference import ngrams, tables, trees
 from inference.errors import ModelLoadError, UntrustedType
 from inference.splits import Progress, Task
 
@@ -28,7 +29,6 @@ TRUSTED = (
 )
 """Types beyond those skops itself trusts. partial and check_array stand in the estimator's own category encoder, where skops
 holds the wrapped function against this same list; TreePredictor is walked without bounds checks, so check_tree does that."""
-_LEAST = 1e-12
 MAX_BYTES = 1 << 30
 
 
@@ -41,11 +41,26 @@ class Engine:
         self.data = data
 
     def scores(self, encoded: Encoded) -> Floats:
-        """Encoded rows to (n, m) log probabilities before calibration."""
+        """Encoded rows to (n, m) sums of leaves, 0 for the first of two labels."""
         if not len(encoded.matrix):
             return np.empty((0, len(self.model.classes_)))
-        found = self.model.predict_proba(design(self.columns, encoded))
-        return np.asarray(np.log(np.clip(found, _LEAST, 1.0)))
+        found = self.model.decision_function(design(self.columns, encoded))
+        return np.column_stack([np.zeros(len(found)), found]) if found.ndim == 1 else np.asarray(found)
+
+    def inside(self, last: Last) -> Trees:
+        """The trees over the design that scikit-learn makes of it, with a column for each set of categories."""
+        grown, sets = trees.boosted(self.model, width(self.columns))
+
+        def designed(encoded: Encoded) -> Floats:
+            return sets.beside(self.model._preprocess_X(design(self.columns, encoded), reset=False))
+
+        start = np.ravel(self.model._baseline_prediction)
+        base = np.array([0.0, *start]) if len(start) == 1 else start
+        return Trees(designed, sets.owners(owners(self.columns)), tuple(grown), base, last)
+
+    @property
+    def hidden(self) -> None:
+        """None: trees have no layers."""
 
     def settings(self) -> dict[str, Any]:
         return {"known": len(self.model.classes_)}
@@ -79,6 +94,12 @@ def width(columns: Sequence[Column]) -> int:
     """How many columns `design` gives."""
     sizes = {"date": len(tables.DATE_PARTS), "text": TEXT_BUCKETS}
     return sum(sizes.get(column.kind, 1) for column in columns)
+
+
+def owners(columns: Sequence[Column]) -> Places:
+    """Which column each column of `design` belongs to."""
+    held = tables.owners(columns)
+    return np.array([*held.codes, *held.numbers, *np.repeat(held.texts, TEXT_BUCKETS)], dtype=np.intp)
 
 
 def train(columns: tuple[Column, ...], encoded: Encoded, task: Task, labels: int, *, seed: int, progress: Progress) -> Engine:

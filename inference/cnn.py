@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
+from contract.inside import LAST_LAYER, Hidden, Last, Smooth
 from contract.predictors import Floats
-from inference import weights
-from inference.devices import Inputs, forward
+from inference import gradients, weights
+from inference.devices import Chunk, Inputs, forward
 from inference.errors import ModelLoadError
 from inference.fitting import Plan, fit, seeded
 from inference.images import LARGEST, SMALLEST
@@ -44,7 +45,29 @@ class Network(nn.Module):
         self.register_buffer("scale", torch.ones(channels, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.last(self.body((images - self.center) / self.scale))  # type: ignore[no-any-return]
+        return self.last(self.hidden(images))  # type: ignore[no-any-return]
+
+    def hidden(self, images: Tensor) -> Tensor:
+        """(n, h) values of the last layer before the scores."""
+        return self.body((images - self.center) / self.scale)  # type: ignore[no-any-return]
+
+
+class Pixels(nn.Module):
+    """The same network over (n, side × side × channels) numbers, its layers in one row."""
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, side: int, channels: int, network: Network) -> None:
+        super().__init__()
+        self.shape = (side, side, channels)
+        self.layers = nn.Sequential(*network.body, network.last)
+        self.register_buffer("center", network.center)
+        self.register_buffer("scale", network.scale)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        images = pixels.view(-1, *self.shape).permute(0, 3, 1, 2)
+        return self.layers((images - self.center) / self.scale)  # type: ignore[no-any-return]
 
 
 class Engine:
@@ -58,17 +81,34 @@ class Engine:
     def scores(self, images: Floats) -> Floats:
         """(n, side, side, channels) in 0..1 to (n, m) scores."""
 
-        def chunk(start: int, stop: int, device: torch.device) -> Inputs:
-            return (_tensor(images[start:stop]).to(device),)
+        return forward(self.network, _chunks(images), len(images), self.network.last.out_features, self._size)
 
-        device = self.network.last.weight.device
-        return forward(self.network, chunk, len(images), self.network.last.out_features, CHUNK[device.type])
+    def inside(self, last: Last) -> Smooth:
+        """Gradients over the pixels."""
+        pixels = Pixels(self.side, self.channels, self.network)
+        slopes = gradients.Gradients(pixels, gradients.of_scores(last), self.network.last.weight.device, self._size)
+        owners = np.repeat(np.arange(self.side**2), self.channels)
+        made = gradients.deep(pixels, last)
+        return Smooth(lambda images: images.reshape(len(images), -1), owners, slopes.answer, slopes.gradient, made)
+
+    @property
+    def hidden(self) -> Hidden:
+        work = self.network.hidden
+        return Hidden(LAST_LAYER, lambda images: gradients.designed(work, _chunks(images), len(images), self._size))
+
+    @property
+    def _size(self) -> int:
+        return CHUNK[self.network.last.weight.device.type]
 
     def settings(self) -> dict[str, Any]:
         return {"known": self.network.last.out_features, "side": self.side, "channels": self.channels}
 
     def files(self) -> dict[str, bytes]:
         return {weights.FILE: weights.dump(self.network)}
+
+
+def _chunks(images: Floats) -> Chunk:
+    return lambda start, stop, device: (_tensor(images[start:stop]).to(device),)
 
 
 def _tensor(images: Floats) -> Tensor:

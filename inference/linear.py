@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from contract.inside import Last, Linear, Places
 from contract.predictors import Column, Encoded, Floats
 from inference import boosting, tables, weights
 from inference.splits import Integers, Progress, Task
@@ -52,6 +53,21 @@ class Engine:
         matrix = design(self.columns, encoded, values["center"], values["scale"])
         return np.asarray(matrix @ values["weight"] + values["bias"])
 
+    def inside(self, last: Last) -> Linear:
+        """The weights over their design."""
+        values = self._values
+        return Linear(
+            lambda encoded: design(self.columns, encoded, values["center"], values["scale"]).toarray(),
+            owners(self.columns),
+            values["weight"],
+            values["bias"],
+            last,
+        )
+
+    @property
+    def hidden(self) -> None:
+        """None: a linear model has no layer but the last."""
+
     def settings(self) -> dict[str, Any]:
         return {"known": len(self._values["bias"])}
 
@@ -88,6 +104,13 @@ def width(columns: Sequence[Column]) -> tuple[int, int]:
     numbers = sum({"number": 1, "boolean": 1, "date": len(tables.DATE_PARTS)}.get(column.kind, 0) for column in columns)
     texts = sum(column.kind == "text" for column in columns)
     return numbers, 2 * numbers + texts * boosting.TEXT_BUCKETS + sum(tables.code_sizes(columns))
+
+
+def owners(columns: Sequence[Column]) -> Places:
+    """Which column each column of `design` belongs to."""
+    held = tables.owners(columns)
+    words = np.repeat(held.texts, boosting.TEXT_BUCKETS)
+    return np.array([*held.numbers, *held.numbers, *words, *np.repeat(held.codes, tables.code_sizes(columns))], dtype=np.intp)
 
 
 def train(columns: tuple[Column, ...], encoded: Encoded, task: Task, labels: int, *, seed: int, progress: Progress) -> Engine:

@@ -5,15 +5,16 @@ section 3.2) beside their scaled value, categories as embeddings, texts as embed
 a code of its own everywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from contract.inside import LAST_LAYER, Hidden, Last, Places, Smooth
 from contract.predictors import Column, Encoded, Floats
-from inference import ngrams, tables, weights
+from inference import gradients, ngrams, tables, weights
 from inference.devices import Inputs, forward
 from inference.fitting import Plan, fit, seeded
 from inference.splits import Progress, Task
@@ -53,6 +54,14 @@ class Network(nn.Module):
         )  # fmt: skip
 
     def forward(self, numbers: Tensor, codes: Tensor, *bags: Tensor) -> Tensor:
+        return self.layers(self.design(numbers, codes, *bags))  # type: ignore[no-any-return]
+
+    def hidden(self, numbers: Tensor, codes: Tensor, *bags: Tensor) -> Tensor:
+        """(n, h) values of the last layer before the scores."""
+        return self.layers[:-1](self.design(numbers, codes, *bags))  # type: ignore[no-any-return]
+
+    def design(self, numbers: Tensor, codes: Tensor, *bags: Tensor) -> Tensor:
+        """(n, e) inputs of the first layer: steps, values and flags of numbers, embeddings of codes, bags and flags of texts."""
         missing = torch.isnan(numbers)
         held = torch.where(missing, 0.0, numbers)
         steps = ((held[:, :, None] - self.low) / self.width).clamp(0, 1) * ~missing[:, :, None]
@@ -61,7 +70,7 @@ class Network(nn.Module):
         for place, layer in enumerate(self.words):
             buckets, starts, shares, absent = bags[4 * place : 4 * place + 4]
             parts += [layer(buckets, starts, per_sample_weights=shares), absent]
-        return self.layers(torch.cat(parts, dim=1))  # type: ignore[no-any-return]
+        return torch.cat(parts, dim=1)
 
 
 class Engine:
@@ -76,6 +85,26 @@ class Engine:
         inputs = _Inputs(self.columns, encoded, self.network)
         width = self.network.layers[-1].out_features
         return forward(self.network, inputs.chunk, len(encoded.matrix), int(width), CHUNK)  # type: ignore[arg-type]
+
+    def inside(self, last: Last) -> Smooth:
+        """Gradients over the inputs of the first layer."""
+        device = self.network.low.device
+        slopes = gradients.Gradients(self.network.layers, gradients.of_scores(last), device, CHUNK)
+        return Smooth(
+            lambda encoded: self._before(self.network.design, encoded),
+            owners(self.columns),
+            slopes.answer,
+            slopes.gradient,
+            gradients.deep(self.network.layers, last),
+        )
+
+    @property
+    def hidden(self) -> Hidden:
+        return Hidden(LAST_LAYER, lambda encoded: self._before(self.network.hidden, encoded))
+
+    def _before(self, work: Callable[..., Tensor], encoded: Encoded) -> Floats:
+        inputs = _Inputs(self.columns, encoded, self.network)
+        return gradients.designed(work, inputs.chunk, len(encoded.matrix), CHUNK)
 
     def settings(self) -> dict[str, Any]:
         return {"known": self.network.layers[-1].out_features}
@@ -124,6 +153,13 @@ class _Texts:
         shares = np.repeat(1 / np.sqrt(np.maximum(sizes, 1)), sizes).astype(np.float32)
         absent = (codes < 0).astype(np.float32)[:, None]
         return tuple(map(torch.from_numpy, (self.buckets[picked], ends - sizes, shares, absent)))
+
+
+def owners(columns: Sequence[Column]) -> Places:
+    """Which column each input of the first layer belongs to, in the order of `Network.design`."""
+    held = tables.owners(columns)
+    numbers = [*np.repeat(held.numbers, BINS), *held.numbers, *held.numbers]
+    return np.array([*numbers, *np.repeat(held.codes, EMBEDDED), *np.repeat(held.texts, TEXT_WIDTH + 1)], dtype=np.intp)
 
 
 def build(columns: Sequence[Column], labels: int) -> Network:

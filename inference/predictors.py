@@ -4,17 +4,19 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.inputs import MAX_TEXT
+from contract.inside import Hidden, Last, View
 from contract.predictors import Column, Encoded, Floats
 from contract.project import Feature
 from contract.records import Prediction, Row, Scored, Unscored, Unshowable
 from inference import images, tables
-from inference.calibration import softmax, spread
+from inference.calibration import UNSEEN, softmax, spread
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +52,22 @@ class Engine(Protocol):
 class TableEngine(Engine, Protocol):
     columns: tuple[Column, ...]
 
+    @property
+    def hidden(self) -> Hidden | None: ...
+
+    def inside(self, last: Last) -> View | None:
+        """What is seen of the model by those who explain it."""
+        ...
+
     def scores(self, encoded: Encoded) -> Floats:
         """Encoded rows to (n, m) log scores of the known labels."""
         ...
 
 
 class TextEngine(Engine, Protocol):
+    @property
+    def hidden(self) -> Hidden | None: ...
+
     def scores(self, texts: Sequence[str]) -> Floats:
         """n texts to (n, m) log scores of the known labels."""
         ...
@@ -65,6 +77,13 @@ class ImageEngine(Engine, Protocol):
     side: int
     channels: int
 
+    @property
+    def hidden(self) -> Hidden | None: ...
+
+    def inside(self, last: Last) -> View | None:
+        """What is seen of the model by those who explain it."""
+        ...
+
     def scores(self, images: Floats) -> Floats:
         """(n, side, side, channels) in 0..1 to (n, m) log scores of the known labels."""
         ...
@@ -73,6 +92,11 @@ class ImageEngine(Engine, Protocol):
 def probabilities(card: Card, scores: Floats) -> Floats:
     """(n, m) log scores of the known labels to (n, k) calibrated probabilities of all."""
     return spread(softmax(scores, card.temperature), card.known, len(card.labels))
+
+
+def last(card: Card) -> Last:
+    """The same step, for those who explain it."""
+    return Last(card.labels, card.known, card.temperature, UNSEEN)
 
 
 @dataclass(frozen=True)
@@ -92,6 +116,14 @@ class TablePredictor:
     @property
     def columns(self) -> tuple[Column, ...]:
         return self.engine.columns
+
+    @cached_property
+    def inside(self) -> View | None:
+        return self.engine.inside(last(self.card))
+
+    @property
+    def hidden(self) -> Hidden | None:
+        return self.engine.hidden
 
     def predict(self, rows: Sequence[Row]) -> list[Scored]:
         """One answer per row; a row with a value of the wrong type gets Unscored."""
@@ -135,6 +167,10 @@ class TextPredictor:
     def feature(self) -> str:
         return next(iter(self.card.features))
 
+    @property
+    def hidden(self) -> Hidden | None:
+        return self.engine.hidden
+
     def predict(self, rows: Sequence[Row]) -> list[Scored]:
         """One answer per row; a row without text, or with too much, gets Unscored."""
         checked = [read_text(self.feature, row) for row in rows]
@@ -164,6 +200,14 @@ class ImagePredictor:
     @property
     def feature(self) -> str:
         return next(iter(self.card.features))
+
+    @cached_property
+    def inside(self) -> View | None:
+        return self.engine.inside(last(self.card))
+
+    @property
+    def hidden(self) -> Hidden | None:
+        return self.engine.hidden
 
     def predict(self, rows: Sequence[Row]) -> list[Scored]:
         """One answer per row; an image that cannot be decoded gets Unshowable, a row without one Unscored."""

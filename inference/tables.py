@@ -26,6 +26,7 @@ _PLAIN: Mapping[str, frozenset[type]] = {
     "text": frozenset({str, _NONE}),
     "date": frozenset({str, _NONE}),
 }
+_NAMED = frozenset({"category", "text"})
 _ABSENT = object()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_SECOND, _LAST_SECOND = -719_162 * 86_400, 2_932_897 * 86_400 - 1
@@ -225,6 +226,26 @@ def parts(columns: Sequence[Column], matrix: Floats) -> Parts:
     empty = np.empty((len(matrix), 0))
     stacked = np.stack(codes, axis=1) if codes else empty
     return Parts(np.concatenate(numeric, axis=1) if numeric else empty, stacked.astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The places of the columns that stand in the parts of a table: one for each number (five for a date), code and text."""
+
+    numbers: tuple[int, ...]
+    codes: tuple[int, ...]
+    texts: tuple[int, ...]
+
+
+def owners(columns: Sequence[Column]) -> Owners:
+    """Which column each part comes from, in the order of `parts`."""
+    places = list(enumerate(columns))
+    numbers = [(place, len(DATE_PARTS) if each.kind == "date" else 1) for place, each in places if each.kind not in _NAMED]
+    return Owners(
+        tuple(place for place, count in numbers for _ in range(count)),
+        tuple(place for place, each in places if each.kind == "category"),
+        tuple(place for place, each in places if each.kind == "text"),
+    )
 
 
 def code_sizes(columns: Sequence[Column]) -> list[int]:

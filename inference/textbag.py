@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from contract.inside import LAST_LAYER, Hidden
 from contract.predictors import Floats
-from inference import ngrams, weights
+from inference import gradients, ngrams, weights
 from inference.devices import Inputs, forward
 from inference.errors import ModelLoadError
 from inference.fitting import Plan, fit, seeded
@@ -38,7 +39,11 @@ class Network(nn.Module):
         nn.init.normal_(self.bag.weight, std=0.1)
 
     def forward(self, buckets: Tensor, starts: Tensor, shares: Tensor) -> Tensor:
-        return self.last(self.drop(self.bag(buckets, starts, per_sample_weights=shares)))  # type: ignore[no-any-return]
+        return self.last(self.drop(self.hidden(buckets, starts, shares)))  # type: ignore[no-any-return]
+
+    def hidden(self, buckets: Tensor, starts: Tensor, shares: Tensor) -> Tensor:
+        """(n, h) values of the last layer before the scores."""
+        return self.bag(buckets, starts, per_sample_weights=shares)  # type: ignore[no-any-return]
 
 
 class Engine:
@@ -54,6 +59,14 @@ class Engine:
         """n texts to (n, m) scores."""
         found = [self._chunk(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
         return np.concatenate(found) if found else np.empty((0, self.network.last.out_features))
+
+    @property
+    def hidden(self) -> Hidden:
+        return Hidden(LAST_LAYER, self._represented)
+
+    def _represented(self, texts: Sequence[str]) -> Floats:
+        held = weighed(ngrams.bags(texts), self.places, self.idf)
+        return gradients.designed(self.network.hidden, held.chunk, len(texts), CHUNK)
 
     def _chunk(self, texts: Sequence[str]) -> Floats:
         held = weighed(ngrams.bags(texts), self.places, self.idf)

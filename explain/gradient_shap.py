@@ -1,0 +1,178 @@
+"""Expected gradients: a network's slopes along the way from rows of the background to the row.
+
+Erion et al. 2021, "Improving performance of deep learning models with axiomatic attribution priors and expected gradients"; the
+numbers of `shap.GradientExplainer` with the same seed, for the one label that is explained.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.inside import Smooth
+from contract.predictors import Floats, ImageModel, TableModel
+from contract.records import Explanation, Row
+from explain.background import NONE
+from explain.draws import pairs
+from explain.explainer import Ask, Explainer
+from explain.finding import Finding, Heading, gaps, steadied
+from explain.looking import ROWS, Each, TableLook, view_of
+from explain.pacing import Between, nothing
+from explain.quality import MOST_GAP
+from explain.segments import BLUR, blurred, image_of, squares
+from explain.target import CLIP, log_odds, probability
+
+Singles = NDArray[np.float32]
+SAMPLES = 200
+FARTHEST_TABLE, FARTHEST_IMAGE = 3_200, 800
+"""At most so many samples are drawn of a table's row and of an image, where fewer miss the model's answer by too much."""
+PART = 200
+"""Samples in one pass."""
+
+
+def expected(view: Smooth, point: Singles, behind: Singles, label: str, seed: int, samples: range, between: Between) -> Floats:
+    """(e,) the sum over some of the samples of slope × way, for a point (e,) and a background (r, e)."""
+    total = np.zeros(point.shape)
+    chosen, shares = pairs(seed, samples.stop, len(behind))
+    for start in range(samples.start, samples.stop, PART):
+        part = slice(start, min(start + PART, samples.stop))
+        near, far = (each[part, None].astype(np.float32) for each in (shares, 1 - shares))
+        others = behind[chosen[part]]
+        _, slopes = view.gradient(near * point + far * others, label)
+        total += (slopes * (point - others).astype(np.float64)).sum(axis=0)
+        between()
+    return total
+
+
+def steps(samples: int, farthest: int) -> list[range]:
+    """First so many samples, then four times as many, and again, as long as they are no more than `farthest`."""
+    stops = [samples]
+    while stops[-1] * 4 <= farthest:
+        stops.append(stops[-1] * 4)
+    return [range(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+
+
+def sampled(
+    add: Callable[[range], Floats], found: Callable[[Floats, Mapping[str, Any]], Finding], samples: int, farthest: int
+) -> Finding:
+    """What is found from as few samples as miss the model's answer by no more than MOST_GAP of what is shared out."""
+    total: Any = 0.0
+    finding: Finding | None = None
+    for step in steps(samples, farthest):
+        total = total + add(step)
+        finding = found(total / step.stop, {"samples": step.stop})
+        if finding.quality["relative_gap"] <= MOST_GAP:
+            break
+    assert finding is not None
+    return finding
+
+
+class Instead(Each):
+    """Where the contributions miss the model's answer by too much, another method's; its `params` then say instead of which
+    one it stands (`instead_of`) and by what share of |f - base| that one missed (`missed_by`, None where it gave nothing)."""
+
+    fallback: Explainer | None
+
+    def _timed(self, asks: Sequence[Ask]) -> list[Explanation]:
+        made = super()._timed(asks)
+        return made if self.fallback is None else [self._kept(*each) for each in zip(asks, made, strict=True)]
+
+    def _kept(self, ask: Ask, made: Explanation) -> Explanation:
+        gap = made.quality.get("relative_gap")
+        if self.fallback is None or ask.label not in self.labels or (gap is not None and gap <= MOST_GAP):
+            return made
+        other = self.fallback.explain(ask.row, label=ask.label, seed=ask.seed)
+        note = {"instead_of": self.method, "missed_by": gap}
+        return replace(other, params={**other.params, **note}, seconds=other.seconds + made.seconds)
+
+
+class GradientShap(TableLook[Smooth], Instead):
+    """Log-odds of a label shared among the features of the project: over the numbers that a network makes of them first (codes,
+    embeddings, bags), summed for each feature. See TableLook.
+
+    `samples` are drawn, and up to 3,200 where these miss the model's answer by more than 5 % of what is shared out; where that
+    is not enough either, `fallback` explains.
+    """
+
+    method = "shap.gradient"
+    kind = Smooth
+
+    def __init__(
+        self,
+        model: TableModel,
+        background: Sequence[Row],
+        *,
+        rows: int = ROWS,
+        samples: int = SAMPLES,
+        fallback: Explainer | None = None,
+        between: Between = nothing,
+    ) -> None:
+        self._samples, self.fallback = samples, fallback
+        super().__init__(model, background, rows=rows, between=between)
+
+    def _prepare(self) -> None:
+        self._singles = self.background.astype(np.float32)
+
+    def _answer(self, points: Floats, label: str) -> Floats:
+        return self.view.answer(points, label)
+
+    def _found(self, asks: Sequence[Ask], points: Floats, due: Sequence[float]) -> list[Finding]:
+        return [self._explained(*each) for each in zip(asks, points, due, strict=True)]
+
+    def _explained(self, ask: Ask, point: Floats, due: float) -> Finding:
+        single = point.astype(np.float32)
+
+        def add(samples: range) -> Floats:
+            return expected(self.view, single, self._singles, ask.label, ask.seed, samples, self.between)
+
+        def found(shares: Floats, params: Mapping[str, Any]) -> Finding:
+            return self._finding(ask, self.fold(shares[None])[0], due, params)
+
+        return sampled(add, found, self._samples, FARTHEST_TABLE)
+
+
+class GradientImage(Instead):
+    """Log-odds of a label shared among the squares of an image, over its pixels; the base is the answer to the image blurred.
+
+    See GradientShap; up to 800 samples are drawn.
+    """
+
+    method = "shap.gradient"
+
+    def __init__(
+        self, model: ImageModel, *, samples: int = SAMPLES, fallback: Explainer | None = None, between: Between = nothing
+    ) -> None:
+        self._model, self._samples, self.fallback = model, samples, fallback
+        self._view = view_of(model, Smooth)
+        self.labels, self.between = model.labels, between
+
+    def _heading(self, ask: Ask) -> Heading:
+        params = {"clip": CLIP, "hidden": f"blurred by {BLUR:g} of the side"}
+        return Heading(self.method, "image", "log-odds", ask.label, ask.seed, NONE, params)
+
+    def _find(self, asks: Sequence[Ask]) -> list[Finding]:
+        return [self._explained(ask) for ask in asks]
+
+    def _explained(self, ask: Ask) -> Finding:
+        image = image_of(self._model, ask.row)
+        pieces = squares(*image.shape[:2])
+        both = np.stack([image, blurred(image)])
+        table = np.asarray(self._model.image_probabilities(both), dtype=np.float64)
+        whole, base = log_odds(probability(table, 2, self.labels, ask.label)).tolist()
+        point, behind = self._view.design(both).astype(np.float32)
+        owners = pieces.numbers.ravel()[self._view.owners]
+
+        def folded(shares: Floats) -> Floats:
+            return np.bincount(owners, shares, minlength=pieces.count).astype(np.float64)
+
+        def add(samples: range) -> Floats:
+            return expected(self._view, point, behind[None], ask.label, ask.seed, samples, self.between)
+
+        def found(shares: Floats, params: Mapping[str, Any]) -> Finding:
+            weights, note = steadied(folded(shares), np.array([whole, base]))
+            quality = gaps(base, weights, whole)
+            return Finding(base, weights.tolist(), pieces.contributions(weights), quality, {**params, "cut": pieces.how, **note})
+
+        return sampled(add, found, self._samples, FARTHEST_IMAGE)
