@@ -100,10 +100,10 @@ def _sent(reason: Reason, title_of: Title) -> str:
 def _instead(reason: Reason) -> list[str]:
     """Which method was tried first, and by how much it missed."""
     params = reason.body.get("params", {})
-    first, missed = params.get("instead_of"), params.get("missed")
+    first, missed = params.get("instead_of"), params.get("missed_by")
     if first is None:
         return []
-    by = f" missed by {formats.percent(missed)}" if missed is not None else " did not suit"
+    by = f" missed by {formats.percent(missed)}" if missed is not None else " gave nothing"
     return [f"{text(formats.method(first))}{by}, so this stands in its place"]
 
 

@@ -28,7 +28,7 @@ def page(record: Record, setting: Setting, pictures: Pictures) -> str:
         _section("Predictions", _predictions(record, setting)),
         _section("Routing", (_routed(each, setting, at(each.at)) for each in record.routings)),
         _section("Draws", (_draw(each) for each in record.draws)),
-        _section("Decisions", (_judged(each, setting, at(each.at)) for each in record.decisions)),
+        _section("Decisions", (_judged(each, record, setting, at(each.at)) for each in record.decisions)),
         _section("Outcomes", (_stood(each, setting, at(each.at)) for each in record.outcomes)),
         _section("Told to the producer", (f"{at(e.made_at)}: {text(e.kind)} (number {e.seq})" for e in record.events)),
         _reasons(record, setting),
@@ -105,7 +105,7 @@ def _draw(each: dict[str, object]) -> str:
     return f"{text(each['purpose'])} with probability {text(each['p'])}{resolved}"
 
 
-def _judged(each: Judged, setting: Setting, at: str) -> str:
+def _judged(each: Judged, record: Record, setting: Setting, at: str) -> str:
     person = text(each.person) + (f" (recorded by {text(each.recorded_by)})" if each.recorded_by else "")
     answer = f" <b>{_label(each.label, setting)}</b>" if each.label is not None else ""
     blind = ", blind" if each.blind and each.stage == "first" else ""
@@ -114,7 +114,16 @@ def _judged(each: Judged, setting: Setting, at: str) -> str:
         f"; {name}: <bdi>{text(value)}</bdi>" for name, value in (("reason", each.reason), ("comment", each.comment)) if value
     )
     took = f"; {each.seconds:.0f} s" if each.seconds is not None else ""
-    return f"{at}: {person} {said}{answer}{blind}{why}{took}"
+    return f"{at}: {person} {said}{answer}{blind}{why}{took}{_saw(each, record)}"
+
+
+def _saw(each: Judged, record: Record) -> str:
+    """Which reasons were on the screen, and whether they were opened."""
+    hashes = {shown.rpartition(":")[2] for shown in each.reasons_shown or ()}
+    names = [reasons_html.heading(reason) for reason in record.explanations if reason.hash in hashes]
+    if not names:
+        return ""
+    return f"; saw the reasons by {', '.join(dict.fromkeys(names))}{', in full' if each.reasons_opened else ''}"
 
 
 def _label(label: str | None, setting: Setting) -> str:

@@ -32,6 +32,8 @@ def draw() -> None:
     left, right = st.columns([1.75, 1], gap="large")
     with left:
         why.draw(place, case, turn)
+        if why.leaves_room(place, case):
+            why.more(place, seat, case, turn)
     with right:
         _side(place, seat, case, turn, held)
     _keep_alive(place, seat, held)
@@ -54,7 +56,8 @@ def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> None:
     message, kind = st.session_state.pop("review.said", ("", "said"))
     widgets.line(message, kind)
     st.html(desk.counters(held.counts, project.noun))
-    why.more(place, seat, case, turn)
+    if not why.leaves_room(place, case):
+        why.more(place, seat, case, turn)
     _guidelines(place)
     if st.session_state.get("review.help"):
         st.html(desk.keys_help(project))

@@ -26,6 +26,8 @@ LOOK = 1.0
 """Seconds between two looks for what is being made."""
 PATIENCE = 900
 """Seconds without a press after which nobody looks any more."""
+ROOM = 600
+"""Characters up to which a text leaves room below it."""
 NUMBERS = (2_000, 10_000, 50_000)
 """Samples, or evaluations, that may be asked for instead of the usual number."""
 
@@ -57,6 +59,13 @@ def draw(place: Place, case: Case, turn: Turn) -> None:
     beside = case_html.shown(project, case.show, resources.picture_uri)
     body = desk.body(project, case, resources.picture, view)
     st.html(desk.title(case, place.setting) + desk.about(case) + body + beside)
+
+
+def leaves_room(place: Place, case: Case) -> bool:
+    """Whether what else may be known is in sight below the case: below a picture and a short text, not below a table."""
+    modality = place.setting.project.input.type
+    first = case.input.get(next(iter(place.setting.project.input.features)))
+    return modality == "image" or (modality == "text" and len(str(first or "")) <= ROOM)
 
 
 def more(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
