@@ -16,7 +16,7 @@ from contract.inputs import read_input
 from contract.records import Prediction, Route, Scored, Unscored, Unshowable
 from db import bulk
 from db.statements import finds
-from db.tables import Draw, ItemKey, Outbox, Outcome, ReasonRequest, Routing, Table, Task, Work
+from db.tables import Draw, ItemKey, Outbox, Outcome, Project, ReasonRequest, Routing, Table, Task, Work
 from db.tables import Explanation as ExplanationRow
 from db.tables import Item as ItemRow
 from db.tables import Prediction as PredictionRow
@@ -81,8 +81,9 @@ class Written:
 
 def waiting_projects(session: Session, kind: str) -> Sequence[int]:
     """Projects with work of this kind that is ready, the longest waiting first."""
-    query = select(Work.project_id).where(Work.kind == kind, Work.ready_at <= clock.now())
-    return session.scalars(query.group_by(Work.project_id).order_by(func.min(Work.ready_at))).all()
+    theirs = (Work.project_id == Project.id, Work.kind == kind)
+    first = select(func.min(Work.ready_at)).where(*theirs).correlate(Project).scalar_subquery()  # by the index
+    return session.scalars(select(Project.id).where(first <= clock.now()).order_by(first)).all()
 
 
 def answered_elsewhere(setting: Setting, rule: Rule) -> bool:

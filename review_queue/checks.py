@@ -448,4 +448,64 @@ _EVENTS = (
         """,
     ),
 )
-RULES = (*_ITEMS, *_ROUTES, *_HOLDS, *_DECISIONS, *_OUTCOMES, *_EVENTS)
+_REASONS = (
+    Rule(
+        "asked in vain",
+        "request",
+        "explanations that were asked for and are done without result, or wait with one",
+        """
+        SELECT r.id FROM reason_request r
+        WHERE (r.done_at IS NULL) <> (r.explanation_id IS NULL AND r.problem IS NULL)
+        """,
+    ),
+    Rule(
+        "forgotten",
+        "request",
+        "explanations that were asked for and that no worker is to make",
+        """
+        SELECT r.id FROM reason_request r LEFT JOIN work w ON w.item_id = r.item_id AND w.kind = 'explain'
+        WHERE r.done_at IS NULL AND w.item_id IS NULL
+        """,
+    ),
+    Rule(
+        "another's reason",
+        "request",
+        "explanations of another item, model or label than was asked for",
+        """
+        SELECT r.id FROM reason_request r JOIN explanation e ON e.id = r.explanation_id
+        WHERE e.item_id <> r.item_id OR e.model_id <> r.model_id OR e.label <> r.label
+        """,
+    ),
+    Rule(
+        "praise",
+        "model",
+        "models whose explanations are counted more often than there are",
+        """
+        SELECT q.model_id AS id FROM reason_quality q
+        LEFT JOIN (SELECT model_id, method, count(*) AS n FROM explanation GROUP BY model_id, method) e
+            ON e.model_id = q.model_id AND e.method = q.method
+        WHERE q.made > coalesce(e.n, 0) OR q.failed + q.doubted > q.made OR q.fits > q.made
+        """,
+    ),
+    Rule(
+        "trials",
+        "item",
+        "items with an explanation that was tried again and is not there",
+        """
+        SELECT c.item_id AS id FROM reason_check c LEFT JOIN explanation e
+            ON e.item_id = c.item_id AND e.model_id = c.model_id AND e.method = c.method AND e.label = c.label
+        WHERE e.id IS NULL
+        """,
+    ),
+    Rule(
+        "vectors",
+        "item",
+        "items whose vector is not as long as the others of its model",
+        """
+        SELECT e.item_id AS id FROM embedding e
+        JOIN (SELECT model_id, max(length(vector)) AS n FROM embedding GROUP BY model_id) longest ON longest.model_id = e.model_id
+        WHERE length(e.vector) NOT IN (0, longest.n) OR length(e.vector) % 4 <> 0
+        """,
+    ),
+)
+RULES = (*_ITEMS, *_ROUTES, *_HOLDS, *_DECISIONS, *_OUTCOMES, *_EVENTS, *_REASONS)

@@ -11,6 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from contract.records import Explanation
+from db.statements import finds
+from db.tables import Explanation as ExplanationRow
 from db.tables import ReasonCheck, ReasonQuality
 from review_queue import clock
 
@@ -64,11 +66,13 @@ def count(session: Session, model_id: int, made: Sequence[Explanation]) -> None:
 def check(
     session: Session, item_id: int, model_id: int, *, method: str, label: str, stability: float, areas: tuple[float, float]
 ) -> None:
-    """Keep what was seen when an explanation was made again: `areas` of its own order and of random ones."""
+    """Keep what was seen when a stored explanation was made again: `areas` of its own order and of random ones."""
+    same = {"item_id": item_id, "model_id": model_id, "method": method, "label": label}
+    if not finds(session, select(ExplanationRow.id).filter_by(**same)):
+        return
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     seen = {"stability": stability, "area": areas[0], "random_area": areas[1], "made_at": clock.now()}
-    row = {"item_id": item_id, "model_id": model_id, "method": method, "label": label, **seen}
-    session.execute(dialect.insert(ReasonCheck).values(row).on_conflict_do_nothing())
+    session.execute(dialect.insert(ReasonCheck).values({**same, **seen}).on_conflict_do_nothing())
 
 
 def checked(session: Session, model_id: int) -> dict[str, int]:

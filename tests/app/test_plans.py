@@ -15,12 +15,14 @@ from typer.testing import CliRunner
 from app.api.main import create_api
 from app.cli.main import app as commands
 from app.settings import Settings
+from app.similar import Similar
 from app.ui import counts, resources, sitting
 from app.ui.sitting import Seat
 from app.worker.house import House
 from app.workspace import Workspace
+from contract.records import Explanation
 from db.engine import Database
-from review_queue import answers, batches, claims, explanations, find, insights, people, rules, stuck
+from review_queue import answers, batches, claims, embeddings, explanations, find, insights, people, reason_quality, rules, stuck
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.projects import Setting
@@ -240,6 +242,44 @@ def test_reasons_are_ordered_ahead(there: Crowd) -> None:
     with Seen(there.database.engine) as seen:
         there.database.write(explanations.order_ahead, there.setting.id)
     hold(seen, there.database, 2)
+
+
+def test_reasons_are_asked_for_made_and_kept(there: Crowd) -> None:
+    database, setting, actor = there.database, there.setting, there.actors[3]
+    held = database.write(claims.claim, setting.id, actor, "reasons", 1, setting.policy.review.lease)[0]
+    aimed = database.read(explanations.target, held.item_id)
+    assert aimed is not None
+    made = Explanation("lime.tabular", aimed[1], "probability", 0.0, [], {}, 1, "", {}, 0.1)
+    with Seen(database.engine) as seen:
+        asked = database.write(explanations.ask, setting, held.item_id, method="lime.tabular", by=actor)
+        database.write(explanations.hurry, setting.id, held.item_id)
+        assert database.read(batches.explaining_projects) == [setting.id]
+        leased = database.write(batches.lease_reasons, setting.id, "crowd", limit=20, seconds=60)
+        assert [each.item_id for each in leased] == [held.item_id]
+        database.read(explanations.wanted, [held.item_id])
+        database.write(explanations.answer, asked.id, made)
+        database.write(embeddings.keep, aimed[0], "answers", {held.item_id: b"1234"})
+        database.read(explanations.of_prediction, held.item_id, aimed[0])
+        database.read(explanations.asked, held.item_id, aimed[0])
+        database.read(reason_quality.of_model, aimed[0])
+    hold(seen, database, 60)
+
+
+def test_decided_cases_are_made_findable_and_found(there: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embeddings, "MOST", FEW)
+    database, setting = there.database, there.setting
+    rule = database.read(rules.in_force, setting.id, setting.policy)
+    assert rule is not None
+    with Seen(database.engine) as seen:
+        ids = database.read(embeddings.lacking, setting.id, rule.model_id, 60)
+        assert 40 < len(ids) <= 60
+        database.write(
+            embeddings.keep, rule.model_id, "answers", {item_id: bytes([n, 0, 0, 64] * 2) for n, item_id in enumerate(ids)}
+        )
+        found = Similar(database).near(ids[0], rule.model_id)
+    assert found is not None
+    assert len(found.cases) == 5
+    hold(seen, database, 12)
 
 
 def test_house_keeping(there: Crowd) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, event
 
 _GROWING = """
 item item_key task claim decision draw routing prediction outcome event outbox explanation activity work delivery
+reason_request reason_check embedding
 """
 LARGE = frozenset(_GROWING.split())
 """Tables that grow with what the installation has seen."""

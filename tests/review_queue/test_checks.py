@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -9,9 +10,22 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from contract.records import Scored, Unscored, Unshowable
+from contract.records import Explanation, Scored, Unscored, Unshowable
 from db.engine import Database
-from review_queue import checks, claims, decisions, events, intake, outcomes, tallies, webhooks, withdrawal
+from review_queue import (
+    checks,
+    claims,
+    decisions,
+    embeddings,
+    events,
+    explanations,
+    intake,
+    outcomes,
+    reason_quality,
+    tallies,
+    webhooks,
+    withdrawal,
+)
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.projects import Setting
@@ -65,6 +79,15 @@ BROKEN: dict[str, Sequence[str]] = {
     "parked": ["UPDATE task SET parked_at = made_at"],
     "ahead": ["UPDATE webhook SET position = 100000"],
     "head": ["UPDATE event_head SET seq = seq + 1"],
+    "asked in vain": ["UPDATE reason_request SET problem = 'none' WHERE done_at IS NULL"],
+    "forgotten": ["DELETE FROM work WHERE kind = 'explain'"],
+    "another's reason": ["UPDATE explanation SET label = 'other'"],
+    "praise": ["UPDATE reason_quality SET doubted = made + 1"],
+    "trials": ["UPDATE reason_check SET method = 'other'"],
+    "vectors": [
+        "INSERT INTO embedding (id, item_id, model_id, space, vector)"
+        " SELECT 99, item_id + 900, model_id, '', '123' FROM embedding WHERE id = 1"
+    ],
 }
 
 
@@ -102,7 +125,25 @@ def lived(database: Database, held: Setting, move: Move) -> Database:
     for name, other in (("1-1", "r"), ("1-2", "s")):
         database.write(withdrawal.replace, held, intake.check(held.project, factories.raw(name, region=other)), by=staff[0])
     database.write(withdrawal.cancel, held, "1-3", by=staff[0])
+    explain(database, held, staff[0])
     return database
+
+
+def explain(database: Database, held: Setting, actor: Actor) -> None:
+    """Reasons made ahead, asked for and tried again; items as the model sees them."""
+    one, two = (
+        database.read(lambda s, n=n: s.scalar(text(f"SELECT item_id FROM item_key WHERE external_id = '0-{n}'"))) for n in (0, 1)
+    )
+    aimed = database.read(explanations.target, one)
+    assert aimed is not None
+    model_id, label = aimed
+    reason = Explanation("lime.tabular", label, "probability", 0.0, [], {}, 1, "", {}, 0.1)
+    database.write(explanations.store, one, model_id, [reason])
+    database.write(reason_quality.check, one, model_id, method="lime.tabular", label=label, stability=1.0, areas=(0.2, 0.1))
+    asked = database.write(explanations.ask, held, one, method="shap.exact", by=actor)
+    database.write(explanations.answer, asked.id, replace(reason, method="shap.exact"))
+    database.write(explanations.ask, held, two, method="shap.exact", by=actor)
+    database.write(embeddings.keep, model_id, "answers", {one: b"\0" * 8, two: b""})
 
 
 def act(database: Database, held: Setting, actor: Actor, chance: Random) -> None:

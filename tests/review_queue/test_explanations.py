@@ -1,17 +1,20 @@
 """Reasons as rows, ahead of the people."""
 
+import re
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.event import listen, remove
 
 from contract.records import Explanation, Unscored
 from db.engine import Database
 from db.tables import Task, Work
-from review_queue import batches, decisions, explanations
+from review_queue import batches, checks, decisions, explanations, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
+from review_queue.errors import Invalid, Refused
+from review_queue.explanations import Asked
 from review_queue.projects import Setting
 from tests import factories
 from tests.review_queue.acting import at_once, take
@@ -126,3 +129,158 @@ def test_work_that_went_with_its_item_meanwhile_is_no_matter(database: Database)
     remove(database.engine, "before_cursor_execute", go_first)
     assert ordered(database) == []
     assert len(database.read(explanations.of_prediction, item_id, aimed[0])) == 1
+
+
+# Asked for
+
+
+def waiting(database: Database, held: Setting, count: int = 1) -> tuple[list[int], int]:
+    factories.routed(database, held, {str(n): factories.says("pay", 0.6) for n in range(count)})
+    items = [task.item_id for task in factories.tasks(database)]
+    aimed = database.read(explanations.target, items[0])
+    assert aimed is not None
+    return items, aimed[0]
+
+
+def ask(database: Database, held: Setting, item: int, by: Actor, method: str = "lime.tabular", **wish: Any) -> Asked:
+    return database.write(explanations.ask, held, item, method=method, by=by, **wish)
+
+
+def leased(database: Database, held: Setting, limit: int = 9) -> list[int]:
+    return [each.item_id for each in database.write(batches.lease_reasons, held.id, "w", limit=limit, seconds=60)]
+
+
+def test_what_is_asked_for_is_kept_apart_from_what_is_made_ahead(database: Database, held: Setting, ann: Actor) -> None:
+    (item,), model_id = waiting(database, held)
+    one = ask(database, held, item, ann, label="deny", params={"samples": 500})
+    assert (one.state, one.label, one.params, one.explanation_id) == ("waiting", "deny", {"samples": 500}, None)
+    assert ask(database, held, item, ann, label="deny", params={"samples": 500}) == one
+    other = ask(database, held, item, ann)
+    assert other.id > one.id
+    assert other.label == "pay"
+    wanted = database.read(explanations.wanted, [item])[item]
+    assert (wanted.model_id, wanted.label, wanted.ahead, wanted.asked) == (model_id, "pay", True, (one, other))
+    assert leased(database, held) == [item]
+    database.write(explanations.store, item, model_id, [shap(method="lime.tabular"), shap()])
+    assert ordered(database) == [item]
+    database.write(explanations.answer, one.id, shap("deny", method="lime.tabular", params={"samples": 500}))
+    database.write(explanations.answer, other.id, shap(method="lime.tabular"))
+    assert ordered(database) == []
+    found = database.read(explanations.of_prediction, item, model_id)
+    assert [(r.method, r.label, r.requested) for r in found] == [
+        ("lime.tabular", "pay", False), ("shap", "pay", False), ("lime.tabular", "deny", True),
+    ]  # fmt: skip
+    done = database.read(explanations.asked, item, model_id)
+    assert [(each.state, each.explanation_id) for each in done] == [("done", found[2].id), ("done", found[0].id)]
+    assert ask(database, held, item, ann).state == "done"
+    assert ordered(database) == []
+    assert database.read(checks.problems) == []
+
+
+def test_what_fails_says_why_and_is_tried_once_more_when_asked_again(database: Database, held: Setting, ann: Actor) -> None:
+    (item,), model_id = waiting(database, held)
+    one = ask(database, held, item, ann, "shap.tree")
+    database.write(explanations.refuse, one.id, "SHAP (trees) does not suit this model.")
+    failed = database.read(explanations.asked, item, model_id)[0]
+    assert (failed.state, failed.problem) == ("failed", "SHAP (trees) does not suit this model.")
+    again = ask(database, held, item, ann, "shap.tree")
+    assert (again.id, again.state, again.problem) == (one.id, "waiting", None)
+    database.write(explanations.answer, one.id, shap(method="shap.tree", problem="it failed on this item"))
+    failed = database.read(explanations.asked, item, model_id)[0]
+    assert (failed.state, failed.problem) == ("failed", "it failed on this item")
+    assert failed.explanation_id is not None
+    assert database.read(checks.problems) == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"method": "lime.tabluar"}, "nearest is lime.tabular; these are: shap.tree, "),
+        ({"method": "shap.partition"}, "is no method for tabular inputs"),
+        ({"label": "Pay"}, "the model knows no label 'Pay'; nearest is pay"),
+        ({"params": {"evaluations": 500}}, "takes no 'evaluations'; what may be set: samples, features"),
+        ({"params": {"samples": True}}, "samples True is not a whole number from 100 to 50,000"),
+        ({"params": {"features": 0}}, "features 0 is not a whole number from 1 to 1,000"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_with_the_mend(sqlite: Database, wish: dict[str, Any], says: str) -> None:
+    held, ann = factories.setting(sqlite), factories.person(sqlite, "ann")
+    (item,), _ = waiting(sqlite, held)
+    with pytest.raises(Invalid, match=re.escape(says)):
+        ask(sqlite, held, item, ann, **wish)
+
+
+def test_nothing_is_asked_of_a_model_that_gave_no_answer(sqlite: Database) -> None:
+    held, ann = factories.setting(sqlite), factories.person(sqlite, "ann")
+    factories.routed(sqlite, held, {"1": Unscored("NaN")})
+    item = factories.tasks(sqlite)[0].item_id
+    with pytest.raises(Refused, match="no model answered for this claim"):
+        ask(sqlite, held, item, ann)
+    sqlite.write(explanations.hurry, held.id, item)
+    assert ordered(sqlite) == []
+
+
+def test_many_ask_for_the_same_at_once_while_a_worker_ends_its_work(database: Database, held: Setting, ann: Actor) -> None:
+    (item,), model_id = waiting(database, held)
+    database.write(explanations.order_ahead, held.id)
+    assert leased(database, held) == [item]
+    acts = [lambda: ask(database, held, item, ann) for _ in range(4)]
+    acts.append(lambda: database.write(explanations.store, item, model_id, [shap()]))  # type: ignore[arg-type, return-value]
+    assert at_once(acts) == []
+    asked = database.read(explanations.asked, item, model_id)
+    assert [each.state for each in asked] == ["waiting"]
+    assert ordered(database) == [item]
+    assert leased(database, held) == [item]
+    database.write(explanations.answer, asked[0].id, shap(method="lime.tabular"))
+    assert ordered(database) == []
+
+
+def test_what_is_on_a_screen_or_asked_about_goes_first_and_alone(database: Database, held: Setting, ann: Actor) -> None:
+    answers = {str(n): factories.says("pay", 0.6) for n in range(8)}
+    factories.routed(database, held, answers)
+    database.write(explanations.order_ahead, held.id)
+    ranked = [task.item_id for task in sorted(factories.tasks(database), key=lambda task: (task.rank, task.id))]
+    last, seen = ranked[-1], take(database, held, ann, 2)
+    ask(database, held, last, ann)
+    database.write(explanations.hurry, held.id, seen[1].item_id)
+    assert leased(database, held) == [last]
+    assert leased(database, held) == [seen[1].item_id]
+    assert leased(database, held) == [seen[0].item_id]
+    left = [item for item in ranked if item not in (last, seen[0].item_id, seen[1].item_id)]
+    assert leased(database, held, 3) == sorted(left[:3])
+    assert leased(database, held, 3) == sorted(left[3:])
+    assert leased(database, held) == []
+
+
+def test_a_hurried_case_that_is_in_hand_stays_there(database: Database, held: Setting, ann: Actor) -> None:
+    (item,), model_id = waiting(database, held)
+    database.write(explanations.hurry, held.id, item)
+    assert leased(database, held) == [item]
+    database.write(explanations.hurry, held.id, item)
+    ask(database, held, item, ann)
+    assert leased(database, held) == []
+    database.write(explanations.store, item, model_id, [shap()])
+    assert leased(database, held) == [item]
+    database.write(explanations.hurry, held.id, item)
+    assert ordered(database) == [item]
+
+
+def test_an_item_over_which_workers_died_is_taken_alone(database: Database, held: Setting) -> None:
+    items, _ = waiting(database, held, 4)
+    database.write(explanations.order_ahead, held.id)
+    killer = items[0]
+    died = update(Work).where(Work.item_id == killer).values(attempts=batches.ALONE_AFTER)
+    assert database.write(lambda s: s.execute(died).rowcount) == 1  # type: ignore[attr-defined]
+    taken = [leased(database, held) for _ in range(3)]
+    assert [killer] in taken
+    assert sorted(item for each in taken for item in each) == sorted(items)
+
+
+def test_what_was_asked_for_of_an_item_that_is_taken_back_ends(database: Database, held: Setting, ann: Actor) -> None:
+    (item,), model_id = waiting(database, held)
+    ask(database, held, item, ann)
+    database.write(withdrawal.cancel, held, "0", by=ann)
+    assert ordered(database) == []
+    ended = database.read(explanations.asked, item, model_id)[0]
+    assert (ended.state, ended.problem) == ("failed", "the producer replaced or cancelled the item meanwhile")
+    assert database.read(checks.problems) == []
