@@ -258,7 +258,7 @@ def test_reasons_are_asked_for_made_and_kept(there: Crowd) -> None:
         assert [each.item_id for each in leased] == [held.item_id]
         database.read(explanations.wanted, [held.item_id])
         database.write(explanations.answer, asked.id, made)
-        database.write(embeddings.keep, aimed[0], "answers", {held.item_id: b"1234"})
+        database.write(embeddings.keep, aimed[0], "answers", {held.item_id: b"12345678"})
         database.read(explanations.of_prediction, held.item_id, aimed[0])
         database.read(explanations.asked, held.item_id, aimed[0])
         database.read(reason_quality.of_model, aimed[0])
