@@ -1,7 +1,7 @@
 """A linear model fitted on an image with pieces hidden.
 
-Ribeiro, Singh and Guestrin 2016, "Why Should I Trust You?", section 3. The numbers are those of `lime.lime_image.LimeImageExplainer`,
-called alone with the same seed.
+Ribeiro, Singh and Guestrin 2016, "Why Should I Trust You?", section 3. The numbers are those of
+`lime.lime_image.LimeImageExplainer`, called alone with the same seed.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.predictors import Floats, ImageModel
-from contract.records import Row
 from explain.background import NONE
 from explain.chunked import chunked
 from explain.explainer import Ask

@@ -1,29 +1,32 @@
 """A linear model fitted on a text with units left out.
 
-Ribeiro, Singh and Guestrin 2016, "Why Should I Trust You?", section 3. By `lime.lime_text.LimeTextExplainer`.
+Ribeiro, Singh and Guestrin 2016, "Why Should I Trust You?", section 3. The numbers are those of
+`lime.lime_text.LimeTextExplainer`, called alone with the same seed.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from lime.lime_text import LimeTextExplainer
+from numpy.typing import NDArray
 
 from contract.predictors import Floats, TextModel
-from contract.records import Explanation, Row
 from explain.background import NONE
-from explain.finding import Finding, Heading, explained, steadied
-from explain.target import Target
-from explain.words import Units, text_of, text_target, units
+from explain.chunked import chunked
+from explain.explainer import Ask
+from explain.finding import Heading
+from explain.kept import DRAWN
+from explain.pooling import Pooled, Search
+from explain.surrogate import line
+from explain.words import Left, answered, text_of, units
 
 CHARACTERS = 5_000_000
 """About so many characters are given to the model for one explanation."""
 FEWEST = 500
-LETTER = 0xE000
-"""LIME reads the text as one letter per unit, from here on (private use), so that its own splitting cannot misplace a mark
-and the same word in two places has two weights."""
+WIDTH = 0.25
+"""The width of the kernel over cosine distances."""
 
 
-class LimeText:
+class LimeText(Pooled[Left]):
     """Weights of a ridge regression on "this word is there", unit probability, for every occurrence of a word.
 
     `samples` changed texts are asked for; fewer, and sentences or stretches of words instead of words, for long texts.
@@ -32,40 +35,51 @@ class LimeText:
     method = "lime.text"
 
     def __init__(self, model: TextModel, *, samples: int = 5000) -> None:
-        self._model, self._samples = model, samples
+        super().__init__(model.labels)
+        self._model, self._samples = chunked(model), samples
 
-    def explain(self, row: Row, *, label: str, seed: int) -> Explanation:
-        heading = Heading(self.method, "text", "probability", label, seed, NONE, {"hidden": "removed"})
-        return explained(heading, lambda: self._find(row, label, seed))
+    def _heading(self, ask: Ask) -> Heading:
+        return Heading(self.method, "text", "probability", ask.label, ask.seed, NONE, {"hidden": "removed"})
 
-    def _find(self, row: Row, label: str, seed: int) -> Finding:
-        target = text_target(self._model, label)
-        parts = units(text_of(row, self._model.feature))
+    def _find(self, ask: Ask) -> Search[Left]:
+        parts = units(text_of(ask.row, self._model.feature))
         samples = min(self._samples, max(FEWEST, CHARACTERS // len(parts.text)))
-        asked = Asked(target, parts)
-        lime = LimeTextExplainer(char_level=True, bow=True, feature_selection="none", random_state=np.random.RandomState(seed))
-        found = lime.explain_instance(asked.letters, asked, labels=(1,), num_features=len(parts.spans), num_samples=samples)
-        weights = np.zeros(len(parts.spans))
-        for place, weight in found.local_exp[1]:
-            weights[place] = weight
-        weights, note = steadied(weights, asked.answers)
-        own = float(asked.answers[0])
-        surrogate = own if note else float(found.local_pred[0])
-        quality = {"local_r2": 1.0 if note else float(found.score), "prediction_gap": abs(surrogate - own)}
-        base = own if note else float(found.intercept[1])
-        params = {"samples": samples, "explained": parts.kind, "units": len(parts.spans), **note}
-        return Finding(base, weights.tolist(), parts.contributions(weights), quality, params)
+        shown = _drawn(ask.seed, samples, len(parts.spans))
+        distinct, places = _distinct(shown)
+        answers = (yield Left(parts, shown[distinct]))[places]
+        found = line(shown.astype(np.float64), answers, _nearness(shown))
+        params = {"samples": samples, "explained": parts.kind, "units": len(parts.spans)}
+        return found.finding(answers, parts.contributions, params)
+
+    def _answer(self, questions: Sequence[Left]) -> Floats:
+        return answered(self._model, questions)
 
 
-class Asked:
-    """LIME's predict function: n strings of letters to (n, 2) probabilities; the label's are kept in `answers`."""
+def _drawn(seed: int, samples: int, count: int) -> NDArray[np.bool_]:
+    """(samples, count) of which units are there, all of them at first: of each copy 1 to `count` are left out, any of them."""
 
-    def __init__(self, target: Target, parts: Units) -> None:
-        self._target, self._parts = target, parts
-        self.letters = "".join(chr(LETTER + place) for place in range(len(parts.spans)))
-        self.answers: Floats = np.empty(0)
+    def draw() -> NDArray[np.uint8]:
+        stream = np.random.RandomState(seed)
+        sizes = stream.randint(1, count + 1, samples - 1)
+        orders = np.tile(np.arange(count), (samples - 1, 1))
+        for order in orders:
+            stream.shuffle(order)
+        gone = np.zeros((samples, count), dtype=bool)
+        np.put_along_axis(gone[1:], orders, np.arange(count) < sizes[:, None], axis=1)
+        return np.packbits(~gone, axis=1)
 
-    def __call__(self, strings: Sequence[str]) -> Floats:
-        both = self._target.against([self._parts.kept(ord(letter) - LETTER for letter in string) for string in strings])
-        self.answers = both[:, 1]
-        return both
+    return np.unpackbits(DRAWN.of(("text", seed, samples, count), draw), axis=1, count=count).astype(bool)
+
+
+def _distinct(shown: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where each distinct row first is, and which of those each row is; the first row stays the first."""
+    seen: dict[bytes, int] = {}
+    packed = np.packbits(shown, axis=1)
+    places = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in packed])
+    return np.unique(places, return_index=True)[1], places
+
+
+def _nearness(shown: NDArray[np.bool_]) -> Floats:
+    """(n,) weights by the cosine distance from the whole text; nothing at all is at distance 1."""
+    distance = 1 - np.sqrt(shown.mean(axis=1))
+    return np.asarray(np.exp(-((distance / WIDTH) ** 2) / 2))

@@ -49,7 +49,7 @@ def image_of(model: ImageModel, row: Row) -> Floats:
     try:
         image = np.ascontiguousarray(model.decode(data), dtype=np.float64)
     except Exception as error:
-        raise ItemUnreadable(f"The image cannot be read: {error}") from error
+        raise ItemUnreadable(f"The image cannot be read: {str(error).rstrip('.')}.") from error
     if image.ndim != 3 or not image.size or not np.isfinite(image).all():
         raise ItemUnreadable(f"The image cannot be explained: its decoded form has shape {image.shape}.")
     return image

@@ -38,15 +38,6 @@ class Target:
             raise failed(error) from error
         return probability(table, len(inputs), self.labels, self.label)
 
-    def log_odds(self, inputs: Any) -> Floats:
-        """n inputs to (n,) log p / (1 - p), p clipped."""
-        return log_odds(self.probability(inputs))
-
-    def against(self, inputs: Any) -> Floats:
-        """n inputs to (n, 2): the label's probability is the second column, that of all others the first."""
-        p = self.probability(inputs)
-        return np.column_stack([1 - p, p])
-
 
 def probability(table: Floats, count: int, labels: tuple[str, ...], label: str) -> Floats:
     """(count, k) probabilities of a model to (count,) of one label. Raises ModelFailed where they are none."""

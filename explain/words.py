@@ -8,12 +8,16 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from contract.predictors import Floats, TextModel
 from contract.records import Row
 from explain.errors import ItemUnreadable
+from explain.sliced import Joined
 from explain.target import Target, once_each
 
 WORDS = 200
@@ -54,6 +58,27 @@ def text_of(row: Row, feature: str) -> str:
     if not isinstance(text, str):
         raise ItemUnreadable("This item has no text.")
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Copies of a text with units left out, made slice by slice from (n, units) of which are there."""
+
+    parts: Units
+    shown: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def __getitem__(self, part: slice) -> list[str]:
+        segments = self.parts.segments
+        return ["".join(compress(segments, each)) for each in self.shown[part].tolist()]
+
+
+def answered(model: TextModel, questions: Sequence[Left]) -> Floats:
+    """(n, k) probabilities of what several texts ask of a chunked model."""
+    texts: Any = Joined(questions)
+    return model.text_probabilities(texts)
 
 
 def text_target(model: TextModel, label: str) -> Target:

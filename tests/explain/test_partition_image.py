@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import shap
 from explained_models import Picture, digits, png, sigmoid
+from shap_reference import seeded
 
 from explain.partition_image import PartitionImage
 from explain.segments import blurred
@@ -21,6 +22,23 @@ def test_the_numbers_are_the_librarys() -> None:
     alone = shap.PartitionExplainer(log_odds, masker)(image[None], max_evals=1000, batch_size=32, silent=True)
     found = PartitionImage(model).explain(rows[0], label=labels[0], seed=3)
     np.testing.assert_allclose(found.contributions["weights"], alone.values[0].ravel(), atol=1e-6)
+
+
+@pytest.mark.parametrize("evaluations", [20, 150, 1000])
+def test_the_numbers_are_the_librarys_whatever_the_evaluations(evaluations: int) -> None:
+    model, rows, labels = digits()
+    for seed, (row, label) in enumerate(zip(rows[1:4], labels[1:4], strict=True)):
+        image = model.decode(row["image"])
+
+        def log_odds(images: np.ndarray, place: int = int(label)) -> np.ndarray:
+            p = model.image_probabilities(images)[:, place].clip(1e-6, 1 - 1e-6)
+            return np.log(p) - np.log1p(-p)
+
+        with seeded(seed):
+            alone = shap.PartitionExplainer(log_odds, shap.maskers.Image(blurred(image), image.shape))
+            due = alone(image[None], max_evals=evaluations, batch_size=32, silent=True)
+        found = PartitionImage(model, evaluations=evaluations).explain(row, label=label, seed=seed)
+        np.testing.assert_allclose(found.contributions["weights"], due.values[0].ravel(), rtol=1e-6, atol=1e-9)
 
 
 def test_contributions_add_up() -> None:

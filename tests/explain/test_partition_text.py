@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 import shap
 from explained_models import Text, reviews, sigmoid
+from shap_reference import Removal, partition
 
+from explain.explainer import Ask
 from explain.partition_text import PartitionText
+from explain.words import units
 
 REVIEW = "a boring and slow film with a brilliant cast"
 
@@ -20,6 +23,42 @@ def test_the_numbers_are_the_librarys() -> None:
     found = PartitionText(model).explain({"text": REVIEW}, label="good", seed=3)
     np.testing.assert_allclose([part["contribution"] for part in found.contributions], alone.values[0], atol=1e-6)
     assert found.base == pytest.approx(float(np.ravel(alone.base_values)[0]), abs=1e-6)
+
+
+LONGER = (
+    "(We) saw it, and the cast wasn't good: boring, slow... but the end (a wonderful story!) is brilliant. It's moving, or not?"
+)
+
+
+@pytest.mark.parametrize("evaluations", [10, 60, 200, 500])
+@pytest.mark.parametrize("text", [LONGER, " brilliant cast !", "slow slow slow slow and brilliant and slow and brilliant"])
+def test_the_numbers_are_the_librarys_whatever_the_text_and_the_evaluations(text: str, evaluations: int) -> None:
+    model = Text(lambda texts: sigmoid([hash_of(each) for each in texts]))
+    for seed in range(3):
+        found = PartitionText(model, evaluations=evaluations).explain({"text": text}, label="yes", seed=seed)
+        base, values = partition(lambda texts: clipped(model, texts), Removal(units(text)), text, evaluations, seed)
+        got = [part["contribution"] for part in found.contributions]
+        np.testing.assert_allclose(got, values, rtol=1e-6, atol=1e-9)
+        assert found.base == pytest.approx(base, rel=1e-6)
+
+
+def hash_of(text: str) -> float:
+    """A score in which all words act on each other."""
+    return 3 * np.sin(sum((place + 1) * ord(letter) for place, letter in enumerate(text)) / 999)
+
+
+def clipped(model: Text, texts: np.ndarray) -> np.ndarray:
+    p = model.text_probabilities(list(texts))[:, 1].clip(1e-6, 1 - 1e-6)
+    return np.log(p) - np.log1p(-p)
+
+
+def test_many_texts_together_are_each_as_alone() -> None:
+    explainer = PartitionText(Text(lambda texts: sigmoid([hash_of(each) for each in texts])), evaluations=60)
+    asks = [Ask({"text": text}, "yes", seed) for seed, text in enumerate([LONGER, "one", REVIEW, "", LONGER])]
+    together = explainer.explain_all(asks)
+    assert [each.problem is None for each in together] == [True, True, True, False, True]
+    for ask, found in zip(asks, together, strict=True):
+        assert found.contributions == explainer.explain(ask.row, label=ask.label, seed=ask.seed).contributions
 
 
 @pytest.mark.parametrize("text", [REVIEW, "brilliant", "?!", "  brilliant…\n film ", "映画は brilliant 👍"])
