@@ -117,7 +117,7 @@ def test_the_runner_up_stands_beside_the_predicted_label() -> None:
     predicted, other = reason("shap.tree", WEIGHTS), reason("shap.tree", {"age": 1.0}, "deny", requested=True)
     drawn = asked_html.section(project(), {}, other, predicted, (None, False))
     assert "Why not deny?" in drawn
-    assert "for Pay it <small>SHAP (trees)" in drawn
+    assert "<b>for Pay it</b> <small>SHAP (trees)" in drawn
     assert drawn.index("for Pay it") < drawn.index("for deny")
     alone = asked_html.section(project(), {}, reason("lime.tabular", WEIGHTS), None, (None, False))
     assert "LIME for Pay it</h3>" in alone
@@ -146,6 +146,9 @@ def test_a_long_text_lists_its_strongest_parts_first() -> None:
     listed = drawn[: drawn.index("so-marked")]
     assert listed.count("<li>") == 5
     assert listed.index("w&lt;0&gt;") < listed.index("w&lt;1&gt;")
+    found = [Reason(1, "h", "shap.partition", "pay", body)]
+    assert "so-strongest" not in marks.words(line, found, View(late=True))
+    assert "so-strongest" in marks.words(line, found, View(late=True, full=True))
     assert "so-strongest" not in marks.words("word " * 50, [Reason(1, "h", "shap.partition", "pay", body)])
 
 

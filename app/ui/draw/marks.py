@@ -20,12 +20,16 @@ LISTED, SHORT = 5, 90
 
 
 def words(given: str, reasons: Sequence[Reason], view: View = PLAIN) -> str:
-    """The text once per method, with the parts marked that speak for or against; plain where all methods are unstable."""
+    """The text once per method, with the parts marked that speak for or against; plain where all methods are unstable.
+
+    A long one has its strongest parts before it, unless they would push down what somebody is reading.
+    """
     firm = [reason for reason in usable(reasons) if not reason.doubt]
-    drawn = "".join(_section(given, reason) for reason in firm)
+    listed = len(given) >= LONG and (view.full or not view.late)
+    drawn = "".join(_section(given, reason, listed=listed) for reason in firm)
     if not firm:
         drawn = _method(head(doubted(reasons)[0]) if doubted(reasons) else "", passage(given))
-    return drawn + unfold(reasons, lambda r: _section(given, r))
+    return drawn + unfold(reasons, lambda r: _section(given, r, listed=len(given) >= LONG))
 
 
 def waiting(given: str) -> str:
@@ -33,9 +37,8 @@ def waiting(given: str) -> str:
     return _method("", passage(given))
 
 
-def _section(given: str, reason: Reason) -> str:
-    listed = strongest(reason) if len(given) >= LONG else ""
-    return _method(head(reason), listed + _marked(given, reason))
+def _section(given: str, reason: Reason, *, listed: bool) -> str:
+    return _method(head(reason), (strongest(reason) if listed else "") + _marked(given, reason))
 
 
 def _method(named: str, drawn: str) -> str:

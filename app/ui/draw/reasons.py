@@ -61,7 +61,7 @@ def heads(reasons: Sequence[Reason], title_of: Title) -> list[str]:
     """The heads of several, with the label that each speaks for where that is not the same."""
     if len({reason.label for reason in reasons}) < 2:
         return [head(reason) for reason in reasons]
-    return [f"for {text(title_of(reason.label))} <small>{head(reason)}</small>" for reason in reasons]
+    return [f"<b>for {text(title_of(reason.label))}</b> <small>{head(reason)}</small>" for reason in reasons]
 
 
 def small_print(reasons: Sequence[Reason], title_of: Title, *, full: bool = True) -> str:
@@ -107,12 +107,14 @@ def _instead(reason: Reason) -> list[str]:
     return [f"{text(formats.method(first))}{by}, so this stands in its place"]
 
 
+LEAST_SAID = 5e-4
+"""A share below which nothing is missed that a person would see."""
 EXACT = 1e-6
 """A gap that is rounding alone."""
 SAID: Mapping[str, Callable[[float], str]] = {
     "local_r2": lambda value: f"fits the model here: R² {value:.2f}",
     "additivity_gap": lambda value: "adds up to the model's answer" + (f" within {value:.1g}" if value > EXACT else ""),
-    "relative_gap": lambda value: f"misses {formats.percent(value, 1)} of what it shares out",
+    "relative_gap": lambda value: f"misses {formats.percent(value, 1)} of what it shares out" if value >= LEAST_SAID else "",
     "prediction_gap": lambda value: f"misses the model's own probability by {value:.2g}",
     "stability": lambda value: f"same first five under other draws: {value:.2f}",
 }
@@ -123,7 +125,7 @@ def _quality(reason: Reason) -> list[str]:
     found: dict[str, Any] = {**reason.body.get("quality", {})}
     if reason.stability is not None:
         found["stability"] = reason.stability
-    known = [say(found[name]) for name, say in SAID.items() if found.get(name) is not None]
+    known = [said for name, say in SAID.items() if found.get(name) is not None and (said := say(found[name]))]
     rest = {name: value for name, value in found.items() if name not in SAID and isinstance(value, float) and abs(value) > 1e-6}
     return known + [f"{text(name.replace('_', ' '))} {value:.2g}" for name, value in rest.items()]
 
