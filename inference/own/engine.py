@@ -1,10 +1,11 @@
 """What stands behind a brought model: one engine per format, made from the owner's file, and made again on a worker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from contract.predictors import Floats
+from contract.inside import View
+from contract.predictors import Column, Encoded, Floats
 from contract.project import Project
 from contract.records import Row
 
@@ -68,6 +69,30 @@ class Engine(Protocol):
     def said(self) -> Sequence[str]:
         """What was found out about the model while it was taken, a sentence each, for the person who brings it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A brought model's table for those who look inside: rows to try it on, and how encoded rows become cells again."""
+
+    labels: tuple[str, ...]
+    columns: tuple[Column, ...]
+    cells: Callable[[Encoded], Cells]
+    rows: Encoded
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """An engine of tables that may show its inside."""
+
+    def inside(self, table: Table) -> View | None: ...
+
+
+@runtime_checkable
+class ShowsPixels(Protocol):
+    """An engine of images that may show its inside."""
+
+    def inside_pixels(self) -> View | None: ...
 
 
 @runtime_checkable

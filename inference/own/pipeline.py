@@ -13,13 +13,14 @@ from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
+from contract.inside import View
 from contract.predictors import Floats
 from contract.project import Feature
 from contract.records import Prediction, Row, Unscored
 from inference import tables
 from inference.errors import ModelAddError, ModelLoadError, UntrustedType
-from inference.own import cells, formats, frames, outputs, reviewed, sound
-from inference.own.engine import Format, Options, Sample
+from inference.own import cells, formats, frames, outputs, reviewed, seeing, sound
+from inference.own.engine import Format, Options, Sample, Table
 from inference.predictors import answers, read_text
 
 FILE = "model.skops"
@@ -48,6 +49,9 @@ class Engine:
     def probabilities(self, inputs: Any) -> Floats:
         """Cells or n texts to (n, k) probabilities, k in the order of the model's classes_."""
         return ask(self.model, self.handing, inputs)
+
+    def inside(self, table: Table) -> View | None:
+        return seeing.view(self.model, self.handing.table, table)
 
     def settings(self) -> dict[str, Any]:
         return {"handing": self.handing.settings(), "libraries": _libraries(self.model)}

@@ -7,15 +7,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from contract.inside import View
 from contract.predictors import Column, Encoded, Floats
 from contract.project import Feature
 from contract.records import Row, Scored, Unscored, Unshowable
 from inference import images, tables
 from inference.own import cells, inputs
-from inference.own.engine import Engine, Opens, Sees
+from inference.own.engine import Engine, Opens, Sees, Shows, ShowsPixels, Table
 from inference.predictors import NOT_A_NUMBER, answers, decoded, read_text
 
 Modality = Literal["tabular", "text", "image"]
+TRIED = 500
+"""Rows of the background that a model's inside is tried on, at most."""
 SIDE = 256
 """The longer side at which images are explained, at most, where the model itself names no size."""
 
@@ -103,6 +106,18 @@ class OwnTable(_Own):
         return found
 
     @cached_property
+    def inside(self) -> View | None:
+        """What the engine shows, tried on up to 500 rows of the background; None where these cannot be read."""
+        encoded, problems = self._read(self.background[:TRIED])
+        good = [n for n in range(len(encoded.matrix)) if n not in problems]
+        if not isinstance(self.engine, Shows) or not good:
+            return None
+        rows = tables.take(encoded, good)
+        return self.engine.inside(
+            Table(self.labels, self.columns, lambda given: cells.of_encoded(self.columns, self._forms, given), rows)
+        )
+
+    @cached_property
     def _forms(self) -> dict[str, cells.Form]:
         return cells.forms(self.columns, self.background)
 
@@ -162,6 +177,10 @@ class OwnImage(_Own):
         scale = min(1.0, SIDE / max(image.size))
         channels = 3 if images.has_colour(image) else 1
         return inputs.pixels(image, (max(1, round(image.height * scale)), max(1, round(image.width * scale)), channels))
+
+    @cached_property
+    def inside(self) -> View | None:
+        return self.engine.inside_pixels() if isinstance(self.engine, ShowsPixels) else None
 
     def image_probabilities(self, images: Floats) -> Floats:
         """(n, height, width, channels) in 0..1 to (n, k) probabilities. Raises what the model raises."""
