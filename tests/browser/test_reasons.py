@@ -136,6 +136,30 @@ def test_reasons_that_come_late_come_by_themselves_and_move_nothing(desk: Start,
     assert page.locator(ROWS + ":visible").count() == 8
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_text_and_a_picture_stay_where_they_are(desk: Start, page: Any, width: int) -> None:
+    settings: list[Setting] = []
+
+    def fill(workspace: Workspace) -> None:
+        settings.extend(each(workspace, 2, False, **OFF) for each in (filling.texts, filling.pictures))
+
+    held, rng = desk(fill), random.Random(3)
+    page.set_viewport_size({"width": width, "height": 900})
+    made: dict[str, Any] = {
+        "messages": (".so-method .so-text", lambda given: [filling.words(given["text"], "shap.partition", rng)]),
+        "digits": (".so-figures img", lambda _: [filling.segments(each, rng) for each in ("shap.partition", "lime.image")]),
+    }
+    for setting in settings:
+        selector, make = made[setting.name]
+        open_review(page, held, setting.name)
+        box = "each => { const { x, y, width } = each.getBoundingClientRect(); return [x, y, width].map(Math.round); }"
+        before = page.eval_on_selector(selector, box)
+        filling.explain(held.workspace, setting, make)
+        page.wait_for_selector(".so-legend")
+        settled(page)
+        assert page.eval_on_selector(selector, box) == before
+
+
 def test_an_unstable_order_is_hidden_until_somebody_wants_it(desk: Start, page: Any) -> None:
     def fill(workspace: Workspace) -> None:
         setting = filling.table(workspace, 3, False, **OFF)
