@@ -18,6 +18,7 @@ from explain.kept import DRAWN
 from explain.pooling import Pooled, Search
 from explain.segments import BLUR, SMALL, Hidden, along_edges, answered, blurred, image_of
 from explain.surrogate import line
+from explain.target import CLIP, log_odds
 
 WIDTH = 0.25
 """The width of the kernel over cosine distances."""
@@ -25,7 +26,7 @@ SAMPLES, SAMPLES_SMALL = 1000, 2000
 
 
 class LimeImage(Pooled[Hidden]):
-    """Weights of a ridge regression on "this piece is shown", unit probability.
+    """Weights of a ridge regression on "this piece is shown", unit log-odds.
 
     Pieces: see `segments.along_edges`. A hidden piece is blurred, for LIME's own mean colour of a piece leaves small pieces
     nearly as they were. `samples` changed images are asked for, by default 2000 of a small image and 1000 of a large one.
@@ -36,17 +37,17 @@ class LimeImage(Pooled[Hidden]):
     def __init__(self, model: ImageModel, *, samples: int | None = None) -> None:
         super().__init__(model.labels)
         self._model, self._samples = chunked(model), samples
-        self._params = {"hidden": f"blurred by {BLUR:g} of the side"}
+        self._params = {"hidden": f"blurred by {BLUR:g} of the side", "clip": CLIP}
 
     def _heading(self, ask: Ask) -> Heading:
-        return Heading(self.method, "image", "probability", ask.label, ask.seed, NONE, self._params)
+        return Heading(self.method, "image", "log-odds", ask.label, ask.seed, NONE, self._params)
 
     def _find(self, ask: Ask) -> Search[Hidden]:
         image = image_of(self._model, ask.row)
         pieces = along_edges(image)
         samples = self._samples or (SAMPLES_SMALL if min(image.shape[:2]) <= SMALL else SAMPLES)
         shown = _drawn(ask.seed, samples, pieces.count)
-        answers = yield Hidden(image, blurred(image), pieces.numbers, shown)
+        answers = log_odds((yield Hidden(image, blurred(image), pieces.numbers, shown)))
         found = line(shown.astype(np.float64), answers, _nearness(shown))
         return found.finding(answers, pieces.contributions, {"samples": samples, "cut": pieces.how})
 

@@ -20,13 +20,14 @@ from explain.pooling import Pooled, Search
 from explain.scale import Scale
 from explain.surrogate import line
 from explain.table import Asked, answered, beside, encoded_background
+from explain.target import CLIP, log_odds
 
 WIDTH = 0.75
 """The width of the kernel, in square roots of the number of features."""
 
 
 class LimeTabular(Pooled[Asked]):
-    """Weights of a ridge regression on "this feature is as in the row" (numbers: in the same quarter), unit probability.
+    """Weights of a ridge regression on "this feature is as in the row" (numbers: in the same quarter), unit log-odds.
 
     Missing values are a group of their own: numbers and dates get a fifth bin below the smallest value seen, the rest a
     code. Contributions sum, with `base`, to the surrogate's answer at the row. At most `features` of them are not zero, chosen as
@@ -45,16 +46,16 @@ class LimeTabular(Pooled[Asked]):
         self._scale = Scale(model.columns, self._background.matrix)
         self._neighbours = Neighbours(self._scale, samples)
         self._hash, self._features = background_hash(used), features
-        fixed = {"samples": samples, "background_rows": len(used), "bins": "quartile", "own_share": OWN_SHARE}
+        fixed = {"samples": samples, "background_rows": len(used), "bins": "quartile", "own_share": OWN_SHARE, "clip": CLIP}
         self._params = fixed if features is None else {**fixed, "features": features}
 
     def _heading(self, ask: Ask) -> Heading:
-        return Heading(self.method, "tabular", "probability", ask.label, ask.seed, self._hash, self._params)
+        return Heading(self.method, "tabular", "log-odds", ask.label, ask.seed, self._hash, self._params)
 
     def _find(self, ask: Ask) -> Search[Asked]:
         pair = beside(self._model, ask.row, self._background)
         around = self._neighbours.around(pair.row, ask.seed)
-        answers = yield Asked(around.cells, pair.texts)
+        answers = log_odds((yield Asked(around.cells, pair.texts)))
         found = line(around.same, answers, _nearness(around.same), self._features)
         return found.finding(answers, lambda weights: self._contributions(ask.row, pair.row, weights), {})
 

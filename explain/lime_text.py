@@ -17,6 +17,7 @@ from explain.finding import Heading
 from explain.kept import DRAWN
 from explain.pooling import Pooled, Search
 from explain.surrogate import line
+from explain.target import CLIP, log_odds
 from explain.words import Left, answered, text_of, units
 
 CHARACTERS = 5_000_000
@@ -27,7 +28,7 @@ WIDTH = 0.25
 
 
 class LimeText(Pooled[Left]):
-    """Weights of a ridge regression on "this word is there", unit probability, for every occurrence of a word.
+    """Weights of a ridge regression on "this word is there", unit log-odds, for every occurrence of a word.
 
     `samples` changed texts are asked for; fewer, and sentences or stretches of words instead of words, for long texts.
     """
@@ -39,14 +40,14 @@ class LimeText(Pooled[Left]):
         self._model, self._samples = chunked(model), samples
 
     def _heading(self, ask: Ask) -> Heading:
-        return Heading(self.method, "text", "probability", ask.label, ask.seed, NONE, {"hidden": "removed"})
+        return Heading(self.method, "text", "log-odds", ask.label, ask.seed, NONE, {"hidden": "removed", "clip": CLIP})
 
     def _find(self, ask: Ask) -> Search[Left]:
         parts = units(text_of(ask.row, self._model.feature))
         samples = min(self._samples, max(FEWEST, CHARACTERS // len(parts.text)))
         shown = _drawn(ask.seed, samples, len(parts.spans))
         distinct, places = _distinct(shown)
-        answers = (yield Left(parts, shown[distinct]))[places]
+        answers = log_odds((yield Left(parts, shown[distinct])))[places]
         found = line(shown.astype(np.float64), answers, _nearness(shown))
         params = {"samples": samples, "explained": parts.kind, "units": len(parts.spans)}
         return found.finding(answers, parts.contributions, params)

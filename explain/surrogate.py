@@ -1,7 +1,8 @@
 """A weighted straight line around a row, with all that its selection asks from one Gram matrix.
 
-Ribeiro, Singh and Guestrin 2016, "Why Should I Trust You?", section 3.4: ridge regression (α = 1) of a model's answers on which
-parts are shown, nearer copies of the row counting more. The numbers are those of `lime.lime_base.LimeBase`.
+Ribeiro, Singh and Guestrin 2016, "Why Should I Trust You?", section 3.4: ridge regression (α = 1) of a label's log-odds on which
+parts are shown, nearer copies of the row counting more. In probabilities, which bend near 0 and 1, such a line fits far worse.
+The numbers are those of `lime.lime_base.LimeBase`.
 """
 
 from dataclasses import dataclass

@@ -91,6 +91,16 @@ def sigmoid(score: Floats) -> Floats:
     return np.column_stack([1 - p, p])
 
 
+def in_log_odds(answer: Callable[[Any], Floats]) -> Callable[[Any], Floats]:
+    """A predict function for the library that answers each label's log-odds."""
+
+    def asked(inputs: Any) -> Floats:
+        p = np.clip(answer(inputs), 1e-6, 1 - 1e-6)
+        return np.log(p) - np.log1p(-p)
+
+    return asked
+
+
 def numbers(names: Sequence[str]) -> tuple[Column, ...]:
     return tuple(Column(name, "number") for name in names)
 

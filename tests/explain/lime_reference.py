@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import numpy as np
+from explained_models import in_log_odds
 from lime.discretize import QuartileDiscretizer
 from lime.lime_tabular import LimeTabularExplainer
 
@@ -69,8 +70,8 @@ def library(model: Any, background: list[Row], row: Row, label: str, seed: int, 
         matrix = np.column_stack([scale.restored(place, column) for place, column in enumerate(drawn.T)])
         matrix[0] = pair.row
         place = model.labels.index(label)
-        p = model.table_probabilities(Encoded(matrix, pair.texts))[:, place]
-        return np.column_stack([1 - p, p])
+        found = in_log_odds(model.table_probabilities)(Encoded(matrix, pair.texts))[:, place]
+        return np.column_stack([1 - found, found])  # the library wants rows that sum to one
 
     return lime.explain_instance(filled, asked, labels=(1,), num_features=features or len(names), num_samples=samples)
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from explained_models import Picture, digits, png, sigmoid
+from explained_models import Picture, digits, in_log_odds, png, sigmoid
 from lime.lime_image import LimeImageExplainer
 
 from explain.lime_image import LimeImage
@@ -15,7 +15,7 @@ def test_the_numbers_are_the_librarys(capsys: pytest.CaptureFixture[str]) -> Non
     place = int(labels[0])
     alone = LimeImageExplainer(feature_selection="none", random_state=3).explain_instance(
         image,
-        model.image_probabilities,
+        in_log_odds(model.image_probabilities),
         labels=(place,),
         top_labels=None,
         hide_color=blurred(image),
@@ -36,7 +36,7 @@ def test_colours_and_every_seed_are_the_librarys() -> None:
         found = LimeImage(model, samples=200).explain({"image": data}, label="yes", seed=seed)
         alone = LimeImageExplainer(feature_selection="none", random_state=seed).explain_instance(
             image,
-            model.image_probabilities,
+            in_log_odds(model.image_probabilities),
             labels=(1,),
             top_labels=None,
             hide_color=blurred(image),

@@ -2,7 +2,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from explained_models import Text, reviews, sigmoid
+from explained_models import Text, in_log_odds, reviews, sigmoid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lime.lime_text import LimeTextExplainer
@@ -16,7 +16,7 @@ REVIEW = "a boring and slow film with a brilliant cast"
 def test_the_numbers_are_the_librarys() -> None:
     model = reviews()
     alone = LimeTextExplainer(bow=False, mask_string="", feature_selection="none", random_state=3).explain_instance(
-        REVIEW, model.text_probabilities, labels=(1,), num_features=99, num_samples=5000
+        REVIEW, in_log_odds(model.text_probabilities), labels=(1,), num_features=99, num_samples=5000
     )
     due = dict(alone.local_exp[1])
     found = LimeText(model).explain({"text": REVIEW}, label="good", seed=3)
@@ -30,7 +30,7 @@ def test_every_length_and_seed_is_the_librarys(text: str) -> None:
     model = Text(lambda texts: sigmoid([np.sin(sum(map(ord, each)) / 99) + len(each) / 200 for each in texts]))
     for seed in range(3):
         lime = LimeTextExplainer(bow=False, mask_string="", feature_selection="none", random_state=seed)
-        alone = lime.explain_instance(text, spaceless(model), labels=(1,), num_features=99, num_samples=700)
+        alone = lime.explain_instance(text, in_log_odds(spaceless(model)), labels=(1,), num_features=99, num_samples=700)
         found = LimeText(Text(spaceless(model)), samples=700).explain({"text": text}, label="yes", seed=seed)
         got, due = [part["contribution"] for part in found.contributions], dict(alone.local_exp[1])
         np.testing.assert_allclose(got, [due[place] for place in range(len(got))], rtol=1e-6, atol=1e-9)
