@@ -25,16 +25,19 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.export.passes import move_to_device_pass
 
-from contract.predictors import Floats
+from contract.inside import Smooth
+from contract.predictors import Encoded, Floats
 from contract.project import Project
 from inference.devices import exact, resolve
 from inference.errors import ModelAddError, ModelLoadError
-from inference.own import importing, inputs, outputs, reading, screen
-from inference.own.engine import Options, Sample
+from inference.own import importing, inputs, outputs, reading, screen, slopes
+from inference.own.engine import Options, Sample, Table
 
 FILE = "model.pt2"
 CHUNK = {"cpu": {2: 4_096, 4: 64}, "cuda": {2: 65_536, 4: 1_024}}
 """Rows in one pass, by the kind of device and the axes of the input."""
+SEEN = 4
+"""Rows of a sample that a program is followed backwards at, to see whether it can be."""
 SAME = 1e-6
 """How far the exported program may be from the module it was made of, in probabilities."""
 _WAYS = "bring a function that asks the model (python:FILE.py:FUNCTION), or export it to ONNX"
@@ -71,6 +74,25 @@ class Engine:
         """Cells, or (n, height, width, channels) images in 0..1, to (n, k)."""
         return outputs.probabilities(answers(self.run, self.takes, _tensor(self, given), self.device), self.meaning)
 
+    def inside(self, table: Table) -> Smooth | None:
+        """Gradients over the numbers of a row."""
+
+        def design(encoded: Encoded) -> Floats:
+            return inputs.matrix(table.cells(encoded), self.features)
+
+        names = [column.name for column in table.columns]
+        owners = np.array([names.index(name) for name in self.features], dtype=np.intp)
+        points = design(table.rows)
+        whole = points[np.isfinite(points).all(axis=1)][:SEEN]
+        return slopes.view(self._program, lambda rows: rows, design, owners, self._where(2), whole) if len(whole) else None
+
+    @property
+    def _program(self) -> slopes.Program:
+        return slopes.Program(self.run, self.meaning, self.labels, self.takes.shape[0], max(self.takes.least, 2))
+
+    def _where(self, axes: int) -> tuple[torch.device, torch.dtype, int]:
+        return self.device, self.takes.dtype, CHUNK[self.device.type][axes]
+
     def settings(self) -> dict[str, Any]:
         held: dict[str, Any] = {"meaning": self.meaning, "features": list(self.features)}
         return held | ({"picture": self.picture.settings()} if self.picture else {})
@@ -90,6 +112,19 @@ class PictureEngine(Engine):
     def size(self) -> inputs.Size:
         assert self.picture is not None
         return self.picture.size
+
+    def inside_pixels(self) -> Smooth | None:
+        """Gradients over the pixels."""
+        height, width, channels = self.size
+        first = self.picture is not None and self.picture.layout == "nchw"
+
+        def shaped(points: Tensor) -> Tensor:
+            images = points.view(-1, height, width, channels)
+            return images.permute(0, 3, 1, 2).contiguous() if first else images
+
+        owners = np.repeat(np.arange(height * width), channels)
+        sample = np.full((1, len(owners)), 0.5)
+        return slopes.view(self._program, shaped, lambda images: images.reshape(len(images), -1), owners, self._where(4), sample)
 
 
 def _tensor(engine: Engine, given: Any) -> Floats:
