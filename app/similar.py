@@ -125,11 +125,12 @@ class _Index:
         import faiss
 
         kept = [(item_id, np.frombuffer(held, "<f4")) for item_id, _, held in rows if held]
-        if not kept:
-            return
-        if self._flat is None:
+        if kept and self._flat is None:
             faiss.omp_set_num_threads(1)  # the other requests of the process need the cores as well
             self._flat, self.space = faiss.IndexFlatIP(len(kept[0][1])), rows[0][1]
+        kept = [(item_id, vector) for item_id, vector in kept if len(vector) == self._flat.d]
+        if not kept:
+            return
         self._flat.add(np.stack([vector for _, vector in kept]))
         self._items += [item_id for item_id, _ in kept]
 

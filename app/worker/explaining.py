@@ -34,7 +34,7 @@ ORDER_SECONDS = 1.0
 """Between two looks which of the next cases lack their reasons; at once where something was scored."""
 TURN_SECONDS = 0.05
 """Between two turns of scoring while cases are explained."""
-SPAN_SECONDS = 0.5
+SPAN_SECONDS = 0.2
 """For so long a batch is to take, so that a case that is opened without its reasons is soon the next."""
 FIRST, MOST = 2, 32
 """Cases of a model's first batch, and of the largest one."""

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import structlog
@@ -19,7 +18,7 @@ log = structlog.get_logger()
 def made(explainer: Explainer, asks: Sequence[Ask]) -> list[Explanation]:
     """An explanation for each ask, or one that says why there is none; together first, one by one where that fails."""
     try:
-        found = _together(explainer, asks)
+        found = explainer.explain_all(asks)
         for each in found:
             json.dumps(each.as_dict(), allow_nan=False)
         return found
@@ -28,11 +27,6 @@ def made(explainer: Explainer, asks: Sequence[Ask]) -> list[Explanation]:
             return [each for ask in asks for each in made(explainer, [ask])]
         log.warning("no explanation", method=explainer.method, error=repr(error))
         return [none(explainer.method, ask, f"the method failed on it: {type(error).__name__}: {error}"[:500]) for ask in asks]
-
-
-def _together(explainer: Explainer, asks: Sequence[Ask]) -> list[Explanation]:
-    whole: Any = getattr(explainer, "explain_all", None)
-    return whole(asks) if whole else [explainer.explain(each.row, label=each.label, seed=each.seed) for each in asks]
 
 
 def none(method: str, ask: Ask, problem: str) -> Explanation:
