@@ -45,7 +45,8 @@ class Gradients:
 
     def _parts(self, points: Floats) -> Iterator[Tensor]:
         for start in range(0, len(points), self.size):
-            yield torch.as_tensor(points[start : start + self.size], dtype=self.dtype).to(self.device)
+            # a copy, for torch's own memory is aligned: elsewhere the last digits of products may differ from run to run
+            yield torch.tensor(points[start : start + self.size], dtype=self.dtype, device=self.device)
 
 
 def of_scores(last: Last) -> LogOdds:
