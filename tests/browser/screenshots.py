@@ -3,11 +3,12 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.browser.conftest import ARGS, CHROMIUM
-from tests.browser.test_review import MAIN, settled
+from tests.browser.test_review import MAIN, TITLE, settled
 from tests.end_to_end import processes
 
 READY = ".so-title, .so-empty"
@@ -18,7 +19,6 @@ SCREENS = {
     "insights": "insights?project=digits",
     "data": "data?project=digits",
     "models": "models?project=digits",
-    "find": "find?project=digits&id=digit-0005",
 }
 VARIANTS = [(scheme, width, height) for scheme in ("light", "dark") for width, height in ((1440, 900), (390, 844))]
 MOST = 80
@@ -39,8 +39,14 @@ def shoot(address: str, folder: Path) -> None:
                 _until(page, blind=False)
             _all_variants(page, folder, name)
         page.goto(f"{address}/?project=digits")
+        _until(page, blind=False)
+        decided = page.inner_text(TITLE)
+        _all_variants(page, folder, "review-why", _open)
+        page.keyboard.press("a")
         _until(page, blind=True)
         _all_variants(page, folder, "review-blind")
+        page.goto(f"{address}/find?project=digits&id={decided}")
+        _all_variants(page, folder, "find")
         browser.close()
 
 
@@ -58,13 +64,23 @@ def _until(page: Any, *, blind: bool) -> None:
             page.wait_for_timeout(700)
 
 
-def _all_variants(page: Any, folder: Path, name: str) -> None:
+def _open(page: Any) -> None:
+    """Why, in full, with the runner-up."""
+    page.keyboard.press("w")
+    page.wait_for_selector('[class*="st-key-runner-up-"] button')
+    settled(page)
+    page.keyboard.press("y")
+    page.wait_for_selector(".so-more .so-over")
+
+
+def _all_variants(page: Any, folder: Path, name: str, act: Callable[[Any], None] = settled) -> None:
     for scheme, width, height in VARIANTS:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": height})
         page.reload()
         page.wait_for_selector(READY)
         settled(page)
+        act(page)
         page.wait_for_timeout(1200)
         page.screenshot(path=folder / f"{name}-{scheme}-{width}.png")
 

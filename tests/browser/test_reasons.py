@@ -23,6 +23,7 @@ PLACES = """() => [...document.querySelectorAll('.so-bars .so-what')].map(
 
 
 def open_in_full(page: Any) -> None:
+    page.wait_for_selector('[class*="st-key-why-"] button')
     page.keyboard.press("w")
     page.wait_for_selector(OPEN)
     settled(page)

@@ -175,12 +175,16 @@ def test_what_a_lead_releases_goes_back(workspace: Workspace, screen: Screen) ->
 
 def test_a_dataset_version_and_a_training_are_jobs(workspace: Workspace, screen: Screen) -> None:
     filling.table(workspace, 2, False, **OFF)
-    button(screen("data"), "data-make").click().run()
+    at = screen("data")
+    button(at, "data-make").click().run()
+    at.checkbox(key="data-reasons").check().run()
+    button(at, "data-make").click().run()
     button(screen("models"), "models-train").click().run()
     asked = workspace.database.read(
         lambda session: [(job.kind, job.args) for job in session.scalars(select(Job).order_by(Job.id))]
     )
-    assert asked == [("export", {"format": "parquet"}), ("train", {})]
+    export = {"format": "parquet"}
+    assert asked == [("export", export), ("export", {**export, "with_reasons": True}), ("train", {})]
 
 
 def test_freezing_shows_on_the_project(workspace: Workspace, screen: Screen) -> None:

@@ -54,11 +54,13 @@ def _ask(place: Place) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.selectbox("Format", list(FORMATS), format_func=FORMATS.__getitem__, key="data-format", width=180)
         st.button("Make a dataset version", type="primary", key="data-make", on_click=_make, args=(place, kind))
+        st.checkbox("with the reasons that were on the screen", key="data-reasons")
 
 
 def _make(place: Place, kind: str) -> None:
     def ask() -> None:
-        place.database.write(jobs.ask, place.setting.id, "export", {"format": kind}, by=place.actor)
+        reasons = {"with_reasons": True} if st.session_state.get("data-reasons") else {}
+        place.database.write(jobs.ask, place.setting.id, "export", {"format": kind, **reasons}, by=place.actor)
 
     widgets.tried(ask, "Asked for; a worker makes it.", at="data")
 
@@ -103,6 +105,8 @@ def summary(place: Place, each: "DatasetInfo") -> str:
     rows = [("content", each.content_hash[:16])]
     if each.kind == "export":
         rows.append(("complete through", str(each.manifest.get("complete_through") or "nothing yet: earlier cases are open")))
+    if (reasons := each.manifest.get("reasons")) is not None:
+        rows.append(("explanations on screens", formats.number(int(reasons["rows"]))))
     for name, title in COUNTED.items():
         if found := counts.get(name):
             shown = ((title_of(str(key)) if name == "label" else str(key), value) for key, value in found.items())

@@ -3,6 +3,7 @@
 import time
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.ui import resources, sitting, widgets
 from app.ui.draw import desk, prediction
@@ -32,13 +33,14 @@ def draw() -> None:
     left, right = st.columns([1.75, 1], gap="large")
     with left:
         why.draw(place, case, turn)
-        if why.leaves_room(place, case):
-            why.more(place, seat, case, turn)
+        below = st.container()
     with right:
-        _side(place, seat, case, turn, held)
+        beside = _side(place, seat, case, turn, held)
     _keep_alive(place, seat, held)
     if len(held.tokens) < sitting.AHEAD and held.counts.waiting:
         place.database.write(sitting.ahead, seat)
+    with below if why.leaves_room(place, case) else beside:  # last, so that nothing of it holds the keys up
+        why.more(place, seat, case, turn)
 
 
 def _held(place: Place, seat: Seat) -> Held:
@@ -48,7 +50,8 @@ def _held(place: Place, seat: Seat) -> Held:
     return fresh or place.database.read(sitting.look, seat) or place.database.write(sitting.sit, seat)
 
 
-def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> None:
+def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> DeltaGenerator:
+    """The prediction, the keys and the counters; the place for what else may be known about why."""
     project = place.setting.project
     asked = desk.question(case, turn, project) if case.blind or case.answers else ""
     st.html(asked + (prediction.heading(case.prediction, project.title_of) if case.prediction else ""))
@@ -56,11 +59,11 @@ def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> None:
     message, kind = st.session_state.pop("review.said", ("", "said"))
     widgets.line(message, kind)
     st.html(desk.counters(held.counts, project.noun))
-    if not why.leaves_room(place, case):
-        why.more(place, seat, case, turn)
+    beside = st.container()
     _guidelines(place)
     if st.session_state.get("review.help"):
         st.html(desk.keys_help(project))
+    return beside
 
 
 def _guidelines(place: Place) -> None:
