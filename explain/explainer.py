@@ -38,7 +38,7 @@ class Explainer(Protocol):
         ...
 
 
-SEEDS = 32
+SEEDS = 16
 """So many seeds serve all items, so that what each of them draws is drawn once and kept: drawing takes longer than the rest."""
 
 

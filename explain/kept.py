@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Protocol, TypeVar
 
-BYTES = 64_000_000
+BYTES = 96_000_000
+"""Enough for every seed of a table of 130 columns."""
 
 
 class Sized(Protocol):

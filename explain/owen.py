@@ -7,6 +7,7 @@ numbers are those of `shap.PartitionExplainer` with batches of BATCH.
 import heapq
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,7 @@ class Shared:
     seen: Floats
 
 
-@dataclass(order=True, frozen=True, slots=True)
-class _Open:
+class _Open(NamedTuple):
     """A node to be opened in the company of others: what is known of it, and how much it weighs. The largest go first."""
 
     size: float

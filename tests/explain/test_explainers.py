@@ -221,3 +221,21 @@ def test_importing_is_light() -> None:
     heavy = "{'shap', 'lime', 'sklearn', 'skimage', 'torch'}"
     code = f"import sys, explain, explain.catalog, explain.explainer; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_explaining_by_asking_compiles_nothing_and_needs_no_library() -> None:
+    """A fresh worker's first explanation waits for no compiler."""
+    code = (
+        "import sys; sys.path.insert(0, 'tests/explain')\n"
+        "from explained_models import linear, reviews, rows_of\n"
+        "from explain.exact_shap import ExactShap; from explain.lime_text import LimeText\n"
+        "from explain.lime_tabular import LimeTabular; from explain.partition_image import PartitionImage\n"
+        "from explain.partition_text import PartitionText; from explain.permutation_shap import PermutationShap\n"
+        "rows = [{'x0': float(n % 5), 'x1': float(n % 3)} for n in range(30)]\n"
+        "for kind in (PermutationShap, ExactShap, LimeTabular):\n"
+        "    assert kind(linear([1.0, 2.0]), rows).explain(rows[1], label='yes', seed=0).problem is None\n"
+        "for kind in (PartitionText, LimeText):\n"
+        "    assert kind(reviews()).explain({'text': 'a boring film'}, label='good', seed=0).problem is None\n"
+        "print(sorted({'shap', 'lime', 'numba', 'torch'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
