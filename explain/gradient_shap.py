@@ -92,8 +92,8 @@ class GradientShap(TableLook[Smooth], Instead):
     """Log-odds of a label shared among the features of the project: over the numbers that a network makes of them first (codes,
     embeddings, bags), summed for each feature. See TableLook.
 
-    `samples` are drawn, and up to 3,200 where these miss the model's answer by more than 5 % of what is shared out; where that
-    is not enough either, `fallback` explains.
+    `samples` are drawn, and up to `farthest` where these miss the model's answer by more than 5 % of what is shared out; where
+    that is not enough either, `fallback` explains.
     """
 
     method = "shap.gradient"
@@ -106,10 +106,11 @@ class GradientShap(TableLook[Smooth], Instead):
         *,
         rows: int = ROWS,
         samples: int = SAMPLES,
+        farthest: int = FARTHEST_TABLE,
         fallback: Explainer | None = None,
         between: Between = nothing,
     ) -> None:
-        self._samples, self.fallback = samples, fallback
+        self._samples, self._farthest, self.fallback = samples, farthest, fallback
         super().__init__(model, background, rows=rows, between=between)
 
     def _prepare(self) -> None:
@@ -134,21 +135,27 @@ class GradientShap(TableLook[Smooth], Instead):
         def found(shares: Floats, params: Mapping[str, Any]) -> Finding:
             return self._finding(ask, self.fold(shares[None])[0], due, params)
 
-        return sampled(add, found, self._samples, FARTHEST_TABLE)
+        return sampled(add, found, self._samples, self._farthest)
 
 
 class GradientImage(Instead):
     """Log-odds of a label shared among the squares of an image, over its pixels; the base is the answer to the image blurred.
 
-    See GradientShap; up to 800 samples are drawn.
+    See GradientShap.
     """
 
     method = "shap.gradient"
 
     def __init__(
-        self, model: ImageModel, *, samples: int = SAMPLES, fallback: Explainer | None = None, between: Between = nothing
+        self,
+        model: ImageModel,
+        *,
+        samples: int = SAMPLES,
+        farthest: int = FARTHEST_IMAGE,
+        fallback: Explainer | None = None,
+        between: Between = nothing,
     ) -> None:
-        self._model, self._samples, self.fallback = model, samples, fallback
+        self._model, self._samples, self._farthest, self.fallback = model, samples, farthest, fallback
         self._view = view_of(model, Smooth)
         self.labels, self.between = model.labels, between
 
@@ -179,4 +186,4 @@ class GradientImage(Instead):
             quality = gaps(base, weights, whole)
             return Finding(base, weights.tolist(), pieces.contributions(weights), quality, {**params, "cut": pieces.how, **note})
 
-        return sampled(add, found, self._samples, FARTHEST_IMAGE)
+        return sampled(add, found, self._samples, self._farthest)

@@ -56,6 +56,8 @@ def of_scores(last: Last) -> LogOdds:
         place = last.place(label)
         if place is None:
             return scores[:, 0].double() * 0 + float(last.log_odds(np.zeros((1, len(last.known))), label)[0])
+        if last.straight:
+            return (scores[:, place] - scores[:, 1 - place]).double() / last.temperature
         cool = scores.double() / last.temperature
         against = torch.as_tensor(last.against(place), device=scores.device)
         return cool[:, place] + float(np.log(last.share)) - torch.logsumexp((cool + against.log())[:, against > 0], dim=1)

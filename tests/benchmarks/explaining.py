@@ -30,10 +30,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
+from contract.inside import Last, Smooth
 from contract.predictors import Column, Encoded, Floats
 from contract.records import Row
 from explain.exact_shap import ExactShap
 from explain.explainer import Ask, Explainer, seed_for
+from explain.gradient_shap import GradientShap
 from explain.lime_image import LimeImage
 from explain.lime_tabular import LimeTabular
 from explain.lime_text import LimeText
@@ -41,6 +43,7 @@ from explain.partition_image import PartitionImage
 from explain.partition_text import PartitionText
 from explain.permutation_shap import PermutationShap
 from explain.segments import squares
+from inference import gradients
 
 ROUNDS = 5
 LABELS = ("no", "yes")
@@ -341,6 +344,42 @@ def partition_image() -> Iterator[Side]:
     yield Side("Partition, image of 28", model.asked, PartitionImage(model, evaluations=500), asks_of(rows, "3"), library)
 
 
+class Sloped(Table):
+    """The same network, which shows its slopes; the points that these are asked at are kept, to be asked forward alone."""
+
+    def __init__(self, net: nn.Module, width: int) -> None:
+        last = Last(LABELS, (0, 1))
+        slopes = gradients.Gradients(net, gradients.of_scores(last), torch.device("cpu"), 4_096)
+        super().__init__(tuple(Column(f"x{place}", "number") for place in range(width)), Asked(probabilities(net)))
+        self.forward = Asked(lambda points: slopes.answer(points, "yes"))
+
+        def gradient(points: Floats, label: str) -> tuple[Floats, Floats]:
+            if self.forward.keeping:
+                self.forward.kept.append(points)
+            return slopes.gradient(points, label)
+
+        self.inside = Smooth(lambda encoded: encoded.matrix, np.arange(width), slopes.answer, gradient)
+
+
+def gradient() -> Iterator[Side]:
+    """200 samples; the library for both labels, as it is called by default, and for the likelier one alone."""
+    for width, ranked in ((30, None), (30, 1), (100, None)):
+        rows = np.random.default_rng(0).normal(size=(2_064, width))
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(width, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2)).eval()
+        model = Sloped(net, width)
+        explainer = shap.GradientExplainer(net, torch.from_numpy(rows[:100]).float())
+
+        def library(ask: Ask, explainer: Any = explainer, ranked: int | None = ranked) -> object:
+            point = torch.tensor([[*ask.row.values()]], dtype=torch.float32)
+            return explainer.shap_values(point, nsamples=200, rseed=ask.seed, ranked_outputs=ranked)
+
+        ours = GradientShap(model, named(model, rows[:100]), rows=100, farthest=200)
+        labels = "both labels" if ranked is None else "one label"
+        asks = asks_of(named(model, rows[2_000:]))
+        yield Side(f"Gradients, table of {width}, the library for {labels}", model.forward, ours, asks, library)
+
+
 PARTS: Mapping[str, Callable[[], Iterator[Side]]] = {
     "lime-tabular": lime_tabular,
     "permutation": permutation,
@@ -349,6 +388,7 @@ PARTS: Mapping[str, Callable[[], Iterator[Side]]] = {
     "partition-text": partition_text,
     "lime-image": lime_image,
     "partition-image": partition_image,
+    "gradient": gradient,
 }
 
 if __name__ == "__main__":
