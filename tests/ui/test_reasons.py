@@ -92,8 +92,8 @@ def test_the_range_that_lime_counts_a_number_to_stands_beside_it_in_full_alone()
     found = [reason("lime.tabular", {}, contributions=parts)]
     given = {"age": 41, "amount": 9, "place": "north"}
     full = bars.table(project(), given, found, View(full=True))
-    assert ">33 &lt; … ≤ 45</small>" in full
-    assert ">&gt; 8</small>" in full
+    assert ">(over 33, up to 45)</small>" in full
+    assert ">(over 8)</small>" in full
     assert full.count("so-rule") == 2
     assert "so-rule" not in bars.table(project(), given, found)
 

@@ -99,8 +99,10 @@ def _rule(name: str, feature: Feature, given: Any, columns: Sequence[_Column]) -
     rule = next((column.rules[name] for column in columns if name in column.rules), None)
     if rule is None or given is None or feature.type not in ("number", "integer", "date"):
         return ""
-    short = rule.removeprefix(name).strip() if rule.startswith(name) else rule.replace(name, "…")
-    return f' <small class="so-rule" title="the range that LIME counts this value to">{text(short)}</small>'
+    low, _, high = rule.rpartition(f"{name} ")
+    said = high.replace("> ", "over ").replace("≤ ", "up to ")
+    said = f"over {low.removesuffix(' < ')}, {said}" if low else said
+    return f' <small class="so-rule" title="the range that LIME counts this value to">({text(said)})</small>'
 
 
 def _bar(weight: float | None, scale: float) -> str:

@@ -115,7 +115,7 @@ SAID: Mapping[str, Callable[[float], str]] = {
     "local_r2": lambda value: f"fits the model here: R² {value:.2f}",
     "additivity_gap": lambda value: "adds up to the model's answer" + (f" within {value:.1g}" if value > EXACT else ""),
     "relative_gap": lambda value: f"misses {formats.percent(value, 1)} of what it shares out" if value >= LEAST_SAID else "",
-    "prediction_gap": lambda value: f"misses the model's own probability by {value:.2g}",
+    "prediction_gap": lambda value: f"misses the model's own answer by {value:.2g}",
     "stability": lambda value: f"same first five under other draws: {value:.2f}",
 }
 """Figures of quality as sentences."""
