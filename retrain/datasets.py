@@ -96,16 +96,24 @@ def dataset(session: Session, dataset_id: int) -> DatasetInfo:
 
 
 def export(
-    database: Database, setting: Setting, *, format: str = "parquet", by: Actor | None, progress: Progress | None = None
+    database: Database,
+    setting: Setting,
+    *,
+    format: str = "parquet",
+    with_reasons: bool = False,
+    by: Actor | None,
+    progress: Progress | None = None,
 ) -> DatasetInfo:
     """What people decided so far, as the next dataset version; the same watermark gives the same bytes again.
 
-    Takes as much memory for many rows as for few, and writes shortly: people go on deciding meanwhile. Raises Invalid for
-    an unknown format, Refused where nothing is decided yet.
+    `with_reasons`: beside the rows the explanations that stood on the screens of those who decided. Takes as much memory for
+    many rows as for few, and writes shortly: people go on deciding meanwhile. Raises Invalid for an unknown format, Refused
+    where nothing is decided yet.
     """
     if format not in FORMATS:
         raise Invalid(f"{format!r} is no format; choose one of {', '.join(FORMATS)}")
-    return export_at(database, setting, latest(database, setting.id), format=format, by=by, progress=progress)
+    watermark = latest(database, setting.id)
+    return export_at(database, setting, watermark, format=format, with_reasons=with_reasons, by=by, progress=progress)
 
 
 def latest(database: Database, project_id: int) -> int:
@@ -121,6 +129,7 @@ def export_at(
     watermark: int,
     *,
     format: str,
+    with_reasons: bool = False,
     by: Actor | None,
     progress: Progress | None = None,
 ) -> DatasetInfo:
@@ -130,9 +139,11 @@ def export_at(
         folder, table = Path(place), rows.stream(database, setting, watermark, progress)
         written = files.write(setting.project, table, format, folder, ids)
         _refuse(setting, written)
-        listed = {name: database.write(_put, name, (folder / name).read_bytes()) for name in written.names}
+        ids.seek(0)
+        beside, shown = _reasons(database, watermark, format, folder, ids) if with_reasons else ([], None)
+        listed = {name: database.write(_put, name, (folder / name).read_bytes()) for name in (*written.names, *beside)}
         listed |= _images(database, written)
-        described = files.describe(setting, written, watermark, format)
+        described = files.describe(setting, written, watermark, format, shown)
         info = database.write(_begin, setting, watermark, described, written.names, listed, by)
         ids.seek(0)
         _remember_items(database, info, ids)
@@ -203,6 +214,10 @@ def _refuse(setting: Setting, written: Written) -> None:
         raise Refused(f"the decided cases name {named:,} images, and a dataset version lists up to {MOST_IMAGES:,}")
 
 
+def _reasons(database: Database, watermark: int, format: str, folder: Path, ids: IO[bytes]) -> tuple[list[str], int]:
+    return files.write_reasons(rows.reasons(database, watermark, ids), format, folder)
+
+
 def _images(database: Database, written: Written) -> dict[str, dict[str, Any]]:
     paths, found = sorted(written.images), dict[str, dict[str, Any]]()
     for begin in range(0, len(paths), ITEMS):
@@ -225,6 +240,7 @@ def _begin(
     manifest = {**described, "files": dict(sorted(listed.items()))}
     listed["dataset.json"] = _put(session, "dataset.json", canonical(manifest).encode())
     spec = {"format": described["format"], "rows": described["rows"]}
+    spec |= {"reasons": described["reasons"]["rows"]} if "reasons" in described else {}
     row = _row(setting, "export", watermark, spec, listed, manifest, by)
     row.kind = UNFINISHED
     return _info(_stored(session, row))

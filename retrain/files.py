@@ -31,6 +31,19 @@ BYTES = 24 * 2**20
 BATCH = 1000
 """Rows that are put into columns at once."""
 
+REASONS = {
+    "external_id": "text",
+    "item_revision": "number",
+    "decision": "text",
+    "opened": "boolean",
+    "explanation": "text",
+    "hash": "text",
+    "method": "text",
+    "label": "text",
+    "body": "json",
+}
+"""The columns of what stood on screens, with their types: as those of the data, and JSON as text in Parquet."""
+
 COUNTED = ("label", "label_basis", "label_source", "window", "split", "model_version", "policy_version", "revises_watermark")
 """Columns whose values the manifest counts."""
 
@@ -64,26 +77,54 @@ class Written:
 def write(project: Project, table: Iterable[Labelled], format: str, folder: Path, ids: IO[bytes]) -> Written:
     """Write the data files into a folder, and the items' ids into a file: data.FORMAT, or data-00000.FORMAT and so on where
     one would be too long. Where a file ends depends on the rows alone."""
-    made, written = _WRITERS[format], Written()
-    part, size, n = made(project), 0, 0
+    parts, written = _Parts(columns(project), "data", format, folder), Written()
     for labelled in table:
-        if n == ROWS or size >= BYTES:
-            _end(written, part, format, folder)
-            part, size, n = made(project), 0, 0
-        size, n = size + part.add(labelled.cells), n + 1
+        parts.add(labelled.cells)
         written.add(project, labelled)
         array("q", [labelled.item_id]).tofile(ids)
-    _end(written, part, format, folder)
-    if len(written.names) == 1:
-        (folder / written.names[0]).rename(folder / f"data.{format}")
-        written.names = [f"data.{format}"]
+    written.names = parts.end()
     return written
 
 
-def _end(written: Written, part: "_Part", format: str, folder: Path) -> None:
-    name = f"data-{len(written.names):05}.{format}"
-    (folder / name).write_bytes(part.data())
-    written.names.append(name)
+def write_reasons(shown: Iterable[Mapping[str, Any]], format: str, folder: Path) -> tuple[list[str], int]:
+    """Write what stood on screens beside the data files, in the same way, as reasons.FORMAT; as lines of JSON where the data are
+    CSV. The names and how many rows."""
+    parts, count = _Parts(REASONS, "reasons", "parquet" if format == "parquet" else "jsonl", folder), 0
+    for row in shown:
+        parts.add(row)
+        count += 1
+    return parts.end(), count
+
+
+class _Parts:
+    """Rows as files STEM-00000.FORMAT and so on, each closed before it is too long; STEM.FORMAT where one holds them all."""
+
+    def __init__(self, columns: Mapping[str, str], stem: str, format: str, folder: Path) -> None:
+        self._columns, self._stem, self._format, self._folder = columns, stem, format, folder
+        self._names: list[str] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._part, self._size, self._count = _WRITERS[self._format](self._columns), 0, 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        if self._count == ROWS or self._size >= BYTES:
+            self._close()
+            self._begin()
+        self._size, self._count = self._size + self._part.add(row), self._count + 1
+
+    def end(self) -> list[str]:
+        """The names of all files, in order."""
+        self._close()
+        if len(self._names) == 1:
+            (self._folder / self._names[0]).rename(self._folder / f"{self._stem}.{self._format}")
+            self._names = [f"{self._stem}.{self._format}"]
+        return self._names
+
+    def _close(self) -> None:
+        name = f"{self._stem}-{len(self._names):05}.{self._format}"
+        (self._folder / name).write_bytes(self._part.data())
+        self._names.append(name)
 
 
 def columns(project: Project) -> dict[str, str]:
@@ -96,10 +137,13 @@ def columns(project: Project) -> dict[str, str]:
     return {"external_id": "text", **inputs, **meta, **groups}
 
 
-def describe(setting: Setting, written: Written, watermark: int, format: str) -> dict[str, Any]:
-    """What dataset.json says beside the hash of every file: what the rows are and where they end."""
+def describe(setting: Setting, written: Written, watermark: int, format: str, reasons: int | None = None) -> dict[str, Any]:
+    """What dataset.json says beside the hash of every file: what the rows are and where they end; how many reasons beside them
+    stood on screens, where they were wanted."""
     project = setting.project
+    beside = {} if reasons is None else {"reasons": {"rows": reasons, "columns": REASONS}}
     return {
+        **beside,
         "project": setting.name,
         "title": project.heading,
         "format": format,
@@ -139,9 +183,20 @@ people answered (`item_revision`): a label belongs to the content beside it.
 
 {_revised(counts["revises_watermark"])}
 
-```python
+{_beside(manifest)}```python
 {_loading(manifest["format"], names)}
 ```
+"""
+
+
+def _beside(manifest: Mapping[str, Any]) -> str:
+    if "reasons" not in manifest:
+        return ""
+    count = manifest["reasons"]["rows"]
+    return f"""Files named `reasons` hold the {count} explanations that were on a screen when somebody decided, a row each:
+`decision` is the number of the decision, `opened` whether the person opened them, `body` the explanation as it was shown, `hash`
+its SHA-256.
+
 """
 
 
@@ -168,11 +223,12 @@ class _Part(Protocol):
 class _Parquet:
     """One row group."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, columns: Mapping[str, str]) -> None:
         import pyarrow as pa
 
-        self._columns = columns(project)
-        types = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string(), "time": pa.timestamp("us", tz="UTC")}
+        self._columns = columns
+        types = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string(), "json": pa.string()}
+        types["time"] = pa.timestamp("us", tz="UTC")
         self._schema = pa.schema([(name, types[kind]) for name, kind in self._columns.items()])
         self._rows: list[Mapping[str, Any]] = []
         self._batches: list[pa.RecordBatch] = []
@@ -214,17 +270,20 @@ class _Lines:
         return self._buffer.getvalue()
 
 
-def _jsonl(project: Project) -> _Lines:
-    names = list(columns(project))
-    return _Lines(lambda row: f"{json.dumps({name: _json(row[name]) for name in names}, ensure_ascii=False)}\n")
+def _jsonl(columns: Mapping[str, str]) -> _Lines:
+    def line(row: Mapping[str, Any]) -> str:
+        cells = {name: _json(row[name], kind) for name, kind in columns.items()}
+        return f"{json.dumps(cells, ensure_ascii=False)}\n"
+
+    return _Lines(line)
 
 
-def _csv(project: Project) -> _Lines:
-    names = list(columns(project))
+def _csv(columns: Mapping[str, str]) -> _Lines:
+    names = list(columns)
     return _Lines(lambda row: _separated([_text(row[name]) for name in names]), _separated(names))
 
 
-_WRITERS: dict[str, Callable[[Project], _Part]] = {"parquet": _Parquet, "jsonl": _jsonl, "csv": _csv}
+_WRITERS: dict[str, Callable[[Mapping[str, str]], _Part]] = {"parquet": _Parquet, "jsonl": _jsonl, "csv": _csv}
 
 
 def _separated(values: Sequence[str]) -> str:
@@ -237,7 +296,9 @@ def _cell(value: Any, kind: str) -> Any:
     return float(value) if kind == "number" and value is not None else value
 
 
-def _json(value: Any) -> Any:
+def _json(value: Any, kind: str = "text") -> Any:
+    if kind == "json":
+        return None if value is None else json.loads(value)
     return _iso(value) if isinstance(value, datetime) else value
 
 

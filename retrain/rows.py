@@ -27,6 +27,7 @@ from db.tables import (
     Decision,
     Draw,
     Event,
+    Explanation,
     Item,
     ItemKey,
     Model,
@@ -50,6 +51,8 @@ AUTO = '"source":"auto"'
 TEST_SHARE = 0.3
 CHUNK = 1000
 """Items of one reading."""
+FEW = 50
+"""Items of one reading with their explanations: those of images are long."""
 Progress = Callable[[float, str], None]
 
 META = (
@@ -135,6 +138,16 @@ def stream(database: Database, setting: Setting, watermark: int, progress: Progr
             yield from database.read(_rows, setting, frame, ids)
             done += len(ids)
             report(done / total, f"gathering rows: {done:,} of {total:,}")
+
+
+def reasons(database: Database, watermark: int, ids: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """The explanations that stood on the screen at a decision on one of these items, as of a watermark: in the order of the
+    items, the decisions and the screen. `ids`: a file of the items' ids.
+
+    What a client named that was no explanation of the item by then is told by its hash alone.
+    """
+    while chunk := read_ids(ids, FEW):
+        yield from database.read(_reasons, watermark, chunk)
 
 
 def latest(session: Session, project_id: int) -> int:
@@ -308,6 +321,47 @@ def _build(session: Session, setting: Setting, chunk: Sequence[_Answered], frame
             **_groups(setting.project, items[each.item_id].groups),
         }
         yield Labelled(each.item_id, routing.routed_at, cells)
+
+
+def _reasons(session: Session, watermark: int, ids: Sequence[int]) -> list[dict[str, Any]]:
+    answered, _ = _answered(session, ids, watermark)
+    told = (Decision.id, Decision.item_id, Decision.reasons_shown, Decision.reasons_opened, Decision.decided_at)
+    given = (bulk.among(session, Decision.item_id, list(answered)), Decision.verdict.in_(ANSWERS))
+    query = select(*told).where(*given, Decision.reasons_shown.is_not(None)).order_by(Decision.id)
+    by_item: dict[int, list[Any]] = {}
+    for said in session.execute(query):
+        if said.id <= answered[said.item_id].last:
+            by_item.setdefault(said.item_id, []).append(said)
+    there = _explanations(session, list(by_item))
+    found = ((answered[item_id].body, said) for item_id in ids for said in by_item.get(item_id, ()))
+    return [_reason(body, said, name, there) for body, said in found for name in said.reasons_shown]
+
+
+def _explanations(session: Session, ids: Sequence[int]) -> dict[tuple[int, str], Any]:
+    """Explanations of items by item and hash, and by item and id with hash, as the desk names them."""
+    columns = (Explanation.id, Explanation.item_id, Explanation.hash, Explanation.method, Explanation.label, Explanation.made_at)
+    query = select(*columns, type_coerce(Explanation.body, Text).label("body")).where(
+        bulk.among(session, Explanation.item_id, ids)
+    )
+    rows = session.execute(query.order_by(Explanation.id.desc())).all()
+    by_hash = {(row.item_id, row.hash): row for row in rows}
+    return by_hash | {(row.item_id, f"{row.id}:{row.hash}"): row for row in rows}
+
+
+def _reason(body: Mapping[str, Any], said: Any, name: str, there: Mapping[tuple[int, str], Any]) -> dict[str, Any]:
+    row = there.get((said.item_id, name))
+    known = row if row is not None and row.made_at <= said.decided_at else None
+    return {
+        "external_id": body["external_id"],
+        "item_revision": body.get("item_revision", 1),
+        "decision": str(said.id),
+        "opened": said.reasons_opened,
+        "explanation": str(known.id) if known else None,
+        "hash": known.hash if known else name,
+        "method": known.method if known else None,
+        "label": known.label if known else None,
+        "body": known.body if known else None,
+    }
 
 
 def _judgement(each: _Answered, known: Sequence[Any]) -> dict[str, Any]:

@@ -686,11 +686,12 @@ class JobArgs(_In):
     """What a job may be told; each kind takes its own."""
 
     format: Literal["parquet", "jsonl", "csv"] | None = Field(None, description="Of an export; parquet where left out.")
+    with_reasons: bool | None = Field(None, description="Of an export: also the explanations that were on screens.")
     trainer: Trainer | None = Field(None, description="Of a training; that of the project where left out.")
     challenger: int | None = Field(None, ge=1, lt=2**31, description="Of a comparison: the model version against the champion.")
 
 
-_ARGS = {"export": {"format"}, "train": {"trainer"}, "compare": {"challenger"}}
+_ARGS = {"export": {"format", "with_reasons"}, "train": {"trainer"}, "compare": {"challenger"}}
 
 
 class JobIn(_In):
@@ -732,6 +733,7 @@ class Jobs(BaseModel):
 class DatasetIn(_In):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"format": "parquet"}]})
     format: Literal["parquet", "jsonl", "csv"] = "parquet"
+    with_reasons: bool = Field(False, description="Also the explanations that were on the screen at each decision.")
 
 
 class DatasetFile(BaseModel):

@@ -28,6 +28,12 @@ def export(
         Path | None,
         typer.Option("--out", "-o", envvar="SIGNOFF_OUT", metavar="DIR", help="The folder to write; default PROJECT-dataset-N."),
     ] = None,
+    with_reasons: Annotated[
+        bool,
+        typer.Option(
+            "--with-reasons", envvar="SIGNOFF_WITH_REASONS", help="Also the explanations that were on screen at each decision."
+        ),
+    ] = False,
     number: Annotated[
         int | None,
         typer.Option("--dataset", envvar="SIGNOFF_DATASET", metavar="N", help="Write this earlier version once more."),
@@ -43,7 +49,7 @@ def export(
         _require_free(out)
     with opened(directory) as workspace:
         setting = chosen(workspace, project)
-        info = _made(workspace, setting, file_format) if number is None else _earlier(workspace, setting, number)
+        info = _made(workspace, setting, file_format, with_reasons) if number is None else _earlier(workspace, setting, number)
         folder = out or Path(f"{setting.name}-dataset-{info.id}")
         _require_free(folder)
         workspace.database.read(datasets.write_folder, info, folder)
@@ -82,13 +88,14 @@ def verify(
         raise typer.Exit(1)
 
 
-def _made(workspace: "Workspace", setting: "Setting", file_format: str) -> "DatasetInfo":
+def _made(workspace: "Workspace", setting: "Setting", file_format: str, with_reasons: bool) -> "DatasetInfo":
     from app.cli.console import bar
     from retrain import datasets
 
     by = workspace.local_actor("cli")
     with bar("exporting") as progress:
-        return datasets.export(workspace.database, setting, format=file_format, by=by, progress=progress)
+        database = workspace.database
+        return datasets.export(database, setting, format=file_format, with_reasons=with_reasons, by=by, progress=progress)
 
 
 def _earlier(workspace: "Workspace", setting: "Setting", number: int) -> "DatasetInfo":

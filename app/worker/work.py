@@ -105,8 +105,14 @@ class Jobs(Thread):
         return report
 
     def _export(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
-        wished, database = args.get("format", "parquet"), self._workspace.database
-        info = datasets.export(database, setting, format=wished, by=by, progress=_within(report, 0.0, 0.95))
+        info = datasets.export(
+            self._workspace.database,
+            setting,
+            format=args.get("format", "parquet"),
+            with_reasons=bool(args.get("with_reasons")),
+            by=by,
+            progress=_within(report, 0.0, 0.95),
+        )
         return {"dataset": str(info.id), "rows": info.rows}
 
     def _train(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:

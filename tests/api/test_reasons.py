@@ -116,3 +116,13 @@ def test_what_was_on_the_screen_and_whether_it_was_opened_is_kept(
     assert (act.after["reasons_shown"], act.after["reasons_opened"]) == (1, True)
     record = api.get("/projects/claims/items/1", key("lea", "read", role="lead")).json()
     assert (record["decisions"][0]["reasons_shown"], record["decisions"][0]["reasons_opened"]) == ([shown], True)
+
+
+def test_a_dataset_with_reasons_is_a_job_that_says_so(api: Api, held: Setting, key: MakeKey) -> None:
+    admin = key("olga", "admin", role="owner")
+    wishes = ({"format": "jsonl", "with_reasons": True}, {"format": "csv"})
+    asked = [api.post("/projects/claims/datasets", wish, admin).json()["args"] for wish in wishes]
+    assert [args["with_reasons"] for args in asked] == [True, False]
+    job = {"project": "claims", "kind": "export", "args": {"with_reasons": True}}
+    assert api.post("/jobs", job, admin).json()["args"] == {"with_reasons": True}
+    problem(api.post("/jobs", {**job, "kind": "train"}, admin), 422, "invalid")

@@ -94,6 +94,9 @@ def test_from_the_first_labels_to_the_second_model(
     taken = select(Activity.subject).where(Activity.verb == "dataset.download")
     assert workspace.database.read(lambda s: list(s.scalars(taken))) == [f"dataset:{exported['id']}"]
     assert [row["kind"] for row in claims.json("dataset", "list")] == ["export", "base"]
+    beside = claims.json("dataset", "export", "--format", "csv", "--with-reasons", "--out", "beside")
+    assert {"data.csv", "reasons.jsonl"} <= set(beside["files"])
+    assert claims.json("dataset", "verify", "beside") == {"ok": True, "problems": []}
     assert "export" in claims("dataset", "list").stdout
     (tmp_path / "again" / "data.jsonl").write_text("changed")
     assert not claims.json("dataset", "verify", "again", code=1)["ok"]

@@ -1,6 +1,7 @@
 """What people decided, as files: exactly those decisions, the same bytes for the same watermark."""
 
 import contextlib
+import json
 import tempfile
 import threading
 import time
@@ -9,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select
 
-from contract.records import Unscored
+from contract.records import Explanation, Unscored
 from db.engine import Database
 from db.tables import Dataset, DatasetItem, Event, ItemKey, Person
 from retrain import datasets, files, rows
-from review_queue import cases, claims, clock, decisions, events, intake, withdrawal
+from review_queue import cases, claims, clock, decisions, events, explanations, intake, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import Invalid, NotFound, Refused
@@ -371,8 +373,8 @@ def test_how_many_are_read_at_once_changes_no_byte(database: Database, monkeypat
 
 
 GOLDEN = {
-    "jsonl": "70f7717c0eadc6cd7431386e50018fc9e8d6a5ab9b96a350e935dc368ffe84be",
-    "csv": "a21e4ec533fa5aae708db567816b942aae4ab5a1d2a9a53da0f9d67ecf992fbc",
+    "jsonl": "cce0034d0f771ecd35e6708e59a2a81ea1ba6ca18de641e03ab9393e8830dba2",
+    "csv": "c351a2ac64fc885f92b608bae1b6c4cd4d82704e5aea1abea1f071d9391d5922",
 }
 """SHA-256 of what was written of these rows when all of them were gathered at once."""
 
@@ -505,3 +507,98 @@ def test_more_images_than_a_manifest_lists_are_refused(
     monkeypatch.setattr(datasets, "MOST_IMAGES", 1)
     with pytest.raises(Refused, match="name 2 images, and a dataset version lists up to 1"):
         datasets.export(database, held, format="csv", by=ann)
+
+
+# What stood on screens
+
+
+def explain(database: Database, external_id: str, method: str = "lime.tabular", size: int = 1, **changes: Any) -> str:
+    """Keep an explanation of an item; its name as the desk gives it."""
+    key = select(ItemKey.item_id).where(ItemKey.external_id == external_id)
+    item_id = database.read(lambda s: s.scalars(key).one())
+    aimed = database.read(explanations.target, item_id)
+    assert aimed is not None
+    parts = [{"feature": "amount", "value": 120.5, "contribution": 0.7 + n} for n in range(size)]
+    made = Explanation(method, aimed[1], "probability", 0.1, parts, changes, 1, "0", {}, 0.1)
+    database.write(explanations.store, item_id, aimed[0], [made])
+    reason = database.read(explanations.of_prediction, item_id, aimed[0])[-1]
+    return f"{reason.id}:{reason.hash}"
+
+
+def shown(info: Any, database: Database, folder: Path) -> list[dict[str, Any]]:
+    database.read(datasets.write_folder, info, folder)
+    assert datasets.verify(folder) == []
+    name = next(name for name in info.files if name.startswith("reasons"))
+    if name.endswith("jsonl"):
+        return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+    rows = pq.read_table(folder / name).to_pylist()
+    return [{**row, "body": json.loads(row["body"]) if row["body"] is not None else None} for row in rows]
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
+def test_the_reasons_that_were_on_screens_come_beside_the_rows_on_request(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+) -> None:
+    factories.routed(database, held, {k: factories.says("pay", 0.6) for k in "abcd"})
+    lime, shap = explain(database, "b"), explain(database, "b", "shap.tree")
+    other = explain(database, "a").partition(":")[2]
+    said = {
+        "b": Said("1", "accept", reasons_shown=(lime, shap), reasons_opened=True),
+        "a": Said("2", "correct", "deny", reasons_shown=(other, "made up"), reasons_opened=False),
+        "c": Said("3", "accept", reasons_shown=()),
+    }
+    decide(database, held, ann, said)
+    explain(database, "a", "shap.tree")  # nobody saw it
+    later(monkeypatch)
+    plain = datasets.export(database, held, format=form, by=ann)
+    assert not [name for name in plain.files if name.startswith("reasons")]
+    info = datasets.export(database, held, format=form, with_reasons=True, by=ann)
+    assert info.id != plain.id
+    assert (info.watermark, info.rows) == (plain.watermark, 3)
+    rows = shown(info, database, tmp_path)
+    assert [(r["external_id"], r["method"], r["opened"]) for r in rows] == [
+        ("a", "lime.tabular", False), ("a", None, False), ("b", "lime.tabular", True), ("b", "shap.tree", True),
+    ]  # fmt: skip
+    assert [str(r["hash"]) for r in rows] == [other, "made up", lime.partition(":")[2], shap.partition(":")[2]]
+    assert rows[0]["body"]["contributions"][0]["contribution"] == 0.7
+    assert rows[1]["body"] is None
+    assert info.manifest["reasons"]["rows"] == 4
+    assert "4 explanations" in (tmp_path / "README.md").read_text()
+    again = datasets.export(database, held, format=form, with_reasons=True, by=ann)
+    assert (again.id, again.content_hash) == (info.id, info.content_hash)
+
+
+def test_reasons_as_of_a_watermark_stay_whatever_is_decided_and_made_since(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    factories.routed(database, held, {k: factories.says("pay", 0.6) for k in "ab"})
+    name = explain(database, "a")
+    decide(database, held, ann, {"a": Said("1", "accept", reasons_shown=(name,))})
+    later(monkeypatch)
+    first = datasets.export(database, held, format="jsonl", with_reasons=True, by=ann)
+    lea = factories.person(database, "lea", "lead")
+    database.write(
+        decisions.revise, held, lea, "a", Said("2", "correct", "deny", reasons_shown=(name, explain(database, "a", "shap.tree")))
+    )
+    later(monkeypatch)
+    assert datasets.latest(database, held.id) > (first.watermark or 0)
+    again = datasets.export_at(database, held, first.watermark or 0, format="jsonl", with_reasons=True, by=ann)
+    assert (again.id, again.files) == (first.id, first.files)
+    newer = datasets.export(database, held, format="jsonl", with_reasons=True, by=ann)
+    assert [row["method"] for row in shown(newer, database, tmp_path)] == ["lime.tabular", "lime.tabular", "shap.tree"]
+
+
+def test_many_long_reasons_stand_in_several_files(sqlite: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(files, "BYTES", 20_000)
+    monkeypatch.setattr(rows, "FEW", 2)
+    held, ann = factories.setting(sqlite), factories.person(sqlite, "ann")
+    factories.routed(sqlite, held, {f"{n}": factories.says("pay", 0.6) for n in range(6)})
+    names = {f"{n}": explain(sqlite, f"{n}", size=100) for n in range(6)}
+    decide(sqlite, held, ann, {key: Said(key, "accept", reasons_shown=(name,)) for key, name in names.items()})
+    later(monkeypatch)
+    info = datasets.export(sqlite, held, format="jsonl", with_reasons=True, by=ann)
+    parts = sorted(name for name in info.files if name.startswith("reasons"))
+    assert parts == ["reasons-00000.jsonl", "reasons-00001.jsonl"]
+    sqlite.read(datasets.write_folder, info, tmp_path)
+    lines = [json.loads(line) for part in parts for line in (tmp_path / part).read_text().splitlines()]
+    assert [line["external_id"] for line in lines] == [f"{n}" for n in range(6)]
