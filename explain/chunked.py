@@ -22,7 +22,7 @@ TRIES = 3
 """A size counts by the best of so many chunks."""
 RISE = 1.05
 """A larger size must answer so many times the rows a second."""
-ENOUGH = 1.1
+ENOUGH = 1.05
 """Of sizes whose rates differ by less, the smallest is taken: it fits caches, and others wait less for it."""
 SETTLED = 500
 """After so many chunks a size that was found is looked for again."""

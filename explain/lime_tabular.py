@@ -78,4 +78,4 @@ class LimeTabular(Pooled[Asked]):
 def _nearness(same: Floats) -> Floats:
     """(n,) weights by the number of features that are not as in the row."""
     width = same.shape[1]
-    return np.asarray(np.exp((same.sum(axis=1) - width) / (WIDTH**2 * width) / 2))
+    return np.asarray(np.exp((same @ np.ones(width) - width) / (WIDTH**2 * width) / 2))

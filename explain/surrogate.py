@@ -44,8 +44,9 @@ def line(shown: Floats, answers: Floats, nearness: Floats, features: int | None 
     """Fitted to (n, d) zeros and ones, the row itself first, their (n,) answers and weights; at most `features` are used."""
     total = nearness.sum()
     means, middle = nearness @ shown / total, nearness @ answers / total
-    root = np.sqrt(nearness)
-    centred, held = (shown - means) * root[:, None], (answers - middle) * root
+    root, centred = np.sqrt(nearness), shown - means
+    centred *= root[:, None]
+    held = (answers - middle) * root
     gram, moments, spread = centred.T @ centred, centred.T @ held, float(held @ held)
     used = _chosen(gram, moments, features)
     own, along = gram[np.ix_(used, used)], moments[used]
