@@ -77,15 +77,21 @@ class Instead(Each):
 
     def _timed(self, asks: Sequence[Ask]) -> list[Explanation]:
         made = super()._timed(asks)
-        return made if self.fallback is None else [self._kept(*each) for each in zip(asks, made, strict=True)]
-
-    def _kept(self, ask: Ask, made: Explanation) -> Explanation:
-        gap = made.quality.get("relative_gap")
-        if self.fallback is None or ask.label not in self.labels or (gap is not None and gap <= MOST_GAP):
+        missed = [place for place, each in enumerate(made) if asks[place].label in self.labels and not _near(each)]
+        if self.fallback is None or not missed:
             return made
-        other = self.fallback.explain(ask.row, label=ask.label, seed=ask.seed)
-        note = {"instead_of": self.method, "missed_by": gap}
-        return replace(other, params={**other.params, **note}, seconds=other.seconds + made.seconds)
+        for place, other in zip(missed, self.fallback.explain_all([asks[place] for place in missed]), strict=True):
+            made[place] = self._noted(other, made[place])
+        return made
+
+    def _noted(self, other: Explanation, own: Explanation) -> Explanation:
+        note = {"instead_of": self.method, "missed_by": own.quality.get("relative_gap")}
+        return replace(other, params={**other.params, **note}, seconds=other.seconds + own.seconds)
+
+
+def _near(made: Explanation) -> bool:
+    gap = made.quality.get("relative_gap")
+    return gap is not None and gap <= MOST_GAP
 
 
 class GradientShap(TableLook[Smooth], Instead):
