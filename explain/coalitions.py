@@ -21,16 +21,16 @@ class Mixed:
     """
 
     def __init__(self, pair: Beside, coalitions: Masks, which: Places, of: Places) -> None:
-        self._background = np.ascontiguousarray(pair.background).view(np.int64)
-        self._change = self._background ^ np.ascontiguousarray(pair.row).view(np.int64)
-        self._shown, self._which, self._of = -coalitions.astype(np.int64), which, of
+        self._background = np.ascontiguousarray(pair.background, dtype=np.float64).view(np.int64)
+        self._change = self._background ^ np.ascontiguousarray(pair.row, dtype=np.float64).view(np.int64)
+        self._coalitions, self._which, self._of = coalitions, which, of
 
     def __len__(self) -> int:
         return len(self._which)
 
     def __getitem__(self, part: slice) -> Floats:
         which, of = self._which[part], self._of[part]
-        made = self._shown.take(which, axis=0)
+        made = -self._coalitions.take(which, axis=0).astype(np.int64)
         made &= self._change.take(of, axis=0)
         made ^= self._background.take(of, axis=0)
         return made.view(np.float64)

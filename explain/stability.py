@@ -10,14 +10,14 @@ from statistics import fmean
 
 from contract.records import Explanation, Row
 from explain.errors import ExplainError
-from explain.explainer import Explainer
+from explain.explainer import Ask, Explainer
 
 STRONGEST = 5
 
 
 def stability(explainer: Explainer, row: Row, *, label: str, seeds: Sequence[int] = (0, 1, 2)) -> float:
-    """0 to 1; 1 where every seed names the same features. Raises UnknownLabel, and ExplainError where a seed gives none."""
-    chosen = [strongest(explainer.explain(row, label=label, seed=seed)) for seed in seeds]
+    """0 to 1; 1 where every seed names the same features. Raises ExplainError where a seed gives none."""
+    chosen = [strongest(found) for found in explainer.explain_all([Ask(row, label, seed) for seed in seeds])]
     return fmean(_jaccard(one, other) for one, other in combinations(chosen, 2))
 
 

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ from explained_models import cancer, digits, reviews
 
 from contract.records import Explanation
 from explain.errors import ExplainError
+from explain.explainer import Ask
 from explain.lime_tabular import LimeTabular
 from explain.partition_image import PartitionImage
 from explain.partition_text import PartitionText
@@ -21,8 +23,9 @@ class Scripted:
     def __init__(self, *answers: list[float], problem: str | None = None) -> None:
         self.answers, self.problem = answers, problem
 
-    def explain(self, row: object, *, label: str, seed: int) -> Explanation:
-        return replace(FOUND, contributions=[{"contribution": weight} for weight in self.answers[seed]], problem=self.problem)
+    def explain_all(self, asks: Sequence[Ask]) -> list[Explanation]:
+        said = [[{"contribution": weight} for weight in self.answers[ask.seed]] for ask in asks]
+        return [replace(FOUND, contributions=each, problem=self.problem) for each in said]
 
 
 def test_the_five_strongest_without_zeros() -> None:
