@@ -62,18 +62,19 @@ class Hidden:
     """
 
     def __init__(self, image: Floats, behind: Floats, numbers: NDArray[np.intp], shown: NDArray[np.bool_]) -> None:
-        self.shape = image.shape
-        self._behind = behind.reshape(-1, self.shape[-1]).view(np.int64)
-        self._change = self._behind ^ image.reshape(-1, self.shape[-1]).view(np.int64)
-        self._numbers, self._shown = numbers.ravel(), -shown.astype(np.int64)
+        self.shape, channels = image.shape, image.shape[-1]
+        self._behind = behind.ravel().view(np.int64)
+        self._change = self._behind ^ image.ravel().view(np.int64)
+        self._numbers, self._shown = numbers.ravel().repeat(channels), -shown.astype(np.int64)
 
     def __len__(self) -> int:
         return len(self._shown)
 
     def __getitem__(self, part: slice) -> Floats:
-        made = self._shown[part].take(self._numbers, axis=1)[..., None] & self._change
+        made = self._shown[part].take(self._numbers, axis=1)
+        made &= self._change
         made ^= self._behind
-        return np.asarray(made.view(np.float64).reshape(-1, *self.shape))
+        return made.view(np.float64).reshape(-1, *self.shape)
 
 
 def answered(model: ImageModel, questions: Sequence[Hidden]) -> Floats:
