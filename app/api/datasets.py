@@ -43,7 +43,9 @@ def post_dataset(
     here: Here, actor: Exporter, held: Standing, response: Response, wish: shapes.DatasetIn | None = None
 ) -> shapes.JobOut:
     """A worker writes what people have decided so far; the job's result names the dataset."""
-    job = here.database.write(jobs.ask, actor, held.name, "export", (wish or shapes.DatasetIn()).model_dump())
+    wished = wish or shapes.DatasetIn()
+    args = {"format": wished.format} | ({"with_reasons": True} if wished.with_reasons else {})
+    job = here.database.write(jobs.ask, actor, held.name, "export", args)
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return job
 

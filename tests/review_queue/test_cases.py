@@ -29,7 +29,7 @@ def explain(database: Database, held: Setting, ann: Actor) -> None:
 
 def bare(case: Case) -> dict[str, Any]:
     """A case without what differs between any two cases."""
-    return {k: v for k, v in asdict(case).items() if k not in ("task_id", "token", "expires_at", "external_id")}
+    return {k: v for k, v in asdict(case).items() if k not in ("task_id", "item_id", "token", "expires_at", "external_id")}
 
 
 class TestBlind:
