@@ -6,7 +6,8 @@ see `rescale`.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class TreeShap(AllAtOnce[Trees]):
         self._two = len(self.view.base) == 2 and (self.view.last is None or self.view.last.straight)
 
     def _prepare(self) -> None:
-        self._shap = _explainer(self.view, self._ranks, self.background, self._two)
+        self._shaps = _explainers(self.view, self._ranks, self.background, self._two)
         self._others = self._scores(self.background)
 
     def _points(self, encoded: Encoded) -> Floats:
@@ -51,7 +52,7 @@ class TreeShap(AllAtOnce[Trees]):
 
     def _scores(self, points: Floats) -> Floats:
         """(n, e) points to (n, m) scores; where two are known by one number alone, that of the first follows from it."""
-        found = np.asarray(self._shap.model.predict(points)).reshape(len(points), -1)
+        found = np.hstack([np.asarray(each.model.predict(points)).reshape(len(points), -1) for each in self._shaps])
         if not self._two:
             return found
         return np.column_stack([np.zeros(len(found)) if self.view.last else 1 - found, found])
@@ -94,13 +95,12 @@ class TreeShap(AllAtOnce[Trees]):
             found = self._against(points, row[None])
             for total, each in zip(totals, counts, strict=True):
                 total += np.einsum("nem,nm->ne", found, each[:, place])
+            self.between()
         return [total / len(self.background) for total in totals]
 
     def _against(self, points: Floats, background: Floats) -> Floats:
         """(n, e) points to (n, e, outputs) Shapley values."""
-        own = copy.copy(self._shap)
-        own.data, own.data_missing = background, np.isnan(background)
-        return np.asarray(own.shap_values(points, check_additivity=False)).reshape(*points.shape, -1)
+        return np.concatenate([_values(each, points, background) for each in self._shaps], axis=2)
 
 
 class Ranks:
@@ -141,15 +141,34 @@ def _check(trees: Sequence[Tree]) -> None:
         )
 
 
-def _explainer(view: Trees, ranks: Ranks, background: Floats, two: bool) -> Any:
-    """shap's own, over one output where the difference of two is all that counts."""
-    single = _difference if view.last else _second
-    read = single if two else np.asarray
+def _explainers(view: Trees, ranks: Ranks, background: Floats, two: bool) -> list[Any]:
+    """shap's own: one over all outputs, or over the difference where that of two is all that counts; of trees that count for one
+    score each, one for every score, which takes as many times less."""
+    if two:
+        return [_explainer(view.trees, ranks, background, view.base, _difference if view.last else _second)]
+    if view.last is None:
+        return [_explainer(view.trees, ranks, background, view.base, np.asarray)]
+    scores = range(len(view.base))
+    return [_explainer(_of_score(view.trees, at), ranks, background, view.base, partial(_column, at)) for at in scores]
+
+
+def _of_score(trees: Sequence[Tree], score: int) -> list[Tree]:
+    """The trees that count for a score; any one of them, which adds nothing, where none does."""
+    return [tree for tree in trees if tree.values[:, score].any()] or [trees[0]]
+
+
+def _explainer(trees: Sequence[Tree], ranks: Ranks, background: Floats, base: Floats, read: Callable[[Floats], Floats]) -> Any:
     grown = {
-        "trees": [_grown(tree, ranks.thresholds(tree), read(tree.values)) for tree in view.trees],
-        "base_offset": read(view.base[None])[0],
+        "trees": [_grown(tree, ranks.thresholds(tree), read(tree.values)) for tree in trees],
+        "base_offset": read(base[None])[0],
     }
     return shap.TreeExplainer(grown, background, feature_perturbation="interventional")
+
+
+def _values(explainer: Any, points: Floats, background: Floats) -> Floats:
+    own = copy.copy(explainer)
+    own.data, own.data_missing = background, np.isnan(background)
+    return np.asarray(own.shap_values(points, check_additivity=False)).reshape(*points.shape, -1)
 
 
 def _difference(values: Floats) -> Floats:
@@ -158,6 +177,10 @@ def _difference(values: Floats) -> Floats:
 
 def _second(values: Floats) -> Floats:
     return values[:, 1:]
+
+
+def _column(place: int, values: Floats) -> Floats:
+    return values[:, [place]]
 
 
 def _grown(tree: Tree, thresholds: Floats, values: Floats) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -109,6 +110,32 @@ def test_many_are_each_as_alone_and_others_get_their_turn() -> None:
     assert len(turns) >= 2
     for row, each in zip(rows, made, strict=False):
         np.testing.assert_allclose(weights_of(each), weights_of(explainer.explain(row, label="class_1", seed=4)), atol=1e-12)
+
+
+def test_others_get_their_turn_within_one_case_of_many_labels() -> None:
+    model, rows = fitted("sklearn-hgb", "wine", 120)
+    turns = list[int]()
+    TreeShap(model, model.background, rows=20, between=lambda: turns.append(1)).explain(rows[0], label="class_1", seed=0)
+    assert len(turns) >= 20
+
+
+def test_a_label_whose_score_no_tree_moves() -> None:
+    last = Last(("a", "b", "c"), (0, 1, 2))
+    trees = tuple(replace(tree, values=np.pad(tree.values, ((0, 0), (0, 1)))) for tree in (stump(0.5), stump(0.5, feature=1)))
+    model = replace(grown(*trees), labels=last.labels)
+    model.inside = replace(model.inside, base=np.zeros(3), last=last)
+
+    def answer(encoded: Encoded) -> np.ndarray:
+        scores = np.zeros((len(encoded.matrix), 3))
+        scores[:, 1] = 2.0 * (encoded.matrix > 0.5).sum(axis=1)
+        return np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+
+    model.function = answer
+    rows = [{"a": 0.0, "b": 0.0}, {"a": 1.0, "b": 0.0}]
+    for label in last.labels:
+        found = TreeShap(model, rows).explain({"a": 1.0, "b": 1.0}, label=label, seed=0)
+        assert found.quality["additivity_gap"] < 1e-9
+        assert weights_of(found)[1] > 0.4 if label == "b" else weights_of(found)[1] < -0.4
 
 
 def stump(threshold: float, *, feature: int = 0, high: float = 2.0) -> Tree:
