@@ -9,7 +9,7 @@ from shown_models import Shown, fitted, straight, weights_of
 from contract.inside import Last
 from explain.errors import NotExplainable
 from explain.explainer import Ask
-from explain.representation import represented, space
+from explain.representation import WIDEST, represented, space
 from explain.tree_shap import TreeShap
 
 WORDS = {
@@ -79,6 +79,48 @@ def test_a_view_that_answers_otherwise_is_left_aside() -> None:
     other = Shown(model.columns, lambda encoded: np.full((len(encoded.matrix), 2), 0.5), model.labels, model.inside)
     rows = [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 0.0}]
     np.testing.assert_allclose(represented(other, rows, rows), -np.sqrt(0.5))
+
+
+def test_more_contributions_than_can_be_kept_give_way_to_the_answers() -> None:
+    for labels, words in ((WIDEST // 2, "what each feature contributes"), (WIDEST // 2 + 1, "the model's answers")):
+        names = tuple(f"label {n}" for n in range(labels))
+        model = straight(np.linspace(-1, 1, 2 * labels).reshape(2, labels), ["a", "b"], Last(names, tuple(range(labels))))
+        rows = [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 0.0}]
+        assert space(model) == words
+        width = 2 * labels if words == "what each feature contributes" else labels
+        assert represented(model, rows, rows).shape == (2, width)
+        assert width <= WIDEST
+
+
+def test_a_model_that_cannot_be_looked_into_is_asked() -> None:
+    class Closed(Shown):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "inside":
+                raise RuntimeError("closed")
+            return super().__getattribute__(name)
+
+    open_one = straight(np.array([[0, 1.0], [0, -1.0]]), ["a", "b"], Last(("no", "yes"), (0, 1)))
+    model = Closed(open_one.columns, open_one.function, open_one.labels)
+    assert space(model) == "the model's answers"
+    assert np.isfinite(represented(model, [], [{"a": 1.0, "b": 2.0}])).all()
+
+
+def test_others_get_their_turn_and_what_looks_inside_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = fitted("sklearn-hgb", "mixed")
+    made, turns, opened = list[object](), list[int](), TreeShap._open
+
+    def counted(look: TreeShap) -> None:
+        made.append(look)
+        opened(look)
+
+    monkeypatch.setattr(TreeShap, "_open", counted)
+    fresh = replace(model)
+    found = [represented(fresh, fresh.background, rows[:20], lambda: turns.append(1)) for _ in range(3)]
+    assert len(made) == 1
+    assert len(turns) >= 6
+    np.testing.assert_allclose(found[0], found[2], atol=1e-9)
+    represented(fresh, fresh.background[:10], rows[:1])
+    assert len(made) == 2
 
 
 def test_pictures_of_any_size_and_models_that_raise() -> None:
