@@ -80,7 +80,7 @@ def _hiding(model: object, background: Sequence[Row], row: Row, explanation: Exp
     if isinstance(model, TextModel):
         return _text(model, row, label)
     if isinstance(model, ImageModel):
-        image, numbers = image_of(model, row), _pieces(explanation.contributions["segments"])
+        image, numbers = image_of(model, row), pieces_of(explanation.contributions["segments"])
         return Hiding(int(numbers.max()) + 1, image_target(model, label, image, numbers).probability)
     raise NotExplainable(f"{type(model).__name__} offers no view of a table, a text or an image to explain.")
 
@@ -102,7 +102,7 @@ def _text(model: TextModel, row: Row, label: str) -> Hiding:
     return Hiding(len(parts.spans), lambda shown: target.probability([parts.kept(np.flatnonzero(each)) for each in shown]))
 
 
-def _pieces(png: str) -> NDArray[np.intp]:
+def pieces_of(png: str) -> NDArray[np.intp]:
     """(height, width) numbers of an image's pieces, as the explanation keeps them."""
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:
         return np.asarray(image).astype(np.intp)

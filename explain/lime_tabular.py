@@ -22,6 +22,8 @@ from explain.surrogate import line
 from explain.table import Asked, answered, beside, encoded_background
 from explain.target import CLIP, log_odds
 
+ROWS = 2000
+"""Background rows around which is drawn, at most."""
 WIDTH = 0.75
 """The width of the kernel, in square roots of the number of features."""
 
@@ -37,7 +39,7 @@ class LimeTabular(Pooled[Asked]):
     method = "lime.tabular"
 
     def __init__(
-        self, model: TableModel, background: Sequence[Row], *, rows: int = 2000, samples: int = 5000, features: int | None = None
+        self, model: TableModel, background: Sequence[Row], *, rows: int = ROWS, samples: int = 5000, features: int | None = None
     ) -> None:
         super().__init__(model.labels)
         used = drawn(background, rows)

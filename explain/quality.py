@@ -28,19 +28,24 @@ def doubt(explanation: Explanation) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was seen when an explanation was made again: overlap over three seeds; areas of its own and of random orders."""
+    """What was seen when an explanation was made again: overlap over three seeds; areas of its own and of random orders; of LIME
+    how far the library's own weights are apart from it, as a share of the largest."""
 
     stability: float
     area: float
     random_area: float
+    apart: float | None = None
 
 
 def checked(model: object, background: Sequence[Row], explainer: Explainer, row: Row, *, label: str, seed: int) -> Check:
-    """Explain a row with its own seed and two more, and hide its units in the order that was found.
+    """Explain a row with its own seed and two more, hide its units in the order that was found, and for LIME ask the library.
 
     Raises UnknownLabel, and ExplainError where one of them has a problem.
     """
+    from explain.lime_itself import apart
+
     seeds = (seed, *((seed + step) % 2**32 for step in (1, 2)))
     own = explainer.explain(row, label=label, seed=seed)
     area, random_area = deletion.areas(model, background, row, own)
-    return Check(stability(explainer, row, label=label, seeds=seeds), area, random_area)
+    steady = stability(explainer, row, label=label, seeds=seeds)
+    return Check(steady, area, random_area, apart(model, background, row, own))

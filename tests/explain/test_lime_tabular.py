@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from explained_models import Table, cancer, in_log_odds, linear, mixed, numbers, rows_of, sigmoid
 from lime.lime_tabular import LimeTabularExplainer
-from lime_reference import library
 
 from contract.predictors import Column, Encoded
+from explain import lime_itself
 from explain.errors import NotExplainable
 from explain.explainer import Ask
 from explain.lime_tabular import LimeTabular
@@ -46,7 +46,7 @@ def test_missing_values_categories_texts_and_selections_are_the_librarys_too(fea
     strange = [{**rows[0], "n": None}, {**rows[1], "c": "new"}, {**rows[2], "m": -9e9, "few": None}, {**rows[3], "t": None}, {}]
     for seed, row in enumerate([*strange, *rows[:6]]):
         found = explainer.explain(row, label="yes", seed=seed)
-        alone = library(model, rows[20:], row, "yes", seed, features, 800)
+        alone = lime_itself.table(model, rows[20:], row, found)
         due = dict(alone.local_exp[1])
         got = list(weights(found).values())
         np.testing.assert_allclose(got, [due.get(place, 0.0) for place in range(7)], rtol=1e-6, atol=1e-9)
@@ -60,9 +60,11 @@ def test_the_selection_of_real_rows_is_the_librarys(features: int) -> None:
     model, rows = cancer()
     explainer = LimeTabular(model, rows[100:], features=features)
     for seed in range(3):
-        found = weights(explainer.explain(rows[seed], label="benign", seed=seed)).values()
-        due = dict(library(model, rows[100:], rows[seed], "benign", seed, features, 5000).local_exp[1])
-        np.testing.assert_allclose(list(found), [due.get(place, 0.0) for place in range(30)], rtol=1e-6, atol=1e-12)
+        found = explainer.explain(rows[seed], label="benign", seed=seed)
+        due = dict(lime_itself.table(model, rows[100:], rows[seed], found).local_exp[1])
+        np.testing.assert_allclose(
+            list(weights(found).values()), [due.get(place, 0.0) for place in range(30)], rtol=1e-6, atol=1e-12
+        )
 
 
 def test_many_rows_together_are_each_as_alone() -> None:
