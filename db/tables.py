@@ -551,6 +551,7 @@ class ReasonCheck(Table):
     stability: Mapped[float]
     area: Mapped[float]
     random_area: Mapped[float]
+    apart: Mapped[float | None]
     made_at: Mapped[datetime]
     __table_args__ = (Index("reason_check_model", "model_id", "method"),)
 

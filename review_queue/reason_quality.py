@@ -35,7 +35,8 @@ class Gain:
 class Quality:
     """Of one model version by one method: explanations made and of these without result (`failed`) and called unstable at once
     (`doubted`); mean R² of surrogates (`fit`); the largest share of |f - base| that contributions missed (`most_gap`); mean
-    seconds. Of the `checked` ones the mean overlap over seeds, and the gain of their order over random ones."""
+    seconds. Of the `checked` ones the mean overlap over seeds, the gain of their order over random ones, and the most that one
+    was `apart` from the library's own weights, where these were asked for."""
 
     method: str
     made: int
@@ -47,6 +48,7 @@ class Quality:
     checked: int = 0
     stability: float | None = None
     gain: Gain | None = None
+    apart: float | None = None
 
 
 def count(session: Session, model_id: int, made: Sequence[Explanation]) -> None:
@@ -64,14 +66,23 @@ def count(session: Session, model_id: int, made: Sequence[Explanation]) -> None:
 
 
 def check(
-    session: Session, item_id: int, model_id: int, *, method: str, label: str, stability: float, areas: tuple[float, float]
+    session: Session,
+    item_id: int,
+    model_id: int,
+    *,
+    method: str,
+    label: str,
+    stability: float,
+    areas: tuple[float, float],
+    apart: float | None = None,
 ) -> None:
-    """Keep what was seen when a stored explanation was made again: `areas` of its own order and of random ones."""
+    """Keep what was seen when a stored explanation was made again: `areas` of its own order and of random ones; how far it is
+    `apart` from the library's own weights, as a share of the largest."""
     same = {"item_id": item_id, "model_id": model_id, "method": method, "label": label}
     if not finds(session, select(ExplanationRow.id).filter_by(**same)):
         return
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    seen = {"stability": stability, "area": areas[0], "random_area": areas[1], "made_at": clock.now()}
+    seen = {"stability": stability, "area": areas[0], "random_area": areas[1], "apart": apart, "made_at": clock.now()}
     session.execute(dialect.insert(ReasonCheck).values({**same, **seen}).on_conflict_do_nothing())
 
 
@@ -88,11 +99,11 @@ def of_model(session: Session, model_id: int) -> list[Quality]:
     return [_quality(row, _tried(session, model_id, row.method)) for row in rows]
 
 
-_Tried = Sequence[tuple[float, float, float]]
+_Tried = Sequence[tuple[float, float, float, float | None]]
 
 
 def _tried(session: Session, model_id: int, method: str) -> _Tried:
-    columns = (ReasonCheck.stability, ReasonCheck.area, ReasonCheck.random_area)
+    columns = (ReasonCheck.stability, ReasonCheck.area, ReasonCheck.random_area, ReasonCheck.apart)
     theirs = (ReasonCheck.model_id == model_id, ReasonCheck.method == method)
     return session.execute(select(*columns).where(*theirs).order_by(ReasonCheck.item_id)).tuples().all()
 
@@ -121,8 +132,9 @@ def _quality(row: ReasonQuality, tried: _Tried) -> Quality:
         most_gap=row.most_gap,
         seconds=row.seconds / row.made,
         checked=len(tried),
-        stability=fmean(stability for stability, _, _ in tried) if tried else None,
-        gain=_gain([(area, random) for _, area, random in tried]),
+        stability=fmean(stability for stability, *_ in tried) if tried else None,
+        gain=_gain([(area, random) for _, area, random, _ in tried]),
+        apart=max((apart for *_, apart in tried if apart is not None), default=None),
     )
 
 

@@ -59,7 +59,8 @@ def test_a_trial_shows_beside_its_explanation_and_in_the_figures(database: Datab
     for n, item in enumerate(items):
         both = [made("lime.tabular"), made("shap.permutation"), made("lime.tabular", params={"features": 5})]
         database.write(explanations.store, item, model_id, both)
-        seen = {"stability": 0.5 if n == 0 else 0.9, "areas": (0.30 + n / 1000, 0.10)}
+        apart = None if n == 7 else n * 1e-9
+        seen = {"stability": 0.5 if n == 0 else 0.9, "areas": (0.30 + n / 1000, 0.10), "apart": apart}
         database.write(reason_quality.check, item, model_id, method="lime.tabular", label="pay", **seen)
         database.write(reason_quality.check, item, model_id, method="lime.tabular", label="deny", **seen)  # the first stays
     assert database.read(reason_quality.checked, model_id) == {"lime.tabular": 20}
@@ -71,11 +72,12 @@ def test_a_trial_shows_beside_its_explanation_and_in_the_figures(database: Datab
     assert (steady.stability, steady.doubt) == (0.9, None)
     lime, untried = database.read(reason_quality.of_model, model_id)
     assert (lime.checked, lime.stability) == (20, pytest.approx(0.88))
+    assert lime.apart == 19e-9
     assert lime.gain is not None
     assert lime.gain.mean == pytest.approx(3.095)
     assert lime.gain.low < 3.095 < lime.gain.high
     assert lime.gain.high - lime.gain.low == pytest.approx(2 * 1.959964 * 0.0591608 / 20**0.5, rel=1e-4)
-    assert (untried.checked, untried.stability, untried.gain) == (0, None, None)
+    assert (untried.checked, untried.stability, untried.gain, untried.apart) == (0, None, None, None)
 
 
 @pytest.mark.parametrize(("count", "below"), [(9, 0.1), (12, 0.0), (12, -0.1)])

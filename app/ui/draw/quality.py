@@ -9,9 +9,10 @@ from review_queue.reason_quality import Gain, Quality
 HEAD = ("version", "method", "made", "unstable", "fit (R²)", "most missed", "same first five", "order against chance", "seconds")
 MEANING = (
     "Unstable: not to be relied on, so the desk hides the order. Fit: of LIME's straight line; 1 is perfect. Most missed: the "
-    "largest share of an answer that SHAP's parts left out. Same first five: their overlap when made again with other random "
-    "draws; 1 is the same. Order against chance: how many times as far the answer falls when what weighs most is hidden first "
-    "as in a random order; the reasons say something where the 95 % interval lies above 1. These two are taken from a sample."
+    "largest share of an answer that SHAP's parts left out; of LIME, how far a sample was from what the library itself finds. "
+    "Same first five: their overlap when made again with other random draws; 1 is the same. Order against chance: how many times "
+    "as far the answer falls when what weighs most is hidden first as in a random order; the reasons say something where the "
+    "95 % interval lies above 1. These two are taken from a sample."
 )
 ALMOST_NONE = 5e-4
 """A share below what is shown."""
@@ -31,9 +32,10 @@ def _cells(each: Quality) -> tuple[str, ...]:
 
 
 def _missed(each: Quality) -> str:
-    if not each.method.startswith("shap"):
+    share = each.most_gap if each.method.startswith("shap") else each.apart
+    if share is None:
         return "–"
-    return "nothing" if each.most_gap < ALMOST_NONE else percent(each.most_gap, 1)
+    return "nothing" if share < ALMOST_NONE else percent(share, 1)
 
 
 def _overlap(each: Quality) -> str:

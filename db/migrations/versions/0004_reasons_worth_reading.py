@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("method", sa.Text(), primary_key=True),
         sa.Column("label", sa.Text(), nullable=False),
         *(sa.Column(name, sa.Float(), nullable=False) for name in ("stability", "area", "random_area")),
+        sa.Column("apart", sa.Float(), nullable=True),
         sa.Column("made_at", db.types.UtcTime(), nullable=False),
     )
     op.create_index("reason_check_model", "reason_check", ["model_id", "method"])
