@@ -188,6 +188,12 @@ def give_back(
     session.execute(held if item_ids is None else held.where(bulk.among(session, Work.item_id, item_ids)))
 
 
+def excuse(session: Session, kind: str, worker: str, item_ids: Sequence[int]) -> None:
+    """What kept a lease from its end is no fault of these items: it runs on, and the attempt does not count."""
+    held = update(Work).where(Work.kind == kind, Work.worker == worker, bulk.among(session, Work.item_id, item_ids))
+    session.execute(held.values(attempts=Work.attempts - 1))
+
+
 def write(
     session: Session,
     project_id: int,

@@ -84,7 +84,7 @@ class Explaining:
             size, worker = self._size(project_id), secrets.token_hex(8)
             leased = self._database.write(batches.lease_reasons, project_id, worker, limit=size, seconds=LEASE_SECONDS)
             if leased:
-                self._explain(project_id, leased)
+                self._explain(project_id, worker, leased)
                 return len(leased)
         return 0
 
@@ -115,7 +115,7 @@ class Explaining:
         pace = self._pace.get(project_id)
         return FIRST if pace is None else max(1, min(MOST, int(SPAN_SECONDS / max(pace, 1e-9))))
 
-    def _explain(self, project_id: int, leased: Sequence[Leased]) -> None:
+    def _explain(self, project_id: int, worker: str, leased: Sequence[Leased]) -> None:
         begun, elsewhere = time.monotonic(), self._elsewhere
         setting = self._database.read(projects.by_id, project_id)
         wanted = self._database.read(explanations.wanted, [item.item_id for item in leased])
@@ -128,15 +128,16 @@ class Explaining:
             else:
                 self._database.write(explanations.close, item.item_id)
         for model_id, cases in by_model.items():
-            self._explain_by(setting, model_id, cases)
+            self._explain_by(setting, model_id, worker, cases)
         spent = time.monotonic() - begun - (self._elsewhere - elsewhere)
         self._pace[project_id] = spent / len(leased)
 
-    def _explain_by(self, setting: Setting, model_id: int, cases: Sequence[Case]) -> None:
+    def _explain_by(self, setting: Setting, model_id: int, worker: str, cases: Sequence[Case]) -> None:
         try:
             model = self._models.get(model_id)
         except ModelLoadError as error:  # the leases are kept: it is tried again when they have run out
             log.error("model does not load; its reasons wait", model_id=model_id, items=len(cases), error=str(error))
+            self._database.write(batches.excuse, "explain", worker, [case.item.item_id for case in cases])
             return
         ahead = [case for case in cases if case.wanted.ahead]
         made = self._made_ahead(setting, model_id, ahead)
@@ -183,7 +184,7 @@ class Explaining:
     def _vectors(self, model_id: int, model: Predictor, cases: Sequence[Case]) -> dict[int, bytes]:
         lacking = self._database.read(embeddings.without, model_id, [case.item.item_id for case in cases])
         theirs = [case for case in cases if case.item.item_id in lacking]
-        return reasons.vectors(model, {case.item.item_id: case.row for case in theirs})
+        return reasons.vectors(model, {case.item.item_id: case.row for case in theirs}, self.let_score)
 
 
 def _keep(

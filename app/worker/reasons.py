@@ -1,14 +1,13 @@
 """Explanations and vectors that can be stored, whatever a method or a model does."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import structlog
 
 from contract.predictors import Predictor
 from contract.records import Explanation, Row
-from explain.errors import ExplainError
 from explain.explainer import Ask, Explainer
 from explain.representation import represented
 
@@ -35,13 +34,14 @@ def none(method: str, ask: Ask, problem: str) -> Explanation:
     return Explanation(method, ask.label, "probability", None, empty, {}, ask.seed, "", {}, 0.0, problem)
 
 
-def vectors(model: Predictor, rows: Mapping[int, Row]) -> dict[int, bytes]:
+def vectors(model: Predictor, rows: Mapping[int, Row], between: Callable[[], object]) -> dict[int, bytes]:
     """How a model sees items, as `review_queue.embeddings` keeps it; no bytes for those that it cannot represent."""
     if not rows:
         return {}
     try:
-        found = represented(model, model.background, list(rows.values()))
-    except ExplainError:
+        found = represented(model, model.background, list(rows.values()), between)
+    except Exception as error:
+        log.warning("a model's items cannot be represented", items=len(rows), error=repr(error))
         return dict.fromkeys(rows, b"")
     held = zip(rows, found.astype("<f4"), strict=True)
     return {item: vector.tobytes() if np.isfinite(vector).all() else b"" for item, vector in held}

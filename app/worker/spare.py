@@ -1,6 +1,7 @@
 """What a worker does when nothing waits: it tries a sample of explanations again, and makes decided cases findable."""
 
 import time
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -11,6 +12,7 @@ from app.worker.models import Models
 from app.worker.sample import Trial
 from app.workspace import Workspace
 from db import blobs
+from explain.chunked import chunked
 from explain.quality import checked
 from explain.representation import space
 from inference.errors import ModelLoadError
@@ -29,7 +31,7 @@ class Spare:
 
     def __init__(self, workspace: Workspace, models: Models, explaining: Explaining) -> None:
         self._database, self._models = workspace.database, models
-        self._sample = explaining.sample
+        self._sample, self._between = explaining.sample, explaining.let_score
         self._rests_until = 0.0
 
     def turn(self) -> bool:
@@ -44,7 +46,8 @@ class Spare:
         made = trial.made
         try:
             model = self._models.get(trial.model_id)
-            seen = checked(model, model.background, trial.explainer, trial.row, label=made.label, seed=made.seed)
+            asked: Any = chunked(model, self._between)  # type: ignore[type-var]  # it was explained, so it has a view
+            seen = checked(asked, model.background, trial.explainer, trial.row, label=made.label, seed=made.seed)
         except OperationalError:
             raise
         except Exception as error:
@@ -59,6 +62,7 @@ class Spare:
             label=made.label,
             stability=seen.stability,
             areas=areas,
+            apart=seen.apart,
         )
 
     def _represent(self) -> bool:
@@ -81,5 +85,5 @@ class Spare:
             return False
         given = self._database.read(embeddings.inputs, setting, ids)
         rows = dict(zip(given, self._database.read(blobs.fill, given.values()), strict=True))
-        self._database.write(embeddings.keep, model_id, space(model), reasons.vectors(model, rows))
+        self._database.write(embeddings.keep, model_id, space(model), reasons.vectors(model, rows, self._between))
         return True

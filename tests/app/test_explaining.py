@@ -16,6 +16,7 @@ from app.similar import Similar
 from app.ui import sitting
 from app.ui.sitting import Seat
 from app.worker import explaining as explaining_module
+from app.worker import reasons as reasons_module
 from app.worker import sample as sample_module
 from app.worker.explaining import Explaining
 from app.worker.methods import Methods
@@ -25,10 +26,12 @@ from app.worker.spare import Spare
 from app.workspace import Workspace
 from db.engine import Database
 from db.tables import Embedding, Explanation, ReasonCheck, Routing, Task, Work
+from explain import deletion
 from explain.errors import NotExplainable
+from inference.errors import ModelLoadError
 from inference.predictors import TablePredictor
 from retrain import registry
-from review_queue import clock, decisions, explanations, projects, reason_quality
+from review_queue import batches, clock, decisions, explanations, projects, reason_quality
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.explanations import Asked
@@ -179,6 +182,43 @@ def test_a_model_that_cannot_be_explained_leaves_its_cases_reviewable(
     assert decide(database, held, ann) in {row.item_id for row in rows}
 
 
+def test_nothing_that_a_model_does_when_it_is_represented_costs_a_case_its_reasons(
+    crew: Crew, database: Database, held: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("app.worker.reasons.represented", fail)
+    real_models.arrive(database, held, 12)
+    crew.work()
+    rows = explained(database)
+    assert rows
+    assert {row.body["problem"] for row in rows} == {None}
+    assert count(database, Embedding, func.length(Embedding.vector) == 0) == len({row.item_id for row in rows})
+
+
+def test_reasons_wait_as_long_as_their_model_does_not_load(
+    workspace: Workspace, crew: Crew, database: Database, held: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_models.arrive(database, held, 12)
+    crew.scoring.turn()
+    later = Crew(workspace)
+
+    def fail(_: int) -> None:
+        raise ModelLoadError("the file is not there")
+
+    with monkeypatch.context() as absent:
+        absent.setattr(later.models, "get", fail)
+        for _ in range(batches.FAILED_AFTER + 2):
+            while later.explaining.turn():
+                pass
+            leases_run_out(database)
+    assert not explained(database)
+    later.work()
+    assert explained(database)
+    assert {row.body["problem"] for row in explained(database)} == {None}
+
+
 def test_a_row_that_cannot_be_explained_together_takes_no_other_down(
     crew: Crew, database: Database, held: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,6 +342,33 @@ def test_a_sample_is_tried_again_when_nothing_else_waits(
     assert tried is not None
     reasons = database.read(explanations.of_prediction, tried.item_id, model_id)
     assert {reason.method: reason.stability for reason in reasons}[tried.method] == tried.stability
+
+
+def test_scoring_has_its_turn_while_units_are_hidden_and_cases_represented(
+    crew: Crew, database: Database, held: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, seen = list[int](), dict[str, int]()
+    monkeypatch.setattr(explaining_module, "TURN_SECONDS", 0.0)
+    real_models.arrive(database, held, 12)
+    crew.scoring.turn()
+    monkeypatch.setattr(crew.scoring, "turn", lambda: turns.append(1))
+
+    def watch(module: Any, name: str) -> None:
+        work = getattr(module, name)
+
+        def counted(*args: Any) -> Any:
+            before = len(turns)
+            found = work(*args)
+            seen[name] = len(turns) - before
+            return found
+
+        monkeypatch.setattr(module, name, counted)
+
+    watch(deletion, "areas")
+    watch(reasons_module, "represented")
+    assert crew.explaining.turn()
+    assert crew.spare.turn()
+    assert min(seen["areas"], seen["represented"]) > 0
 
 
 def test_a_trial_that_fails_is_told_and_the_next_is_made(
