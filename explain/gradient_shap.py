@@ -28,16 +28,17 @@ Singles = NDArray[np.float32]
 SAMPLES = 200
 FARTHEST_TABLE, FARTHEST_IMAGE = 3_200, 800
 """At most so many samples are drawn of a table's row and of an image, where fewer miss the model's answer by too much."""
-PART = 200
-"""Samples in one pass."""
+PART, NUMBERS = 200, 2_000_000
+"""Samples in one pass at most, and their numbers: large images get fewer at once."""
 
 
 def expected(view: Smooth, point: Singles, behind: Singles, label: str, seed: int, samples: range, between: Between) -> Floats:
     """(e,) the sum over some of the samples of slope × way, for a point (e,) and a background (r, e)."""
     total = np.zeros(point.shape)
     chosen, shares = pairs(seed, samples.stop, len(behind))
-    for start in range(samples.start, samples.stop, PART):
-        part = slice(start, min(start + PART, samples.stop))
+    size = max(1, min(PART, NUMBERS // max(point.size, 1)))
+    for start in range(samples.start, samples.stop, size):
+        part = slice(start, min(start + size, samples.stop))
         near, far = (each[part, None].astype(np.float32) for each in (shares, 1 - shares))
         others = behind[chosen[part]]
         _, slopes = view.gradient(near * point + far * others, label)

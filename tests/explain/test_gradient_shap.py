@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from explained_models import png
 from shown_models import LogOdds, fitted, network, weights_of
 from torch import nn
 
+from explain import gradient_shap
 from explain.background import background_hash, drawn
 from explain.errors import NotExplainable, UnknownLabel
 from explain.explainer import Ask, seed_for
@@ -149,6 +151,24 @@ def test_strange_rows_and_images() -> None:
     assert not weights_of(blank).any()
     assert "same answer" in blank.params["note"]
     assert "cannot be read" in str(GradientImage(pictures).explain({"image": b"?"}, label="3", seed=0).problem)
+
+
+def test_large_images_are_followed_a_few_samples_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = fitted("torch-cnn", "digits", 130)
+    view, seen, turns = model.inside, list[int](), list[int]()
+    due = weights_of(GradientImage(model).explain(rows[0], label="3", seed=0))
+
+    def gradient(points: np.ndarray, label: str) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(points.size)
+        return view.gradient(points, label)
+
+    shown = replace(model)
+    monkeypatch.setitem(vars(shown), "inside", replace(view, gradient=gradient))
+    monkeypatch.setattr(gradient_shap, "NUMBERS", 1_000)
+    found = GradientImage(shown, between=lambda: turns.append(1)).explain(rows[0], label="3", seed=0)
+    assert max(seen) <= 1_000
+    assert len(turns) >= len(seen) > 10
+    np.testing.assert_allclose(weights_of(found), due, rtol=1e-4, atol=1e-5)
 
 
 def test_three_hundred_features() -> None:
