@@ -65,7 +65,8 @@ def _until(page: Any, *, blind: bool) -> None:
 
 
 def _open(page: Any) -> None:
-    """Why, in full, with the runner-up."""
+    """Why, in full, with the runner-up; a page that was loaded anew may show another case."""
+    _until(page, blind=False)
     page.keyboard.press("w")
     page.wait_for_selector('[class*="st-key-runner-up-"] button')
     settled(page)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -41,10 +42,14 @@ def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
             button("Park", "park", turn, "p", _asking, (turn, "until"), kind="tertiary")
         button("Undo", "undo", turn, "u", undo, (place, seat), kind="tertiary")
         if why.offered(case):
-            button(
-                "Less" if why.full(case) else "Why, in full", "why", turn, why.key(place), why.toggle, (case,), kind="tertiary"
-            )
+            _why(place, case, turn)
         button("Keys ?", "help", turn, None, _toggle_help, (), kind="tertiary")
+
+
+def _why(place: Place, case: Case, turn: Turn) -> None:
+    wanted = not why.full(case)
+    on = partial(why.turn_to, case, full=wanted)
+    button("Why, in full" if wanted else "Less", "why", turn, why.key(place), on, (), kind="tertiary")
 
 
 def _main(place: Place, seat: Seat, case: Case, turn: Turn) -> None:

@@ -47,10 +47,11 @@ def key(place: Place) -> str | None:
     return answers.free(place.setting.project, KEY)
 
 
-def toggle(case: Case) -> None:
-    """Open this case in full, or close it; closing ends that every case opens."""
-    st.session_state["why.open"] = None if full(case) else case.token
-    st.session_state["why.keep"] = False
+def turn_to(case: Case, *, full: bool) -> None:
+    """Open this case in full, or close it; closing ends that every case opens. A press that is heard twice changes nothing."""
+    st.session_state["why.open"] = case.token if full else None
+    if not full:
+        st.session_state["why.keep"] = False
 
 
 def draw(place: Place, case: Case, turn: Turn) -> None:
