@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from sqlalchemy import case, func, select
@@ -24,9 +24,11 @@ LEAST_CHECKED = 10
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How many times as far the label falls in the explanation's order as in random ones, with its 95 % interval."""
+    """How far the label's probability falls, on average over the course of hiding, in the explanation's order (`own`) and in
+    random ones (`chance`); `low` and `high` are the 95 % interval of the difference."""
 
-    mean: float
+    own: float
+    chance: float
     low: float
     high: float
 
@@ -139,10 +141,9 @@ def _quality(row: ReasonQuality, tried: _Tried) -> Quality:
 
 
 def _gain(areas: Sequence[tuple[float, float]]) -> Gain | None:
-    """The ratio of the mean areas, by the delta method; None for few, or where random orders move nothing."""
-    if len(areas) < LEAST_CHECKED or (below := fmean(random for _, random in areas)) <= 0:
+    """The means and their difference; None for few."""
+    if len(areas) < LEAST_CHECKED:
         return None
-    ratio = fmean(area for area, _ in areas) / below
-    off = [area - ratio * random for area, random in areas]
-    error = math.sqrt(math.fsum(each**2 for each in off) / (len(off) - 1) / len(off)) / below
-    return Gain(ratio, ratio - Z95 * error, ratio + Z95 * error)
+    further = [area - random for area, random in areas]
+    mean, error = fmean(further), Z95 * stdev(further) / math.sqrt(len(further))
+    return Gain(fmean(area for area, _ in areas), fmean(random for _, random in areas), mean - error, mean + error)

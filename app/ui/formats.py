@@ -55,7 +55,7 @@ def signed(value: float) -> str:
         return "0"
     digits = 2 if abs(value) >= 0.095 else 3
     shown = f"{abs(value):.{digits}f}"
-    return ("+" if value > 0 else "−") + (shown if float(shown) else "<0.001")
+    return ("+" if value > 0 else "−") + (shown if float(shown) else "0.000")
 
 
 def value(given: Any, unit: str | None = None) -> str:

@@ -200,8 +200,8 @@ def test_the_features_that_weigh_most_stand_beside_similar_cases() -> None:
 
 def test_quality_is_told_with_what_it_is_a_share_of() -> None:
     found = [
-        Quality("lime.tabular", 150, 10, 35, 0.526, 0.0, 0.02, 30, 0.847, Gain(1.9, 1.6, 2.2), 2e-9),
-        Quality("shap.tree", 150, 0, 0, None, 0.031, 0.004, 12, 1.0, Gain(1.1, 0.8, 1.4)),
+        Quality("lime.tabular", 150, 10, 35, 0.526, 0.0, 0.02, 30, 0.847, Gain(0.21, 0.03, 0.15, 0.211), 2e-9),
+        Quality("shap.tree", 150, 0, 0, None, 0.031, 0.004, 12, 1.0, Gain(0.1, 0.08, -0.02, 0.06)),
         Quality("shap.linear", 3, 3, 0, None, 0.0, 0.004),
     ]
     lime, tree, linear = quality.rows(4, found)
@@ -212,10 +212,11 @@ def test_quality_is_told_with_what_it_is_a_share_of() -> None:
         "0.53",
         "nothing",
         "0.85 <small>of 30</small>",
-        "1.9 times <small>1.6 to 2.2, of 30</small>",
+        "21 points, by chance 3 <small>15 to 21 further, of 30</small>",
     )
     assert tree[4:6] == ("–", "3.1 %")
     assert "so-late" in tree[7]
+    assert "−2 to 6 further" in tree[7]
     assert quality.rows(4, [Quality("lime.text", 1, 0, 0, 0.9, 0.0, 0.1)])[0][5] == "–"
     assert quality.rows(4, [Quality("lime.text", 1, 0, 0, 0.9, 0.0, 0.1, apart=0.021)])[0][5] == "2.1 %"
     assert linear[3] == linear[6] == linear[7] == "–"

@@ -6,13 +6,13 @@ from app.ui import formats
 from app.ui.formats import number, percent, text
 from review_queue.reason_quality import Gain, Quality
 
-HEAD = ("version", "method", "made", "unstable", "fit (R²)", "most missed", "same first five", "order against chance", "seconds")
+HEAD = ("version", "method", "made", "unstable", "fit (R²)", "most missed", "same first five", "falls when hidden", "seconds")
 MEANING = (
     "Unstable: not to be relied on, so the desk hides the order. Fit: of LIME's straight line; 1 is perfect. Most missed: the "
     "largest share of an answer that SHAP's parts left out; of LIME, how far a sample was from what the library itself finds. "
-    "Same first five: their overlap when made again with other random draws; 1 is the same. Order against chance: how many times "
-    "as far the answer falls when what weighs most is hidden first as in a random order; the reasons say something where the "
-    "95 % interval lies above 1. These two are taken from a sample."
+    "Same first five: their overlap when made again with other random draws; 1 is the same. Falls when hidden: how far the "
+    "label's probability falls, on average, while everything is hidden bit by bit, what weighs most first, and how far in a random "
+    "order; the reasons say something where all of the 95 % interval of the difference is above 0. These two are of a sample."
 )
 ALMOST_NONE = 5e-4
 """A share below what is shown."""
@@ -45,5 +45,13 @@ def _overlap(each: Quality) -> str:
 def _gain(gain: Gain | None, checked: int) -> str:
     if gain is None:
         return f"– <small>{number(checked)} tried</small>" if checked else "–"
-    said = f"{gain.mean:.1f} times <small>{gain.low:.1f} to {gain.high:.1f}, of {number(checked)}</small>"
-    return said if gain.low > 1 else f'<span class="so-late">{said}</span>'
+    low, high = points(gain.low), points(gain.high)
+    said = (
+        f"{points(gain.own)} points, by chance {points(gain.chance)} <small>{low} to {high} further, of {number(checked)}</small>"
+    )
+    return said if gain.low > 0 else f'<span class="so-late">{said}</span>'
+
+
+def points(share: float) -> str:
+    """Hundredths, with a minus sign that reads as one."""
+    return f"{100 * share:.0f}".replace("-", "−")
