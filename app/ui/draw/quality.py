@@ -11,7 +11,7 @@ MEANING = (
     "Unstable: not to be relied on, so the desk hides the order. Fit: of LIME's straight line; 1 is perfect. Most missed: the "
     "largest share of an answer that SHAP's parts left out; of LIME, how far a sample was from what the library itself finds. "
     "Same first five: their overlap when made again with other random draws; 1 is the same. Falls when hidden: how far the "
-    "label's probability falls, on average, while everything is hidden bit by bit, what weighs most first, and how far in a random "
+    "label's probability falls, on average, while all is hidden bit by bit, what weighs most first, and how far in a random "
     "order; the reasons say something where all of the 95 % interval of the difference is above 0. These two are of a sample."
 )
 ALMOST_NONE = 5e-4
