@@ -145,7 +145,7 @@ def _lightgbm(model: Any, width: int) -> Forest | None:
     trees = []
     for place, tree in enumerate(held["tree_info"]):
         nodes = list(_nodes(tree["tree_structure"]))
-        if any(node.get("missing_type") == "Zero" for node in nodes):
+        if any(node.get("missing_type") == "Zero" or max(_codes(node), default=0) >= CODES for node in nodes):
             return None
         trees.append(_lines(nodes, keys, width, place % scores if scores > 2 else 1, scores))
     return Forest(trees, matrix, Sets(width, tuple(keys)), lambda given: model.predict(given, raw_score=True))
@@ -171,13 +171,18 @@ def _lines(nodes: Sequence[Any], keys: dict[Key, int], width: int, place: int, s
     return Tree(left, right, np.where(absent, left, right), feature.astype(np.intp), threshold, values)
 
 
+def _codes(node: Any) -> list[int]:
+    """The codes of a category that a split sends left."""
+    return [int(code) for code in node["threshold"].split("||")] if node.get("decision_type") == "==" else []
+
+
 def _split(node: Any, keys: dict[Key, int], width: int) -> tuple[int, float, bool]:
     """The column, the threshold, and whether a missing value goes left."""
     if "left_child" not in node:
         return -1, 0.0, False
     if node["decision_type"] == "==":
         right = np.ones(CODES + 1, dtype=np.uint8)
-        right[[int(code) for code in node["threshold"].split("||")]] = 0
+        right[_codes(node)] = 0
         key = (int(node["split_feature"]), right.tobytes(), False)
         return keys.setdefault(key, width + len(keys)), HALF, False
     known = node["missing_type"] == "NaN"

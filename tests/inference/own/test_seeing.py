@@ -29,7 +29,7 @@ from contract.predictors import Floats
 from explain.linear_shap import LinearShap
 from explain.looking import TableLook
 from explain.tree_shap import TreeShap
-from inference.own import frames, pipeline
+from inference.own import forests, frames, pipeline
 from inference.own.predictors import OwnCard, OwnTable
 from tests.inference import data
 from tests.inference.own import fits
@@ -161,6 +161,21 @@ def test_splits_by_sets_of_categories(model: Any) -> None:
     found = explainer.explain(strange, label="benign", seed=0)
     assert found.problem is None
     assert found.quality["additivity_gap"] < 1e-4
+
+
+@pytest.mark.parametrize(("code", "seen"), [(255, True), (256, False)])
+def test_categories_of_more_codes_than_are_told_apart_are_not_followed(code: int, seen: bool) -> None:
+    held = np.random.default_rng(0).integers(0, code + 1, size=10_000)
+    table = pd.DataFrame({"many": pd.Categorical(held, categories=range(code + 1))})
+    settings: dict[str, Any] = {"cat_smooth": 0, "max_cat_to_onehot": 1, "min_data_per_group": 1, "max_cat_threshold": 300}
+    model = LGBMClassifier(n_estimators=3, min_child_samples=2, max_bin=1_000, verbose=-1, **settings)
+    model.fit(table, (held >= code - 3).astype(int))
+    found = forests.forest(model, 1)
+    assert (found is not None) == seen
+    if found is not None:
+        some = pd.DataFrame({"many": pd.Categorical([code, None, 3], categories=range(code + 1))})
+        leaves = forests.leaves(found.trees, found.sets.beside(found.before(some)))[:, 1]
+        np.testing.assert_allclose(leaves, model.predict(some, raw_score=True))
 
 
 def test_categories_of_a_matrix() -> None:
