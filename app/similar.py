@@ -135,9 +135,10 @@ class _Index:
         self._items += [item_id for item_id, _ in kept]
 
     def search(self, vector: Vectors, count: int) -> list[tuple[int, float]]:
-        """The nearest items with their cosines, the nearest first; all where there are fewer."""
+        """The nearest items with their cosines, the nearest first; all where there are fewer. None of a vector of another
+        length, as a model has it that is represented otherwise than before."""
         with self._lock:
-            if self._flat is None:
+            if self._flat is None or len(vector) != self._flat.d:
                 return []
             alike, places = self._flat.search(vector[None], min(count, len(self._items)))
         return [(self._items[place], float(each)) for place, each in zip(places[0], alike[0], strict=True)]

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.similar import LOOKED_AT, Similar
 from db.engine import Database
@@ -141,6 +141,19 @@ def test_an_item_without_a_vector_has_no_neighbourhood_and_is_nobodys_neighbour(
     found = similar.near(items[0], aimed[0])
     assert found is not None
     assert items[1] not in [case.item_id for case in found.cases]
+
+
+def test_a_vector_of_another_length_is_near_nothing(database: Database, held: Setting, ann: Actor) -> None:
+    model_id, items, _ = filled(database, held, ann, 12)
+    decided = {decide(database, held, ann, "pay")[0] for _ in range(3)}
+    odd = next(item for item in items if item not in decided)
+    other = unit(1, 5)[0].tobytes()
+    database.write(lambda s: s.execute(update(Embedding).where(Embedding.item_id == odd).values(vector=other)))
+    similar = Similar(database)
+    assert similar.near(next(iter(decided)), model_id)
+    found = similar.near(odd, model_id)
+    assert found is not None
+    assert (found.cases, found.looked_at) == ((), 0)
 
 
 def test_the_index_follows_vectors_that_come_out_of_order_and_from_many_threads(
