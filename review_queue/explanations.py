@@ -15,6 +15,7 @@ from contract.given import PRODUCER
 from contract.project import EXTERNAL
 from contract.reasons import METHODS, suiting, swaying
 from contract.records import Explanation
+from db.statements import finds
 from db.tables import Explanation as ExplanationRow
 from db.tables import Model, Prediction, ReasonCheck, ReasonRequest, Routing, Task, Work
 from review_queue import clock, reason_quality, states, waking
@@ -26,6 +27,8 @@ AHEAD = 200
 """Waiting tasks whose reasons are kept ready."""
 HURRY = timedelta(minutes=4)
 """What is wanted on a screen now stands as if it had waited for so long: before all else, and no reason for an alarm."""
+MOST_OPEN = 20
+"""Explanations of one item that wait to be made at once: nobody's wishes keep a worker from the other cases for long."""
 State = Literal["waiting", "done", "failed"]
 
 
@@ -221,7 +224,7 @@ def ask(
     other `params`. The same ask again is the same row; one that failed is tried once more.
 
     Whether this person may see reasons of the item is for the caller to know. Raises Invalid for a method, a label or a
-    number that cannot be asked for; Refused where no model here answered.
+    number that cannot be asked for; Refused where no model here answered, and where MOST_OPEN of the item wait already.
     """
     chosen = dict(params or {})
     _check(setting, method, chosen)
@@ -230,6 +233,7 @@ def ask(
     if towards not in model.labels:
         raise Invalid(f"the model knows no label {towards!r}{nearest(towards, model.labels)}")
     wish = {"item_id": item_id, "model_id": model.id, "method": method, "label": towards, "params_hash": content_hash(chosen)}
+    _check_open(session, wish)
     told = {"project_id": setting.id, "params": chosen, "person_id": by.id, "asked_at": clock.now()}
     session.execute(_insert(session, ReasonRequest).values({**wish, **told}).on_conflict_do_nothing())
     row = session.scalars(select(ReasonRequest).filter_by(**wish).with_for_update()).one()
@@ -291,6 +295,13 @@ def _asked_model(session: Session, setting: Setting, item_id: int) -> tuple[Mode
     if model.trainer == EXTERNAL:
         raise Refused("the model answers elsewhere, so nothing here can ask it for reasons; only its producer can send them")
     return model, aimed[1]
+
+
+def _check_open(session: Session, wish: Mapping[str, Any]) -> None:
+    """Raises Refused for one more than may wait; what was asked for before is none more."""
+    waiting = list(_open(session, wish["item_id"]))
+    if len(waiting) >= MOST_OPEN and not finds(session, select(ReasonRequest.id).filter_by(**wish)):
+        raise Refused(f"{len(waiting)} explanations of this case wait to be made; ask again when some of them are there")
 
 
 def _is_external(session: Session, model_id: int) -> bool:

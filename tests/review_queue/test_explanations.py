@@ -210,6 +210,18 @@ def test_what_cannot_be_asked_for_is_refused_with_the_mend(sqlite: Database, wis
         ask(sqlite, held, item, ann, **wish)
 
 
+def test_no_more_is_asked_of_one_case_than_a_worker_soon_ends(database: Database, held: Setting, ann: Actor) -> None:
+    items, model_id = waiting(database, held, 2)
+    held_open = [ask(database, held, items[0], ann, params={"samples": 100 + n}) for n in range(explanations.MOST_OPEN)]
+    with pytest.raises(Refused, match="20 explanations of this case wait to be made"):
+        ask(database, held, items[0], ann, params={"samples": 5_000})
+    assert ask(database, held, items[0], ann, params={"samples": 100}) == held_open[0]
+    assert ask(database, held, items[1], ann).state == "waiting"
+    database.write(explanations.refuse, held_open[3].id, "it failed")
+    assert ask(database, held, items[0], ann, params={"samples": 5_000}).state == "waiting"
+    assert len(database.read(explanations.asked, items[0], model_id)) == explanations.MOST_OPEN + 1
+
+
 def test_nothing_is_asked_of_a_model_that_gave_no_answer(sqlite: Database) -> None:
     held, ann = factories.setting(sqlite), factories.person(sqlite, "ann")
     factories.routed(sqlite, held, {"1": Unscored("NaN")})
