@@ -168,13 +168,19 @@ def close(session: Session, item_id: int) -> None:
 
 def _keep(session: Session, item_id: int, model_id: int, explanation: Explanation, now: datetime) -> tuple[int, bool]:
     """The id of the explanation's row, and whether it is new."""
-    kept = row(item_id, model_id, explanation, now)
+    return _kept(session, row(item_id, model_id, explanation, now))
+
+
+def _kept(session: Session, kept: Mapping[str, Any]) -> tuple[int, bool]:
+    """What failed before, and may have been seen, stays, and what was found since stands beside it."""
     adding = _insert(session, ExplanationRow).values(kept).on_conflict_do_nothing().returning(ExplanationRow.id)
     if (new := session.scalar(adding)) is not None:
         return new, True
     unique = ("item_id", "model_id", "method", "label", "params_hash")
-    same = select(ExplanationRow.id).where(*(getattr(ExplanationRow, name) == kept[name] for name in unique))
-    return session.scalars(same).one(), False
+    there = session.scalars(select(ExplanationRow).filter_by(**{name: kept[name] for name in unique})).one()
+    if kept["body"]["problem"] is None and there.body.get("problem") is not None:
+        return _kept(session, {**kept, "params_hash": content_hash([kept["params_hash"], there.hash])})
+    return there.id, False
 
 
 def _insert(session: Session, table: Any) -> Any:

@@ -189,6 +189,16 @@ def test_what_fails_says_why_and_is_tried_once_more_when_asked_again(database: D
     failed = database.read(explanations.asked, item, model_id)[0]
     assert (failed.state, failed.problem) == ("failed", "it failed on this item")
     assert failed.explanation_id is not None
+    for _ in range(2):
+        ask(database, held, item, ann, "shap.tree")
+        database.write(explanations.answer, one.id, shap(method="shap.tree"))
+    done = database.read(explanations.asked, item, model_id)[0]
+    found = {reason.id: reason for reason in database.read(explanations.of_prediction, item, model_id)}
+    assert (done.state, done.problem, len(found)) == ("done", None, 2)
+    assert done.explanation_id is not None
+    assert found[done.explanation_id].body["problem"] is None
+    assert found[done.explanation_id].requested
+    assert found[failed.explanation_id].body["problem"] == "it failed on this item"
     assert database.read(checks.problems) == []
 
 
