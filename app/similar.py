@@ -64,12 +64,15 @@ class Similar:
 
     def near(self, item_id: int, model_id: int, count: int = 5) -> Neighbourhood | None:
         """The nearest `count` (at most LOOKED_AT) decided cases; None where the item has no vector by this model yet.
+        None of them where the model cannot represent it.
 
         Not for a case that its reader has to judge blind: whether it is one is for the caller to know.
         """
         held = self._database.read(embeddings.vector, item_id, model_id)
-        if not held:
+        if held is None:
             return None
+        if not held:
+            return Neighbourhood("", (), 0, 0)
         index = self._index(model_id)
         index.follow(self._database)
         near = self._decided(index, np.frombuffer(held, "<f4"), item_id)

@@ -70,8 +70,8 @@ def once_each(answer: Callable[[Sequence[str]], Floats]) -> Callable[[Sequence[s
 
 
 def named(error: BaseException) -> str:
-    """An error in one short line."""
-    return f"{type(error).__name__}: {error}"[:300]
+    """An error in one short line, without the character that no database keeps."""
+    return f"{type(error).__name__}: {error}".replace("\0", "\N{REPLACEMENT CHARACTER}")[:300]
 
 
 def _check(answer: Floats, shape: tuple[int, int]) -> None:

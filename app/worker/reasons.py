@@ -10,6 +10,7 @@ from contract.predictors import Predictor
 from contract.records import Explanation, Row
 from explain.explainer import Ask, Explainer
 from explain.representation import represented
+from explain.target import named
 
 log = structlog.get_logger()
 
@@ -25,7 +26,7 @@ def made(explainer: Explainer, asks: Sequence[Ask]) -> list[Explanation]:
         if len(asks) > 1:
             return [each for ask in asks for each in made(explainer, [ask])]
         log.warning("no explanation", method=explainer.method, error=repr(error))
-        return [none(explainer.method, ask, f"the method failed on it: {type(error).__name__}: {error}"[:500]) for ask in asks]
+        return [none(explainer.method, ask, f"the method failed on it: {named(error)}") for ask in asks]
 
 
 def none(method: str, ask: Ask, problem: str) -> Explanation:

@@ -3,6 +3,7 @@ import pytest
 
 from explain.errors import UnknownLabel
 from explain.finding import Finding, Heading, explained, steadied
+from explain.target import named
 
 HEADING = Heading("a.method", "tabular", "probability", "yes", 3, "hash", {"samples": 5})
 
@@ -25,6 +26,10 @@ def test_values_that_are_not_numbers_are_a_problem(finding: Finding) -> None:
     found = explained(HEADING, lambda: finding)
     assert "not numbers" in str(found.problem)
     assert (found.base, found.contributions, found.quality) == (None, [], {})
+
+
+def test_a_message_keeps_no_character_that_a_database_refuses() -> None:
+    assert named(ValueError("a\0b")) == "ValueError: a\N{REPLACEMENT CHARACTER}b"
 
 
 def test_any_error_is_a_problem_but_an_unknown_label() -> None:
