@@ -333,6 +333,8 @@ def test_a_sample_is_tried_again_when_nothing_else_waits(
     found = database.read(reason_quality.of_model, model_id)
     assert {quality.method: quality.checked for quality in found} == database.read(reason_quality.checked, model_id)
     assert "lime.tabular" in {quality.method for quality in found if quality.checked == 5}
+    assert all((quality.apart or 0.0) < 1e-6 for quality in found)
+    assert next(quality for quality in found if quality.method == "lime.tabular").apart is not None
     for quality in found:
         assert min(3, quality.made) <= quality.checked <= 5
         assert quality.stability is not None
