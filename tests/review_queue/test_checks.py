@@ -47,7 +47,7 @@ BROKEN: dict[str, Sequence[str]] = {
     "acted alone": [f"UPDATE outcome SET source = 'human' WHERE item_id = {AUTO}"],
     "outcome of a route": ["UPDATE outcome SET source = 'auto' WHERE source = 'human'"],
     "review": [
-        f"UPDATE task SET kind = 'other' WHERE item_id = (SELECT item_id FROM task WHERE id = {HELD}) AND kind = 'review'"
+        "UPDATE task SET kind = 'other' WHERE item_id = (SELECT min(item_id) FROM task WHERE kind = 'review') AND kind = 'review'"
     ],
     "seats": [f"UPDATE task SET seat = 3 WHERE id = {HELD}"],
     "unasked": ["UPDATE routing SET route = 'failed' WHERE route = 'auto'"],
