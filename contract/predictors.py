@@ -77,6 +77,8 @@ class TextModel(Protocol):
 
 @runtime_checkable
 class ImageModel(Protocol):
+    """A model of images. One that reads them in single precision may say so by `single = True`."""
+
     labels: tuple[str, ...]
     feature: str
 

@@ -47,7 +47,7 @@ class LimeImage(Pooled[Hidden]):
         pieces = along_edges(image)
         samples = self._samples or (SAMPLES_SMALL if min(image.shape[:2]) <= SMALL else SAMPLES)
         shown = _drawn(ask.seed, samples, pieces.count)
-        answers = log_odds((yield Hidden(image, blurred(image), pieces.numbers, shown)))
+        answers = log_odds((yield Hidden(self._model, image, blurred(image), pieces.numbers, shown)))
         found = line(shown.astype(np.float64), answers, _nearness(shown))
         return found.finding(answers, pieces.contributions, {"samples": samples, "cut": pieces.how})
 

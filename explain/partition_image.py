@@ -40,7 +40,7 @@ class PartitionImage(Pooled[Hidden]):
         pieces, behind = squares(*image.shape[:2]), blurred(image)
         tree = halves(int(pieces.numbers[-1, 0]) // (int(pieces.numbers[0, -1]) + 1) + 1, int(pieces.numbers[0, -1]) + 1)
         found = yield from shared(
-            tree, self._evaluations, ask.seed, lambda shown: Hidden(image, behind, pieces.numbers, shown), log_odds
+            tree, self._evaluations, ask.seed, lambda shown: Hidden(self._model, image, behind, pieces.numbers, shown), log_odds
         )
         weights, note = steadied(found.values, found.seen)
         quality = gaps(found.base, weights, found.whole)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,6 +187,7 @@ class TextPredictor:
 class ImagePredictor:
     """A model of one image: a Predictor and an ImageModel. Rows carry the encoded bytes."""
 
+    single: ClassVar[bool] = True
     card: Card
     engine: ImageEngine
     background: tuple[Row, ...] = ()

@@ -92,7 +92,10 @@ class Text:
 
 @dataclass
 class Picture:
+    """Reads images in single precision, as networks do."""
+
     asked: Asked
+    single: bool = True
     labels: tuple[str, ...] = tuple("0123456789")
     feature: str = "image"
 

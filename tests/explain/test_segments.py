@@ -1,5 +1,6 @@
 import base64
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -49,11 +50,30 @@ def test_hidden_pieces_show_the_blur() -> None:
     numbers = squares(8, 8).numbers
     shown = np.zeros((2, 64), dtype=bool)
     shown[1, 9] = True
-    one, other = Hidden(image, blurred(image), numbers, shown)[:]
+    one, other = Hidden(Picture(lambda images: images), image, blurred(image), numbers, shown)[:]
     assert (one == blurred(image)).all()
     assert (other[1, 1] == image[1, 1]).all()
     assert (other != one).any(axis=-1).sum() == 1
     assert blurred(image).std() < image.std() / 3
+
+
+@dataclass
+class Single(Picture):
+    single: bool = True
+
+
+def test_a_model_that_reads_single_precision_gets_it_and_answers_the_same() -> None:
+    image = np.random.default_rng(0).uniform(size=(8, 8, 3))
+    shown = np.random.default_rng(1).uniform(size=(20, 64)) < 0.5
+    kinds = []
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        kinds.append(images.dtype)
+        return sigmoid(np.float32(images).mean(axis=(1, 2, 3)))
+
+    found = [image_target(kind(answer), "yes", image, squares(8, 8).numbers).probability(shown) for kind in (Picture, Single)]
+    assert set(kinds) == {np.dtype(np.float64), np.dtype(np.float32)}
+    assert (found[0] == found[1]).all()
 
 
 def test_large_images_are_asked_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +94,11 @@ def test_images_of_several_sizes_are_asked_about_together() -> None:
     model = chunked(Picture(lambda images: sigmoid(images.mean(axis=(1, 2, 3)))))
     asked = [
         Hidden(
-            np.full((side, side, 1), value), np.zeros((side, side, 1)), squares(side, side).numbers, np.ones((3, 64), dtype=bool)
+            model,
+            np.full((side, side, 1), value),
+            np.zeros((side, side, 1)),
+            squares(side, side).numbers,
+            np.ones((3, 64), dtype=bool),
         )
         for side, value in ((8, 0.5), (8, 1.0), (16, 2.0))
     ]
