@@ -15,15 +15,13 @@ import shap
 from contract.inside import Deep, Smooth
 from contract.predictors import Floats, ImageModel, TableModel
 from contract.records import Row
-from explain.background import NONE
 from explain.errors import NotExplainable
 from explain.explainer import Ask
-from explain.finding import Finding, Heading, gaps, steadied
-from explain.looking import ROWS, AllAtOnce, Each, view_of
+from explain.finding import Finding
+from explain.image_look import ImageLook, Pixels
+from explain.looking import ROWS, AllAtOnce
 from explain.pacing import Between, nothing
 from explain.rescale import multipliers
-from explain.segments import BLUR, blurred, image_of, squares
-from explain.target import CLIP, log_odds, probability
 
 _lock = threading.Lock()
 """shap hangs hooks on the layers of a network while it works."""
@@ -93,32 +91,14 @@ class DeepShap(AllAtOnce[Smooth]):
         return np.array([shares(self._deep, point, self.background, label) for point, label in zip(points, labels, strict=True)])
 
 
-class DeepImage(Each):
-    """Log-odds of a label shared among the squares of an image, over its pixels; the base is the answer to the image blurred."""
+class DeepImage(ImageLook):
+    """See ImageLook."""
 
     method = "shap.deep"
 
     def __init__(self, model: ImageModel, *, between: Between = nothing) -> None:
-        self._model, self._view = model, view_of(model, Smooth)
-        self._deep = deep_of(self._view)
-        self.labels, self.between = model.labels, between
+        super().__init__(model, between)
+        self._deep = deep_of(self.view)
 
-    def _heading(self, ask: Ask) -> Heading:
-        params = {"clip": CLIP, "hidden": f"blurred by {BLUR:g} of the side"}
-        return Heading(self.method, "image", "log-odds", ask.label, ask.seed, NONE, params)
-
-    def _find(self, asks: Sequence[Ask]) -> list[Finding]:
-        return [self._explained(ask) for ask in asks]
-
-    def _explained(self, ask: Ask) -> Finding:
-        image = image_of(self._model, ask.row)
-        pieces = squares(*image.shape[:2])
-        both = np.stack([image, blurred(image)])
-        table = np.asarray(self._model.image_probabilities(both), dtype=np.float64)
-        whole, base = log_odds(probability(table, 2, self.labels, ask.label)).tolist()
-        point, behind = self._view.design(both)
-        weights = np.zeros(pieces.count)
-        np.add.at(weights, pieces.numbers.ravel()[self._view.owners], shares(self._deep, point, behind[None], ask.label))
-        weights, note = steadied(weights, np.array([whole, base]))
-        quality = gaps(base, weights, whole)
-        return Finding(base, weights.tolist(), pieces.contributions(weights), quality, {"cut": pieces.how, **note})
+    def _explained(self, ask: Ask, pixels: Pixels) -> Finding:
+        return pixels.finding(shares(self._deep, pixels.point, pixels.behind[None], ask.label), {})

@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 from contract.inside import Smooth
 from contract.predictors import Floats, ImageModel, TableModel
 from contract.records import Explanation, Row
-from explain.background import NONE
 from explain.draws import pairs
 from explain.explainer import Ask, Explainer
-from explain.finding import Finding, Heading, gaps, steadied
-from explain.looking import ROWS, Each, TableLook, view_of
+from explain.finding import Finding
+from explain.image_look import ImageLook, Pixels
+from explain.looking import ROWS, Each, TableLook
 from explain.pacing import Between, nothing
 from explain.quality import MOST_GAP
-from explain.segments import BLUR, blurred, image_of, squares
-from explain.target import CLIP, log_odds, probability
 
 Singles = NDArray[np.float32]
 SAMPLES = 200
@@ -145,11 +143,8 @@ class GradientShap(TableLook[Smooth], Instead):
         return sampled(add, found, self._samples, self._farthest)
 
 
-class GradientImage(Instead):
-    """Log-odds of a label shared among the squares of an image, over its pixels; the base is the answer to the image blurred.
-
-    See GradientShap.
-    """
+class GradientImage(ImageLook, Instead):
+    """See ImageLook and GradientShap."""
 
     method = "shap.gradient"
 
@@ -162,35 +157,13 @@ class GradientImage(Instead):
         fallback: Explainer | None = None,
         between: Between = nothing,
     ) -> None:
-        self._model, self._samples, self._farthest, self.fallback = model, samples, farthest, fallback
-        self._view = view_of(model, Smooth)
-        self.labels, self.between = model.labels, between
+        self._samples, self._farthest, self.fallback = samples, farthest, fallback
+        super().__init__(model, between)
 
-    def _heading(self, ask: Ask) -> Heading:
-        params = {"clip": CLIP, "hidden": f"blurred by {BLUR:g} of the side"}
-        return Heading(self.method, "image", "log-odds", ask.label, ask.seed, NONE, params)
-
-    def _find(self, asks: Sequence[Ask]) -> list[Finding]:
-        return [self._explained(ask) for ask in asks]
-
-    def _explained(self, ask: Ask) -> Finding:
-        image = image_of(self._model, ask.row)
-        pieces = squares(*image.shape[:2])
-        both = np.stack([image, blurred(image)])
-        table = np.asarray(self._model.image_probabilities(both), dtype=np.float64)
-        whole, base = log_odds(probability(table, 2, self.labels, ask.label)).tolist()
-        point, behind = self._view.design(both).astype(np.float32)
-        owners = pieces.numbers.ravel()[self._view.owners]
-
-        def folded(shares: Floats) -> Floats:
-            return np.bincount(owners, shares, minlength=pieces.count).astype(np.float64)
+    def _explained(self, ask: Ask, pixels: Pixels) -> Finding:
+        point, behind = (each.astype(np.float32) for each in (pixels.point, pixels.behind[None]))
 
         def add(samples: range) -> Floats:
-            return expected(self._view, point, behind[None], ask.label, ask.seed, samples, self.between)
+            return expected(self.view, point, behind, ask.label, ask.seed, samples, self.between)
 
-        def found(shares: Floats, params: Mapping[str, Any]) -> Finding:
-            weights, note = steadied(folded(shares), np.array([whole, base]))
-            quality = gaps(base, weights, whole)
-            return Finding(base, weights.tolist(), pieces.contributions(weights), quality, {**params, "cut": pieces.how, **note})
-
-        return sampled(add, found, self._samples, self._farthest)
+        return sampled(add, pixels.finding, self._samples, self._farthest)
