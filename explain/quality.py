@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from contract.reasons import swaying
 from contract.records import Explanation, Row
 from explain import deletion
-from explain.explainer import Explainer
-from explain.stability import stability
+from explain.explainer import Ask, Explainer
+from explain.stability import overlap
 
 LEAST_FIT = 0.5
 """R² of a surrogate around the item."""
@@ -44,8 +44,7 @@ def checked(model: object, background: Sequence[Row], explainer: Explainer, row:
     """
     from explain.lime_itself import apart
 
-    seeds = (seed, *((seed + step) % 2**32 for step in (1, 2)))
     own = explainer.explain(row, label=label, seed=seed)
+    others = explainer.explain_all([Ask(row, label, (seed + step) % 2**32) for step in (1, 2)])
     area, random_area = deletion.areas(model, background, row, own)
-    steady = stability(explainer, row, label=label, seeds=seeds)
-    return Check(steady, area, random_area, apart(model, background, row, own))
+    return Check(overlap([own, *others]), area, random_area, apart(model, background, row, own))

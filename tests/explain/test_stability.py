@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from explained_models import cancer, digits, reviews
@@ -10,7 +11,7 @@ from explain.explainer import Ask
 from explain.lime_tabular import LimeTabular
 from explain.partition_image import PartitionImage
 from explain.partition_text import PartitionText
-from explain.stability import stability, strongest
+from explain.stability import overlap, strongest
 
 FOUND = Explanation("m", "yes", "probability", 0.0, [], {}, 0, "", {}, 0.0)
 
@@ -26,6 +27,11 @@ class Scripted:
     def explain_all(self, asks: Sequence[Ask]) -> list[Explanation]:
         said = [[{"contribution": weight} for weight in self.answers[ask.seed]] for ask in asks]
         return [replace(FOUND, contributions=each, problem=self.problem) for each in said]
+
+
+def stability(explainer: Any, row: Any, *, label: str) -> float:
+    """Over three seeds."""
+    return overlap(explainer.explain_all([Ask(row, label, seed) for seed in range(3)]))
 
 
 def test_the_five_strongest_without_zeros() -> None:
