@@ -18,6 +18,7 @@ from sqlalchemy import (
     false,
     func,
     text,
+    true,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -58,10 +59,27 @@ class Person(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str] = mapped_column(default="person")  # person, service
-    role: Mapped[str]  # reviewer, lead, owner, admin
+    role: Mapped[str]  # viewer, reviewer, lead, owner, admin
     password_hash: Mapped[str | None]
     made_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
+    everywhere: Mapped[bool] = mapped_column(default=True, server_default=true())  # sees every project; else those of `member`
+    email: Mapped[str | None]
+    issuer: Mapped[str | None]  # who vouches for them: the OIDC provider, with the subject it knows them by
+    subject: Mapped[str | None]
+    settings: Mapped[dict[str, Any] | None] = mapped_column(Json)  # what they chose at the desk: keys, zone, deck or page
+    __table_args__ = (_where("person_subject", "issuer", "subject", where="subject IS NOT NULL", unique=True),)
+
+
+class Member(Table):
+    """A project that a person may see, with another role there than elsewhere where one is named."""
+
+    __tablename__ = "member"
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True, autoincrement=False)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), primary_key=True, autoincrement=False)
+    role: Mapped[str | None]
+    made_at: Mapped[datetime]
+    made_by: Mapped[int | None] = _key("person.id")
 
 
 class ApiKey(Table):
@@ -137,6 +155,15 @@ class Model(Table):
         UniqueConstraint("project_id", "version"),
         _where("model_name", "project_id", "name", where="name IS NOT NULL", unique=True),
     )
+
+
+class ModelSpread(Table):
+    """How the values that a model learned from are spread, by feature: what a case's value is held against at the desk."""
+
+    __tablename__ = "model_spread"
+    model_id: Mapped[int] = mapped_column(ForeignKey("model.id"), primary_key=True, autoincrement=False)
+    body: Mapped[dict[str, Any]] = mapped_column(Json)
+    made_at: Mapped[datetime]
 
 
 class ModelAlias(Table):
@@ -378,7 +405,7 @@ class Task(Table):
     item_id: Mapped[int] = _key("item.id")
     routing_n: Mapped[int] = mapped_column(Integer)
     project_id: Mapped[int] = _key("project.id")
-    kind: Mapped[str]  # review, audit, second, adjudication
+    kind: Mapped[str]  # review, audit, second, adjudication, gold
     seat: Mapped[int] = mapped_column(Integer, default=1)
     shared: Mapped[bool] = mapped_column(default=False, server_default=false())  # whether the rule made other seats beside it
     audience: Mapped[str] = mapped_column(default="reviewers")  # reviewers, leads
@@ -459,7 +486,7 @@ class Decision(Table):
     comment: Mapped[str | None]
     seconds: Mapped[float | None]
     blind: Mapped[bool]
-    basis: Mapped[str]  # routed, drawn, requested
+    basis: Mapped[str]  # routed, drawn, requested, gold, bulk
     reasons_shown: Mapped[list[str] | None] = mapped_column(Json)
     reasons_opened: Mapped[bool | None]
     supersedes_id: Mapped[int | None] = mapped_column(Id, ForeignKey("decision.id"), unique=True)
@@ -471,6 +498,89 @@ class Decision(Table):
         Index("decision_project", "project_id", "decided_at"),
         Index("decision_person", "person_id", "decided_at"),
     )
+
+
+class Bulk(Table):
+    """One act over many tasks: what was filtered, what was said of all of them, and whether it was taken back."""
+
+    __tablename__ = "bulk"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    project_id: Mapped[int] = _key("project.id")
+    person_id: Mapped[int] = _key("person.id")
+    filter: Mapped[dict[str, Any]] = mapped_column(Json)
+    verdict: Mapped[str]  # accept, correct, reject
+    label: Mapped[str | None]
+    reason: Mapped[str | None]
+    asked: Mapped[int] = mapped_column(Integer)  # how many the preview counted
+    done: Mapped[int] = mapped_column(Integer, default=0)
+    made_at: Mapped[datetime]
+    undone_at: Mapped[datetime | None]
+    __table_args__ = (Index("bulk_project", "project_id", "id"),)
+
+
+class BulkDecision(Table):
+    """Which decisions a bulk act made."""
+
+    __tablename__ = "bulk_decision"
+    decision_id: Mapped[int] = mapped_column(ForeignKey("decision.id"), primary_key=True, autoincrement=False)
+    bulk_id: Mapped[int] = _key("bulk.id")
+    __table_args__ = (Index("bulk_decision_bulk", "bulk_id", "decision_id"),)
+
+
+class Flag(Table):
+    """Somebody wants a case to be looked at again, whatever its answer; a lead puts the flag down."""
+
+    __tablename__ = "flag"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    item_id: Mapped[int] = _key("item.id")
+    person_id: Mapped[int] = _key("person.id")
+    note: Mapped[str | None]
+    made_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ended_by: Mapped[int | None] = _key("person.id")
+    __table_args__ = (
+        _where("flag_item_person", "item_id", "person_id", where="ended_at IS NULL", unique=True),
+        _where("flag_open", "project_id", "made_at", where="ended_at IS NULL"),
+    )
+
+
+class SavedFilter(Table):
+    """A filter of the page Queue under a name, for its maker or, shared, for all who see the project."""
+
+    __tablename__ = "saved_filter"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    person_id: Mapped[int] = _key("person.id")
+    name: Mapped[str]
+    query: Mapped[str]  # as it stands in the address
+    shared: Mapped[bool] = mapped_column(default=False, server_default=false())
+    made_at: Mapped[datetime]
+    __table_args__ = (UniqueConstraint("project_id", "person_id", "name"),)
+
+
+class Gold(Table):
+    """An item whose answer is known, by which it is measured who sees errors. `label` None: no label fits."""
+
+    __tablename__ = "gold"
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
+    project_id: Mapped[int] = _key("project.id")
+    label: Mapped[str | None]
+    source: Mapped[str]  # adjudicated, named
+    made_at: Mapped[datetime]
+    made_by: Mapped[int | None] = _key("person.id")
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (_where("gold_open", "project_id", "item_id", where="ended_at IS NULL"),)
+
+
+class GoldTurn(Table):
+    """How far a person's work was looked at for mixing gold into it: the last claim that was counted."""
+
+    __tablename__ = "gold_turn"
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), primary_key=True, autoincrement=False)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True, autoincrement=False)
+    claim_id: Mapped[int]
 
 
 class Outcome(Table):
@@ -664,6 +774,17 @@ class Tally(Table):
     project_id: Mapped[int] = _key("project.id")
     counts: Mapped[dict[str, int]] = mapped_column(Json)
     __table_args__ = (Index("tally_project", "project_id", "id"), {"postgresql_with": HOT})
+
+
+class DailyTally(Table):
+    """The same counts by the day on which they were made (UTC), folded out of `tally`."""
+
+    __tablename__ = "daily_tally"
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), primary_key=True, autoincrement=False)
+    day: Mapped[str] = mapped_column(primary_key=True)  # 2026-11-28
+    name: Mapped[str] = mapped_column(primary_key=True)
+    n: Mapped[int]
+    __table_args__ = ({"postgresql_with": HOT},)
 
 
 class Dataset(Table):

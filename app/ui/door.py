@@ -24,7 +24,7 @@ PAGES = ("", "review", "queue", "insights", "data", "models", "find")
 FORM = "signoff_form"
 MOST_FORM = 8_192
 WRONG = "Name or password is wrong."
-KEPT = {"desk.css": "text/css", "desk.js": "text/javascript"}
+KINDS = {".css": "text/css", ".js": "text/javascript"}
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Door:
     def routes(self) -> list[BaseRoute]:
         return [
             *(Route(f"/{page}", self.page) for page in PAGES),
-            *(Route(f"/{name}", self.kept) for name in KEPT),
+            *(Route(f"/{name}", self.kept) for name in frame.kept()),
             Route("/signin", self.ask, methods=["GET"]),
             Route("/signin", self.sign_in, methods=["POST"]),
             Route("/signout", self.ask_out, methods=["GET"]),
@@ -92,8 +92,8 @@ class Door:
         return HTMLResponse(frame.page(), headers={"Cache-Control": "no-store"})
 
     async def kept(self, request: Request) -> Response:
-        name = request.url.path.removeprefix("/")
-        return FileResponse(resources.HERE / name, media_type=KEPT[name], headers={"Cache-Control": "no-cache"})
+        file = frame.KEPT / request.url.path.removeprefix("/")
+        return FileResponse(file, media_type=KINDS[file.suffix], headers={"Cache-Control": "no-cache"})
 
     async def ask(self, request: Request) -> Response:
         return self._form(request, request.query_params.get("next", "/"))

@@ -6,7 +6,8 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-HERE = Path(__file__).parent
+KEPT = Path(__file__).parent / "static"
+"""Style and keys of the pages: every `.css` is linked, of the scripts `desk.js`, which imports what it needs of the others."""
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: Canvas; color: CanvasText; }
@@ -21,14 +22,22 @@ input:focus-visible, button:focus-visible, a:focus-visible { outline: 3px solid 
 
 
 @cache
+def kept() -> tuple[str, ...]:
+    """The names of the files that pages ask for, style sheets in the order in which they are linked."""
+    return tuple(
+        sorted((file.name for file in KEPT.iterdir() if file.suffix in (".css", ".js")), key=lambda n: (n != "desk.css", n))
+    )
+
+
+@cache
 def page() -> str:
     """Streamlit's page with our title, style and keys, and without any inline script."""
     frame = resources.files("streamlit").joinpath("static/index.html").read_text(encoding="utf-8")
     frame = re.sub(r"<script>.*?</script>", "", frame, flags=re.DOTALL)
     frame = re.sub(r'<link rel="service-desc"[^>]*>', "", frame)
     frame = re.sub(r"<title>.*?</title>", "<title>Signoff</title>", frame)
-    look = '<meta name="color-scheme" content="light dark"><link rel="stylesheet" href="./desk.css">'
-    own = f'{look}<script src="./desk.js" defer></script>'
+    styles = "".join(f'<link rel="stylesheet" href="./{name}">' for name in kept() if name.endswith(".css"))
+    own = f'<meta name="color-scheme" content="light dark">{styles}<script type="module" src="./desk.js"></script>'
     return frame.replace("</head>", f"{own}</head>")
 
 

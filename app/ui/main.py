@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app.ui import formats, resources
+from app.ui import formats, frame, resources
 from app.ui.resources import Here
 from app.ui.screens import data, find, insights, models, queue, review
 
@@ -16,7 +16,9 @@ def main() -> None:
     ]
     page = st.navigation(pages, position="top")
     if not resources.served():
-        st.html(resources.HERE / "desk.css")
+        for name in frame.kept():
+            if name.endswith(".css"):
+                st.html(frame.KEPT / name)
     here = _above()
     page.run()
     _below(here)

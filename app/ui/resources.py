@@ -18,9 +18,10 @@ from app.similar import Similar
 from app.ui.draw.pictures import Picture, prepare
 from app.workspace import Workspace, local_name, open_workspace
 from db import blobs
-from review_queue import people, projects
+from review_queue import people, preferences, projects
 from review_queue.activity import Actor
 from review_queue.errors import NotFound
+from review_queue.preferences import Preferences
 from review_queue.projects import Setting
 
 COOKIE = "signoff_person"
@@ -95,6 +96,7 @@ class Here:
 
     actor: Actor | None
     setting: Setting | None
+    chosen: Preferences = field(default_factory=Preferences)
 
 
 def arrive() -> Here:
@@ -119,7 +121,7 @@ def _look(session: Session, cookie: str | None, known: int | None, wanted: str |
     if signed_in is None and (known is None or not _place.local or people.anybody_can_sign_in(session)):
         return None
     actor = people.actor(session, signed_in or known or 0, "desk")
-    return Here(actor, _setting(session, wanted)) if actor else None
+    return Here(actor, _setting(session, wanted), preferences.of(session, actor.id)) if actor else None
 
 
 def _setting(session: Session, name: str | None) -> Setting | None:

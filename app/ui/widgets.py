@@ -1,8 +1,9 @@
 """What several screens draw: the place they are at, messages, buttons that carry their turn, progress of jobs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -12,10 +13,11 @@ from app.ui.resources import Here
 from app.ui.sitting import Turn
 from app.workspace import Workspace
 from db.engine import Database
-from review_queue import jobs
+from review_queue import jobs, preferences
 from review_queue.activity import Actor
 from review_queue.errors import Refused
 from review_queue.jobs import Job
+from review_queue.preferences import Preferences
 from review_queue.projects import Setting
 
 ENDED = ("done", "failed", "cancelled")
@@ -28,6 +30,12 @@ class Place:
     workspace: Workspace
     setting: Setting
     actor: Actor
+    chosen: Preferences = field(default_factory=Preferences)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which this person reads times."""
+        return preferences.zone(self.chosen, st.context.timezone, self.setting.project.zone)
 
     @property
     def database(self) -> Database:
@@ -45,7 +53,7 @@ def place() -> Place:
     if here.setting is None:
         empty("No project yet", "Run <code>signoff demo</code> for real cases, or <code>signoff project apply</code> for yours.")
         st.stop()
-    return Place(resources.workspace(), here.setting, here.actor)
+    return Place(resources.workspace(), here.setting, here.actor, here.chosen)
 
 
 def empty(title: str, sentence: str) -> None:
