@@ -30,11 +30,6 @@ def keys(project: Project) -> dict[str, str]:
     return held
 
 
-def free(project: Project, key: str) -> str | None:
-    """A key that is the desk's wherever no label has it."""
-    return None if key in keys(project).values() else key
-
-
 def everything(project: Project) -> list[Answer]:
     """All labels in the project's order."""
     known = keys(project)

@@ -1,8 +1,9 @@
 """The desk's script: which pages there are, and what stands above each."""
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
-from app.ui import formats, frame, resources
+from app.ui import calm, formats, frame, resources
 from app.ui.resources import Here
 from app.ui.screens import data, find, insights, models, queue, review
 
@@ -19,6 +20,10 @@ def main() -> None:
         for name in frame.kept():
             if name.endswith(".css"):
                 st.html(frame.KEPT / name)
+    calm.guarded(lambda: _whole(page))
+
+
+def _whole(page: StreamlitPage) -> None:
     here = _above()
     page.run()
     _below(here)

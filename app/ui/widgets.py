@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from app.ui import formats, resources
+from app.ui import calm, formats, resources
+from app.ui.calm import AWAY
 from app.ui.formats import text
+from app.ui.keys import keymap
 from app.ui.resources import Here
 from app.ui.sitting import Turn
 from app.workspace import Workspace
@@ -36,6 +39,11 @@ class Place:
     def zone(self) -> ZoneInfo:
         """The zone in which this person reads times."""
         return preferences.zone(self.chosen, st.context.timezone, self.setting.project.zone)
+
+    @cached_property
+    def keys(self) -> dict[str, str | None]:
+        """The key of each action at this desk."""
+        return keymap(self.setting.project, self.chosen.keys)
 
     @property
     def database(self) -> Database:
@@ -71,6 +79,8 @@ def tried(act: Callable[[], Any], said: str, *, at: str) -> None:
     try:
         act()
         st.session_state[f"{at}.said"] = (said, "said")
+    except AWAY:
+        st.session_state[f"{at}.said"] = (calm.UNSTORED, "trouble")
     except Refused as error:
         st.session_state[f"{at}.said"] = (sentence(str(error)), "trouble")
 

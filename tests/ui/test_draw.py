@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.ui import answers, formats
+from app.ui import answers, formats, keys
 from app.ui.draw import bars, desk, figures, marks, pictures, prediction
 from app.ui.draw import case as case_html
 from app.ui.draw import reasons as reasons_html
@@ -262,5 +262,6 @@ def test_a_version_says_in_its_line_what_could_act() -> None:
 
 
 def test_the_help_names_every_key() -> None:
-    drawn = desk.keys_help(filling.claims_project())
+    project = filling.claims_project()
+    drawn = desk.keys_help(project, keys.keymap(project, {}))
     assert all(f"<kbd>{key}</kbd>" in drawn for key in ("a", "x", "m", "s", "e", "u", "?", "d", "i", "y"))

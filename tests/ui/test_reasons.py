@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.similar import Near, Neighbourhood
-from app.ui import answers, sitting
+from app.ui import keys, sitting
 from app.ui.draw import asked as asked_html
 from app.ui.draw import bars, desk, marks, overlays, quality, similar
 from app.ui.draw import reasons as reasons_html
@@ -244,8 +244,9 @@ def test_a_turn_remembers_all_that_was_on_the_page(workspace: Workspace) -> None
 
 def test_the_keys_of_why_give_way_to_labels() -> None:
     taken = factories.project(labels={"yes": {"key": "y"}, "no": {"key": "n"}})
-    assert (answers.free(taken, "y"), answers.free(taken, "w")) == (None, "w")
-    drawn = desk.keys_help(taken)
+    held = keys.keymap(taken, {})
+    assert (held["runner_up"], held["why"]) == (None, "w")
+    drawn = desk.keys_help(taken, held)
     assert "why not the runner-up" not in drawn
     assert "<kbd>w</kbd>" in drawn
 

@@ -11,25 +11,15 @@ from app.ui.draw import reasons as reasons_html
 from app.ui.draw.pictures import Picture
 from app.ui.draw.reasons import PLAIN, View
 from app.ui.formats import text
+from app.ui.keys import ACTIONS
 from app.ui.sitting import Turn
 from contract.project import Project
 from review_queue.cases import Case
 from review_queue.projects import Setting
 
 Pictures = Callable[[str], Picture | None]
-KEYS = (
-    ("a", "accept, or keep your first answer"),
-    ("x", "reject: no label fits"),
-    ("m", "choose among all labels"),
-    ("s", "skip: somebody else gets it"),
-    ("e", "escalate to a lead"),
-    ("p", "park: until a day, or until it changes"),
-    ("w", "why, in full; again: less"),
-    ("y", "in full: why not the runner-up"),
-    ("u", "undo your last decision or parking; in a choice: back"),
-    ("Esc", "back"),
-    ("?", "these keys"),
-)
+FIXED = (("Ctrl+Enter", "go on: accept or keep, or send what is being filled in; on a Mac with Cmd"), ("Esc", "back"))
+"""Keys that stay where they are."""
 
 
 def title(case: Case, setting: Setting) -> str:
@@ -135,10 +125,9 @@ def label_guidelines(project: Project) -> str:
     return f'<dl class="so-guide">{items}</dl>' if items else ""
 
 
-def keys_help(project: Project) -> str:
-    """Every key of the desk."""
+def keys_help(project: Project, keys: Mapping[str, str | None]) -> str:
+    """Every key of the desk, as this person has them."""
     own = [(each.key, each.title) for each in answers.everything(project) if each.key]
-    taken = answers.keys(project).values()
-    desks = [(key, what) for key, what in KEYS if key not in taken]
-    rows = "".join(f"<tr><td><kbd>{text(key)}</kbd></td><td>{text(what)}</td></tr>" for key, what in [*desks, *own])
+    desks = [(key, action.says) for action in ACTIONS if (key := keys[action.name])]
+    rows = "".join(f"<tr><td><kbd>{text(key)}</kbd></td><td>{text(what)}</td></tr>" for key, what in [*desks, *FIXED, *own])
     return f'<table class="so-keys"><caption>Keys</caption><tbody>{rows}</tbody></table>'

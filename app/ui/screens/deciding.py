@@ -8,16 +8,17 @@ from typing import Any
 import streamlit as st
 
 from app.again import once_more
-from app.ui import answers, sitting
+from app.ui import answers, calm, sitting
 from app.ui.answers import Answer
+from app.ui.calm import AWAY
 from app.ui.formats import plain, text
 from app.ui.screens import why
 from app.ui.sitting import Held, Seat, Turn
 from app.ui.widgets import Place, button, sentence, tail
-from review_queue import calendar, clock, parking
+from review_queue import calendar, clock, lost, parking
 from review_queue.cases import Case
 from review_queue.decisions import Stored, Verdict
-from review_queue.errors import AlreadyDecided, KeyReused, Refused
+from review_queue.errors import AlreadyDecided, ClaimExpired, KeyReused, Refused
 from review_queue.parking import Parked
 
 
@@ -35,12 +36,13 @@ def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
     _main(place, seat, case, turn)
     _labels(place, seat, case, turn)
     with st.container(horizontal=True, key="others"):
-        button("Reject: no label fits", "reject", turn, "x", choose, (place, seat, turn, "reject", None))
+        keys = place.keys
+        button("Reject: no label fits", "reject", turn, keys["reject"], choose, (place, seat, turn, "reject", None))
         if not case.first_given:
-            button("Skip", "skip", turn, "s", choose, (place, seat, turn, "skip", None), kind="tertiary")
-            button("Escalate", "escalate", turn, "e", choose, (place, seat, turn, "escalate", None), kind="tertiary")
-            button("Park", "park", turn, "p", _asking, (turn, "until"), kind="tertiary")
-        button("Undo", "undo", turn, "u", undo, (place, seat), kind="tertiary")
+            button("Skip", "skip", turn, keys["skip"], choose, (place, seat, turn, "skip", None), kind="tertiary")
+            button("Escalate", "escalate", turn, keys["escalate"], choose, (place, seat, turn, "escalate", None), kind="tertiary")
+            button("Park", "park", turn, keys["park"], _asking, (turn, "until"), kind="tertiary")
+        button("Undo", "undo", turn, keys["undo"], undo, (place, seat), kind="tertiary")
         if why.offered(case):
             _why(place, case, turn)
         button("Keys ?", "help", turn, None, _toggle_help, (), kind="tertiary")
@@ -49,7 +51,7 @@ def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
 def _why(place: Place, case: Case, turn: Turn) -> None:
     wanted = not why.full(case)
     on = partial(why.turn_to, case, full=wanted)
-    button("Why, in full" if wanted else "Less", "why", turn, why.key(place), on, (), kind="tertiary")
+    button("Why, in full" if wanted else "Less", "why", turn, place.keys["why"], on, (), kind="tertiary")
 
 
 def _main(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
@@ -58,10 +60,10 @@ def _main(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
     if case.first_given:
         kept: tuple[Verdict, str | None] = ("reject", None) if turn.first is None else (_verdict(turn), turn.first)
         name = "no label fits" if turn.first is None else plain(title(turn.first))
-        button(f"Keep: {name}", "accept", turn, "a", choose, (place, seat, turn, *kept), kind="primary", wide=True)
+        button(f"Keep: {name}", "accept", turn, place.keys["accept"], choose, (place, seat, turn, *kept), wide=True)
     elif turn.predicted is not None:
         name = plain(title(turn.predicted))
-        button(f"Accept: {name}", "accept", turn, "a", choose, (place, seat, turn, "accept", None), kind="primary", wide=True)
+        button(f"Accept: {name}", "accept", turn, place.keys["accept"], choose, (place, seat, turn, "accept", None), wide=True)
 
 
 def _verdict(turn: Turn) -> Verdict:
@@ -76,7 +78,7 @@ def _labels(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
         st.html(f'<span class="so-lead-in">{_lead_in(case, turn)}</span>', width="content")
         for each in shown:
             _label(place, seat, turn, each)
-        button("Choose…", "choose", turn, "m", choose, (place, seat, turn, "correct", None), kind="tertiary")
+        button("Choose…", "choose", turn, place.keys["choose"], choose, (place, seat, turn, "correct", None), kind="tertiary")
     with st.container(key="unseen"):
         for each in answers.unseen(project, shown):
             _label(place, seat, turn, each)
@@ -112,7 +114,7 @@ def _ask(place: Place, seat: Seat, turn: Turn, asking: Mapping[str, Any]) -> Non
     with st.container(horizontal=True):
         button("Back", "back", turn, "escape", _back, (), kind="tertiary")
     with st.container(key="unseen"):
-        button("Back ", "back-u", turn, "u", _back, ())
+        button("Back ", "back-u", turn, place.keys["undo"], _back, ())
 
 
 def _ask_reason(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | None) -> None:
@@ -155,7 +157,7 @@ def _ask_words(place: Place, seat: Seat, turn: Turn) -> None:
     with st.form(f"escalation-{tail(turn)}", border=False):
         st.text_input("What should the lead know? (optional)", key=f"focus-{_comment(turn)}", max_chars=2000)
         args = (place, seat, turn, "escalate", None, None)
-        st.form_submit_button("Escalate to a lead", on_click=decide, args=args, type="primary", shortcut="e")
+        st.form_submit_button("Escalate to a lead", on_click=decide, args=args, shortcut=place.keys["escalate"])
 
 
 def _ask_until(place: Place, seat: Seat, turn: Turn) -> None:
@@ -173,7 +175,7 @@ def _ask_day(place: Place, seat: Seat, turn: Turn) -> None:
         until = f"Until when? Empty: until the {place.setting.project.noun} changes"
         st.text_input(until, key=f"focus-day-{tail(turn)}", placeholder="2026-12-01, or 5d", max_chars=40)
         st.text_input("Note to yourself (optional)", key=_note(turn), max_chars=parking.MAX_NOTE)
-        st.form_submit_button("Park it", on_click=_park_until, args=(place, seat, turn), type="primary")
+        st.form_submit_button("Park it", on_click=_park_until, args=(place, seat, turn))
 
 
 def _comment(turn: Turn) -> str:
@@ -191,7 +193,7 @@ def _asking(turn: Turn, what: str) -> None:
 def park(place: Place, seat: Seat, turn: Turn, until: datetime | None) -> None:
     """Put the case aside and take the next one."""
     note = st.session_state.get(_note(turn))
-    _act(place, lambda: place.database.write(sitting.park, seat, turn, until, note), back="u takes it back")
+    _act(place, turn, lambda: place.database.write(sitting.park, seat, turn, until, note), back=_back_by(place))
 
 
 def _park_until(place: Place, seat: Seat, turn: Turn) -> None:
@@ -219,13 +221,12 @@ def decide(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | 
     """Store a verdict and take the next case."""
     comment = st.session_state.get(_comment(turn)) or st.session_state.get(f"focus-{_comment(turn)}")
     said = sitting.said_of(turn, verdict, label, reason, comment)
-    back = "u takes it back"
-    _act(place, lambda: once_more(place.database, sitting.decide, seat, turn, said), back=back)
+    _act(place, turn, lambda: once_more(place.database, sitting.decide, seat, turn, said), back=_back_by(place))
 
 
 def first_answer(place: Place, seat: Seat, turn: Turn, label: str | None) -> None:
     """Store what the person says before seeing anything of the model."""
-    _act(place, lambda: once_more(place.database, sitting.answer, seat, turn, label), back="stored")
+    _act(place, turn, lambda: once_more(place.database, sitting.answer, seat, turn, label), back="stored")
 
 
 def undo(place: Place, seat: Seat) -> None:
@@ -233,6 +234,9 @@ def undo(place: Place, seat: Seat) -> None:
     st.session_state["review.asking"] = st.session_state["review.turn"] = None
     try:
         done = place.database.write(sitting.undo, seat)
+    except AWAY:
+        st.session_state["review.said"] = (calm.UNSTORED, "trouble")
+        return
     except Refused as error:
         st.session_state["review.said"] = (sentence(str(error)), "trouble")
         return
@@ -243,18 +247,29 @@ def undo(place: Place, seat: Seat) -> None:
     st.session_state["review.said"] = (f"Taken back: {_in_words(place, stored)}", "said")
 
 
-def _act(place: Place, act: Any, *, back: str) -> None:
+def _act(place: Place, turn: Turn, act: Any, *, back: str) -> None:
     """Store, remember what was said, and keep what comes next. A press that came late or twice is no event."""
     st.session_state["review.asking"] = None
     try:
         done: tuple[Stored | Parked, Held] = act()
     except (AlreadyDecided, KeyReused):
         return
+    except AWAY:
+        st.session_state["review.said"] = (calm.UNSTORED, "trouble")
+        return
+    except ClaimExpired:
+        lost_ = place.database.read(lost.why, place.actor, turn.token, place.setting.project.noun)
+        st.session_state["review.said"] = (lost_, "trouble")
+        return
     except Refused as error:
         st.session_state["review.said"] = (sentence(str(error)), "trouble")
         return
     stored, st.session_state["review.held"] = done
     st.session_state["review.said"] = (f"{_in_words(place, stored)} · {back}", "said")
+
+
+def _back_by(place: Place) -> str:
+    return f"{place.keys['undo']} takes it back"
 
 
 def _in_words(place: Place, done: Stored | Parked) -> str:

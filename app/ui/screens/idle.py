@@ -32,7 +32,7 @@ def draw(place: Place, seat: Seat, counted: Counts) -> None:
                 f"Take the {formats.count(len(mine), 'case')} you hold in another tab", on_click=_gather, args=(place, seat)
             )
         st.button("Look again", key="idle-look", shortcut="l", on_click=lambda: None)
-        st.button("Undo", key="idle-undo", shortcut="u", on_click=_undo, args=(place, seat))
+        st.button("Undo", key="idle-undo", shortcut=place.keys["undo"], on_click=_undo, args=(place, seat))
     parked.draw(place, own=True, at="review")
     st.html(desk.counters(replace(counted, waiting=backlog.waiting), place.setting.project.noun))
     known_answers(place)

@@ -5,11 +5,13 @@ import time
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.ui import resources, sitting, widgets
+from app.ui import calm, resources, sitting, widgets
+from app.ui.calm import AWAY
 from app.ui.draw import desk, prediction
 from app.ui.screens import deciding, idle, why
 from app.ui.sitting import Held, Seat, Turn
 from app.ui.widgets import Place
+from review_queue import lost
 from review_queue.cases import Case
 
 IDLE_LEASES = 3
@@ -62,7 +64,7 @@ def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> Delta
     beside = st.container()
     _guidelines(place)
     if st.session_state.get("review.help"):
-        st.html(desk.keys_help(project))
+        st.html(desk.keys_help(project, place.keys))
     return beside
 
 
@@ -83,8 +85,13 @@ def _keep_alive(place: Place, seat: Seat, held: Held) -> None:
     def beat() -> None:
         if time.monotonic() - st.session_state.get("review.touched", 0.0) > IDLE_LEASES * lease:
             return
-        if tokens[0] in place.database.write(sitting.beat, seat, tokens):
-            widgets.line("Your hold on this case has ended, and it went back to the queue. Nothing was stored.", "note")
+        try:
+            gone = place.database.write(sitting.beat, seat, tokens)
+        except AWAY:
+            widgets.line(calm.AWAY_SAYS, "trouble")
+            return
+        if tokens[0] in gone:
+            widgets.line(place.database.read(lost.why, place.actor, tokens[0], place.setting.project.noun), "trouble")
             st.button("Go on with the next case", key=f"go-on-{tokens[0][:10]}", on_click=_forget)
 
     st.fragment(beat, run_every=min(60.0, lease / 3))()

@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from app.ui import answers, resources, sitting
+from app.ui import resources, sitting
 from app.ui.draw import asked as asked_html
 from app.ui.draw import bars, desk, prediction
 from app.ui.draw import case as case_html
@@ -20,7 +20,6 @@ from review_queue.cases import Case
 from review_queue.errors import Invalid, Refused
 from review_queue.explanations import Reason
 
-KEY, RUNNER_UP = "w", "y"
 """The desk's keys wherever no label has them."""
 LOOK = 1.0
 """Seconds between two looks for what is being made."""
@@ -41,10 +40,6 @@ def full(case: Case) -> bool:
 def offered(case: Case) -> bool:
     """Whether there is a why to show: an answer of the model that may be seen."""
     return case.prediction is not None and case.prediction.label is not None
-
-
-def key(place: Place) -> str | None:
-    return answers.free(place.setting.project, KEY)
 
 
 def turn_to(case: Case, *, full: bool) -> None:
@@ -121,7 +116,7 @@ def _runner_up(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
         return
     project, other = place.setting.project, next(label for label, _ in ranked if label != case.prediction.label)
     asks, name = (place, seat, case, main.method, other), f"Why not {plain(project.title_of(other))}?"
-    button(name, "runner-up", turn, answers.free(project, RUNNER_UP), _ask, asks)
+    button(name, "runner-up", turn, place.keys["runner_up"], _ask, asks)
 
 
 def _main(case: Case) -> Reason | None:
