@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from app.ui import resources
+from app.ui import frame, resources
 from app.ui.door import Door
 from app.ui.guard import ANY, LOOPBACK, Guard
 from app.workspace import NotReady, Workspace
@@ -97,11 +97,11 @@ def _desk(workspace: Workspace, routes: list[BaseRoute], guard: list[Middleware]
 
 def _settle() -> None:
     """Load what the pages need and take it out of the collector's sight: a full collection follows every rerun."""
-    from app.ui.screens import data, find, insights, models, queue, review  # noqa: F401
+    from app.ui.screens import data, find, insights, models, queue, review, settings  # noqa: F401
 
     gc.collect()
     gc.freeze()
 
 
 def _health(request: Request) -> Response:
-    return JSONResponse({"status": "ok"})
+    return JSONResponse({"status": "ok", "build": frame.build()})

@@ -20,7 +20,7 @@ from review_queue import people
 from review_queue.activity import Actor
 from review_queue.errors import NotFound
 
-PAGES = ("", "review", "queue", "insights", "data", "models", "find")
+PAGES = ("", "review", "queue", "insights", "data", "models", "find", "settings")
 FORM = "signoff_form"
 MOST_FORM = 8_192
 WRONG = "Name or password is wrong."

@@ -1,9 +1,10 @@
 """The few pages that are not drawn by Streamlit: the frame around it, and the sign-in page. Knows no screen."""
 
+import hashlib
 import html
 import re
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
 KEPT = Path(__file__).parent / "static"
@@ -30,6 +31,15 @@ def kept() -> tuple[str, ...]:
 
 
 @cache
+def build() -> str:
+    """What is served here: pages that were loaded from another build are told so."""
+    held = hashlib.sha256(f"{metadata.version('signoff')} {metadata.version('streamlit')}".encode())
+    for name in kept():
+        held.update((KEPT / name).read_bytes())
+    return held.hexdigest()[:16]
+
+
+@cache
 def page() -> str:
     """Streamlit's page with our title, style and keys, and without any inline script."""
     frame = resources.files("streamlit").joinpath("static/index.html").read_text(encoding="utf-8")
@@ -37,7 +47,8 @@ def page() -> str:
     frame = re.sub(r'<link rel="service-desc"[^>]*>', "", frame)
     frame = re.sub(r"<title>.*?</title>", "<title>Signoff</title>", frame)
     styles = "".join(f'<link rel="stylesheet" href="./{name}">' for name in kept() if name.endswith(".css"))
-    own = f'<meta name="color-scheme" content="light dark">{styles}<script type="module" src="./desk.js"></script>'
+    known = f'<meta name="color-scheme" content="light dark"><meta name="signoff" content="{build()}">'
+    own = f'{known}{styles}<script type="module" src="./desk.js"></script>'
     return frame.replace("</head>", f"{own}</head>")
 
 

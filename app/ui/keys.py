@@ -14,12 +14,13 @@ CONFIRM = "ctrl+enter"
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a key does. `spare`: a label may have its key, and then it has none."""
+    """What a key does. `spare`: a label may have its key, and then it has none. `moves`: a person may choose another."""
 
     name: str
     key: str
     says: str
     spare: bool = False
+    moves: bool = True
 
 
 ACTIONS = (
@@ -34,9 +35,10 @@ ACTIONS = (
     Action("why", "w", "why, in full; again: less", spare=True),
     Action("runner_up", "y", "in full: why not the runner-up", spare=True),
     Action("overlay", "o", "reasons over the picture or text: off and on", spare=True),
-    Action("search", "/", "find a field of this case"),
-    Action("help", "?", "these keys"),
+    Action("search", "/", "find a field of this case", moves=False),
+    Action("help", "?", "these keys", moves=False),
 )
+MOVABLE = tuple(action for action in ACTIONS if action.moves)
 BY_NAME = {action.name: action for action in ACTIONS}
 
 

@@ -5,9 +5,17 @@ from streamlit.navigation.page import StreamlitPage
 
 from app.ui import calm, formats, frame, resources
 from app.ui.resources import Here
-from app.ui.screens import data, find, insights, models, queue, review
+from app.ui.screens import data, find, insights, models, queue, review, settings
 
-SCREENS = {"Review": review, "Queue": queue, "Insights": insights, "Data": data, "Models": models, "Find": find}
+SCREENS = {
+    "Review": review,
+    "Queue": queue,
+    "Insights": insights,
+    "Data": data,
+    "Models": models,
+    "Find": find,
+    "Settings": settings,
+}
 
 
 def main() -> None:

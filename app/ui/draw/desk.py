@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from app.ui import answers, formats, sitting
 from app.ui.counts import Counts
@@ -123,6 +124,21 @@ def label_guidelines(project: Project) -> str:
     rows = [(project.title_of(name), label.guideline) for name, label in project.labels.items() if label.guideline]
     items = "".join(f"<dt>{text(name)}</dt><dd>{text(guideline)}</dd>" for name, guideline in rows)
     return f'<dl class="so-guide">{items}</dl>' if items else ""
+
+
+def dead(keys: Mapping[str, str | None], case: Case, turn: Turn) -> str:
+    """A line that stays empty until a key is pressed that leads nowhere now."""
+    first = "Your answer comes first: press the key of a label, or choose among all."
+    given = "You have answered: keep your answer, or change it."
+    says = {}
+    if turn.blind:
+        says = dict.fromkeys(("accept", "why", "runner_up"), first)
+    elif case.first_given:
+        says = dict.fromkeys(("skip", "escalate", "park"), given)
+    elif turn.predicted is None:
+        says = dict.fromkeys(("accept", "why", "runner_up"), "There is nothing to accept: the model gave no answer here.")
+    told = urlencode({key: said for name, said in says.items() if (key := keys[name])}, quote_via=quote)
+    return f'<p class="so-dead" role="status" data-turn="{turn.key[:8]}" data-dead="{text(told)}"></p>'
 
 
 def keys_help(project: Project, keys: Mapping[str, str | None]) -> str:

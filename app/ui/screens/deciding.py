@@ -11,6 +11,7 @@ from app.again import once_more
 from app.ui import answers, calm, sitting
 from app.ui.answers import Answer
 from app.ui.calm import AWAY
+from app.ui.draw import desk
 from app.ui.formats import plain, text
 from app.ui.screens import why
 from app.ui.sitting import Held, Seat, Turn
@@ -33,6 +34,7 @@ def draw(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
 
 
 def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
+    st.html(desk.dead(place.keys, case, turn))
     _main(place, seat, case, turn)
     _labels(place, seat, case, turn)
     with st.container(horizontal=True, key="others"):
