@@ -11,6 +11,7 @@ from contract.records import Prediction
 from db.engine import Database
 from retrain import judging, registry
 from retrain.records import ModelInfo
+from review_queue import spreads
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 
@@ -40,6 +41,7 @@ def register(
         figures=figures(setting, brought, truth),
         datasets=[],
         by=by,
+        spread=spreads.spread(setting.project, brought.predictor.background, whole=False),
     )
 
 

@@ -10,9 +10,10 @@ from contract.project import Project
 from db import blobs
 from db.tables import Blob, Model, ModelAlias, Person, Proposal, Signature
 from retrain.records import ModelInfo, ProposalInfo
-from review_queue import activity, clock, events, projects, rules, versions
+from review_queue import activity, clock, events, projects, rules, spreads, versions
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound, Refused
+from review_queue.spreads import Spread
 
 Kind = Literal["promote", "rollback"]
 MOST_BYTES = 512 * 2**20
@@ -30,13 +31,20 @@ def register(
     figures: Mapping[str, Any],
     datasets: Sequence[int],
     by: Actor | None,
+    spread: Spread | None = None,
 ) -> ModelInfo:
-    """Keep a packed model as the next version of the project. It plays no role yet. Raises BlobTooLarge."""
+    """Keep a packed model as the next version of the project, with the spread of what it learned from where that is known.
+
+    It plays no role yet. Raises BlobTooLarge.
+    """
     sha = blobs.put(session, archive, "application/zip", most=MOST_BYTES)
     kept = {"labels": list(labels), "schema_hash": schema_hash, "figures": dict(figures)}
     names = [str(each) for each in datasets]
     version = versions.add(session, project_id, sha, trainer=trainer, by=by, datasets=names, **kept)
-    return model(session, project_id, version)
+    info = model(session, project_id, version)
+    if spread is not None:
+        spreads.keep(session, info.id, spread)
+    return info
 
 
 def register_external(

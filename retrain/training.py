@@ -8,7 +8,7 @@ from db.engine import Database
 from retrain import examples, judging, registry
 from retrain.examples import Examples
 from retrain.records import ModelInfo
-from review_queue import projects
+from review_queue import projects, spreads
 from review_queue.activity import Actor
 from review_queue.errors import Refused
 
@@ -67,4 +67,5 @@ def train(
         figures=figures,
         datasets=[info.id for info in used],
         by=by,
+        spread=spreads.spread(setting.project, both.rows, whole=True),
     )

@@ -1,6 +1,7 @@
-"""What a worker does when nothing waits: it tries a sample of explanations again, and makes decided cases findable."""
+"""What a worker does when nothing waits: tries explanations again, makes decided cases findable, sees how values are spread."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -11,12 +12,13 @@ from app.worker.explaining import Explaining
 from app.worker.models import Models
 from app.worker.sample import Trial
 from app.workspace import Workspace
+from contract.predictors import Predictor
 from db import blobs
 from explain.chunked import chunked
 from explain.quality import checked
 from explain.representation import space
 from inference.errors import ModelLoadError
-from review_queue import embeddings, projects, reason_quality, rules
+from review_queue import embeddings, projects, reason_quality, rules, spreads
 from review_queue.projects import Setting
 
 log = structlog.get_logger()
@@ -39,7 +41,7 @@ class Spare:
         if (trial := self._sample.next()) is not None:
             self._try(trial)
             return True
-        return time.monotonic() >= self._rests_until and self._represent()
+        return time.monotonic() >= self._rests_until and (self._spread() or self._represent())
 
     def _try(self, trial: Trial) -> None:
         """Explain it again with other seeds, hide what it names, and keep what was seen."""
@@ -65,23 +67,40 @@ class Spare:
             apart=seen.apart,
         )
 
+    def _spread(self) -> bool:
+        """How the background of an acting model is spread, of one that was taken before that was kept."""
+        for setting, model_id in self._acting():
+            if self._database.read(spreads.lacks, model_id) and (model := self._loaded(model_id)) is not None:
+                self._database.write(spreads.keep, model_id, spreads.spread(setting.project, model.background, whole=False))
+                return True
+        return False
+
     def _represent(self) -> bool:
         """Vectors by the acting model for decided cases without one, as after a promotion."""
-        for setting in self._database.read(projects.everything):
-            rule = self._database.read(rules.in_force, setting.id, setting.policy)
-            if rule is None or rule.external or setting.project.external:
-                continue
-            if ids := self._database.read(embeddings.lacking, setting.id, rule.model_id, AT_ONCE):
-                return self._represent_by(setting, rule.model_id, ids)
+        for setting, model_id in self._acting():
+            if ids := self._database.read(embeddings.lacking, setting.id, model_id, AT_ONCE):
+                return self._represent_by(setting, model_id, ids)
         self._rests_until = time.monotonic() + REST_SECONDS
         return False
 
-    def _represent_by(self, setting: Setting, model_id: int, ids: list[int]) -> bool:
+    def _acting(self) -> Iterator[tuple[Setting, int]]:
+        """Each project with the model here that acts in it."""
+        for setting in self._database.read(projects.everything):
+            rule = self._database.read(rules.in_force, setting.id, setting.policy)
+            if rule is not None and not rule.external and not setting.project.external:
+                yield setting, rule.model_id
+
+    def _loaded(self, model_id: int) -> Predictor | None:
+        """None, and a rest, for a model that does not load."""
         try:
-            model = self._models.get(model_id)
+            return self._models.get(model_id)
         except ModelLoadError as error:
-            log.error("model does not load; decided cases stay without vectors", model_id=model_id, error=str(error))
+            log.error("model does not load; what can wait for it does", model_id=model_id, error=str(error))
             self._rests_until = time.monotonic() + REST_SECONDS
+            return None
+
+    def _represent_by(self, setting: Setting, model_id: int, ids: list[int]) -> bool:
+        if (model := self._loaded(model_id)) is None:
             return False
         given = self._database.read(embeddings.inputs, setting, ids)
         rows = dict(zip(given, self._database.read(blobs.fill, given.values()), strict=True))
