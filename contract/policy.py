@@ -82,6 +82,7 @@ class Review(_Part):
     blind_first: Literal["drawn", "all"] = "drawn"
     order: Order = "expected_loss"
     undo_window: Duration = timedelta(seconds=15)
+    bulk_undo: Duration = timedelta(minutes=10)
     max_skips: Annotated[int, Field(ge=1, le=100)] = 3
     due_soon: Duration = timedelta(hours=1)
     on_overdue: Literal["stay", "leads"] = "stay"

@@ -68,7 +68,10 @@ class Person(Table):
     issuer: Mapped[str | None]  # who vouches for them: the OIDC provider, with the subject it knows them by
     subject: Mapped[str | None]
     settings: Mapped[dict[str, Any] | None] = mapped_column(Json)  # what they chose at the desk: keys, zone, deck or page
-    __table_args__ = (_where("person_subject", "issuer", "subject", where="subject IS NOT NULL", unique=True),)
+    __table_args__ = (
+        _where("person_subject", "issuer", "subject", where="subject IS NOT NULL", unique=True),
+        _where("person_email", "email", where="email IS NOT NULL", unique=True),
+    )
 
 
 class Member(Table):
@@ -432,6 +435,7 @@ class Task(Table):
         _where("task_due", "project_id", "due_at", where="state IN ('pending', 'in_progress') AND due_at IS NOT NULL"),
         _where("task_late", "project_id", "due_at", where="state = 'pending' AND audience = 'reviewers' AND due_at IS NOT NULL"),
         _where("task_parked", "project_id", "parked_until", where="state = 'parked'"),
+        _where("task_assigned", "project_id", "assignee_id", where="state = 'pending' AND assignee_id IS NOT NULL"),
         _where(
             "task_contested",
             "project_id",
@@ -772,6 +776,7 @@ class Tally(Table):
     __tablename__ = "tally"
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = _key("project.id")
+    day: Mapped[str | None]  # in UTC, as 2026-11-28; None once `daily_tally` has it
     counts: Mapped[dict[str, int]] = mapped_column(Json)
     __table_args__ = (Index("tally_project", "project_id", "id"), {"postgresql_with": HOT})
 
@@ -856,4 +861,11 @@ class Activity(Table):
     subject: Mapped[str]
     before: Mapped[dict[str, Any] | None] = mapped_column(Json)
     after: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    __table_args__ = (Index("activity_project", "project_id", "id"), Index("activity_subject", "subject", "id"))
+    __table_args__ = (
+        Index("activity_project", "project_id", "id"),
+        Index("activity_subject", "subject", "id"),
+        Index("activity_actor", "project_id", "actor_id", "id"),
+        Index("activity_verb", "project_id", "verb", "id"),
+        Index("activity_at", "project_id", "at"),
+        _where("activity_for", "project_id", "for_id", "id", where="for_id IS NOT NULL"),
+    )

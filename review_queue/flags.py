@@ -95,8 +95,8 @@ def listed(session: Session, project_id: int, actor: Actor, limit: int = MOST) -
     query = select(*columns, Flag.person_id == actor.id, _waits_blind(actor.id)).join(page, page.c.id == Flag.id)
     query = query.join(ItemKey, ItemKey.item_id == Flag.item_id).join(Person, Person.id == Flag.person_id)
     rows = session.execute(query.order_by(Flag.made_at, Flag.id)).tuples().all()
-    shown = tuple(Flagged(*row) for *row, mine, blind in rows if mine or not blind)
-    return Flags(shown, len({row[1] for row in rows} - {each.item_id for each in shown}))
+    shown = tuple(Flagged(*row[:6]) for row in rows if row[6] or not row[7])
+    return Flags(shown, len({row[1] for row in rows}.difference(each.item_id for each in shown)))
 
 
 def _waits_blind(person_id: int) -> ColumnElement[bool]:

@@ -1,5 +1,7 @@
 """the desk"""
 
+import re
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,6 +16,21 @@ fits_since = "0002"
 
 TABLES = ("daily_tally", "gold_turn", "gold", "saved_filter", "flag", "bulk_decision", "bulk", "model_spread", "member")
 PERSON = ("settings", "subject", "issuer", "email", "everywhere")
+_STANDS = """FROM decision d JOIN task t ON t.id = d.task_id
+    JOIN routing r ON r.item_id = t.item_id AND r.n = t.routing_n
+    WHERE d.stage = 'final' AND d.verdict IN ('accept', 'correct', 'reject') AND t.state = 'completed'
+    AND NOT EXISTS (SELECT 1 FROM decision later WHERE later.supersedes_id = d.id)"""
+DAYS = {
+    "by route": "SELECT project_id, DAY(routed_at) AS day, route AS name, 1 AS n FROM routing",
+    "items": "SELECT project_id, DAY(received_at) AS day, 1 AS n FROM item",
+    "open": """SELECT project_id, DAY(made_at) AS day, 1 AS n FROM task
+        UNION ALL SELECT project_id, DAY(closed_at) AS day, -1 AS n FROM task WHERE closed_at IS NOT NULL""",
+    "decided": "SELECT project_id, DAY(closed_at) AS day, 1 AS n FROM task WHERE state = 'completed' AND closed_at IS NOT NULL",
+    "by answer": f"""SELECT d.project_id, DAY(d.decided_at) AS day,
+        CASE WHEN d.verdict = 'accept' THEN 'judged/accept' ELSE 'judged/other' END AS name, 1 AS n
+        {_STANDS} AND d.basis IN ('routed', 'drawn') AND r.label IS NOT NULL""",
+}
+"""What `daily_tally` holds, by name, of what was there before it."""
 
 
 def upgrade() -> None:
@@ -22,6 +39,11 @@ def upgrade() -> None:
         op.add_column("person", sa.Column(name, sa.Text(), nullable=True))
     op.add_column("person", sa.Column("settings", db.types.Json(), nullable=True))
     _where("person_subject", "person", ["issuer", "subject"], "subject IS NOT NULL", unique=True)
+    _where("person_email", "person", ["email"], "email IS NOT NULL", unique=True)
+    for column in ("actor_id", "verb"):
+        op.create_index(f"activity_{column.removesuffix('_id')}", "activity", ["project_id", column, "id"])
+    op.create_index("activity_at", "activity", ["project_id", "at"])
+    _where("activity_for", "activity", ["project_id", "for_id", "id"], "for_id IS NOT NULL")
     op.create_table(
         "member",
         _part("member", "person"),
@@ -86,6 +108,7 @@ def upgrade() -> None:
         _key("gold", "person", name="made_by", nullable=True),
         _time("ended_at", nullable=True),
     )
+    _where("task_assigned", "task", ["project_id", "assignee_id"], "state = 'pending' AND assignee_id IS NOT NULL")
     _where("gold_open", "gold", ["project_id", "item_id"], "ended_at IS NULL")
     op.create_table(
         "gold_turn",
@@ -101,6 +124,18 @@ def upgrade() -> None:
         sa.Column("n", db.types.Id, nullable=False),
         postgresql_with=HOT,
     )
+    op.add_column("tally", sa.Column("day", sa.Text(), nullable=True))
+    for name, counted in DAYS.items():
+        op.execute(f"INSERT INTO daily_tally (project_id, day, name, n) {_by_day(counted, name)}")
+
+
+def _by_day(counted: str, name: str) -> str:
+    """What there is already, by day."""
+    lite = op.get_bind().dialect.name == "sqlite"
+    day = "strftime('%Y-%m-%d', \\1 / 1000000, 'unixepoch')" if lite else "to_char(\\1 AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+    rows = re.sub(r"DAY\(([\w.]+)\)", day, counted)
+    what = "name" if name.startswith("by ") else f"'{name}'"
+    return f"SELECT project_id, day, {what}, sum(n) FROM ({rows}) AS held GROUP BY 1, 2, 3 HAVING sum(n) <> 0"
 
 
 def _id() -> "sa.Column[int]":
@@ -130,6 +165,11 @@ def _where(name: str, table: str, columns: list[str], condition: str, *, unique:
 def downgrade() -> None:
     for table in TABLES:
         op.drop_table(table)
+    op.drop_index("task_assigned", "task")
+    for name in ("at", "verb", "actor", "for"):
+        op.drop_index(f"activity_{name}", "activity")
+    op.drop_index("person_email", "person")
     op.drop_index("person_subject", "person")
+    op.drop_column("tally", "day")
     for column in PERSON:
         op.drop_column("person", column)
