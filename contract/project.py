@@ -40,13 +40,20 @@ class _Part(BaseModel):
 
 
 class Feature(_Part):
-    """One column that the model sees."""
+    """One column that the model sees. `group`: the heading under which it stands on the page with others."""
 
     type: FeatureType
     title: str | None = None
     unit: str | None = None
     optional: bool = False
     was: str | None = None
+    group: str | None = Field(default=None, min_length=1, max_length=80)
+
+    @model_serializer(mode="wrap")
+    def _what_is_said(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a group where none is said, so that a project that says no more than before keeps its hash."""
+        said: dict[str, Any] = whole(self)
+        return said if self.group is not None else {name: value for name, value in said.items() if name != "group"}
 
 
 class Shown(_Part):
