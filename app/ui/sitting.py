@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.ui import counts, formats
 from app.ui.counts import Counts
 from contract.project import Project
-from review_queue import cases, claims, decisions, explanations, parking
+from review_queue import cases, claims, decisions, explanations, flags, parking
 from review_queue.activity import Actor
 from review_queue.calendar import opening
 from review_queue.cases import Case
@@ -60,11 +60,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the page needs: the case on it, the tokens of all in hand, and the counters."""
+    """What the page needs: the case on it, the tokens of all in hand, the counters, and whether this person flagged the case."""
 
     case: Case | None
     tokens: tuple[str, ...]
     counts: Counts
+    flagged: bool = False
 
 
 def awaited(case: Case) -> bool:
@@ -107,7 +108,9 @@ def _seen(session: Session, seat: Seat, held: Sequence[claims.Held]) -> Held | N
     if not held:
         return None
     tokens = tuple(each.token for each in held)
-    return Held(cases.show(session, seat.setting, held[0]), tokens, counts.of(session, seat.setting, seat.actor))
+    case = cases.show(session, seat.setting, held[0])
+    flagged = flags.is_flagged(session, case.item_id, seat.actor.id)
+    return Held(case, tokens, counts.of(session, seat.setting, seat.actor), flagged)
 
 
 def _next(session: Session, seat: Seat) -> Held:

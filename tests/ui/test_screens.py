@@ -15,7 +15,7 @@ from app.workspace import Workspace
 from contract.records import Unscored
 from db.tables import Claim, Decision, Job, Model, Person
 from retrain.alone import alone
-from review_queue import cases, people, projects
+from review_queue import cases, flags, people, projects
 from tests import factories
 from tests.browser import filling
 from tests.ui.conftest import Screen
@@ -291,3 +291,15 @@ def test_a_viewer_is_told_why_there_is_nothing_to_decide(workspace: Workspace, s
     at = screen("review")
     assert "A viewer decides no cases" in html(at)
     assert not at.exception
+
+
+def test_a_flag_goes_up_and_down_and_the_case_stays(workspace: Workspace, screen: Screen) -> None:
+    setting = filling.table(workspace, 3, False, **OFF)
+    at = screen("review")
+    token = at.session_state["review.turn"].token
+    button(at, "flag-").click().run()
+    up = workspace.database.read(flags.count, setting.id)
+    assert (up, at.session_state["review.turn"].token) == (1, token)
+    assert "Flagged" in html(at)
+    button(at, "flag-").click().run()
+    assert workspace.database.read(flags.count, setting.id) == 0

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app.again import once_more
-from app.ui import answers, calm, sitting
+from app.ui import answers, calm, sitting, widgets
 from app.ui.answers import Answer
 from app.ui.calm import AWAY
 from app.ui.draw import desk
@@ -16,24 +16,24 @@ from app.ui.formats import plain, text
 from app.ui.screens import why
 from app.ui.sitting import Held, Seat, Turn
 from app.ui.widgets import Place, button, sentence, tail
-from review_queue import calendar, clock, lost, parking
+from review_queue import calendar, clock, flags, lost, parking
 from review_queue.cases import Case
 from review_queue.decisions import Stored, Verdict
 from review_queue.errors import AlreadyDecided, ClaimExpired, KeyReused, Refused
 from review_queue.parking import Parked
 
 
-def draw(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
+def draw(place: Place, seat: Seat, case: Case, turn: Turn, *, flagged: bool) -> None:
     """The buttons that fit the case as it stands: the question, the choice of a reason, or the verdicts."""
     asking = st.session_state.get("review.asking")
     with st.container(key="actions"):
         if asking and asking["key"] == turn.key:
             _ask(place, seat, turn, asking)
             return
-        _verdicts(place, seat, case, turn)
+        _verdicts(place, seat, case, turn, flagged=flagged)
 
 
-def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
+def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn, *, flagged: bool) -> None:
     st.html(desk.dead(place.keys, case, turn))
     _main(place, seat, case, turn)
     _labels(place, seat, case, turn)
@@ -44,6 +44,8 @@ def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
             button("Skip", "skip", turn, keys["skip"], choose, (place, seat, turn, "skip", None), kind="tertiary")
             button("Escalate", "escalate", turn, keys["escalate"], choose, (place, seat, turn, "escalate", None), kind="tertiary")
             button("Park", "park", turn, keys["park"], _asking, (turn, "until"), kind="tertiary")
+        name = "Flagged: take it down" if flagged else "Flag"
+        button(name, "flag", turn, keys["flag"], flag, (place, seat, case, flagged), kind="tertiary")
         button("Undo", "undo", turn, keys["undo"], undo, (place, seat), kind="tertiary")
         if why.offered(case):
             _why(place, case, turn)
@@ -229,6 +231,13 @@ def decide(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | 
 def first_answer(place: Place, seat: Seat, turn: Turn, label: str | None) -> None:
     """Store what the person says before seeing anything of the model."""
     _act(place, turn, lambda: once_more(place.database, sitting.answer, seat, turn, label), back="stored")
+
+
+def flag(place: Place, seat: Seat, case: Case, flagged: bool) -> None:
+    """Put a flag on the case, or take it down; a press that is heard twice changes nothing."""
+    turned = flags.unflag if flagged else flags.flag
+    said = "The flag is down" if flagged else "Flagged: leads find it in Queue"
+    widgets.tried(lambda: place.database.write(turned, seat.setting, seat.actor, case.item_id), said, at="review")
 
 
 def undo(place: Place, seat: Seat) -> None:

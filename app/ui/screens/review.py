@@ -57,7 +57,7 @@ def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> Delta
     project = place.setting.project
     asked = desk.question(case, turn, project) if case.blind or case.answers else ""
     st.html(asked + (prediction.heading(case.prediction, project.title_of) if case.prediction else ""))
-    deciding.draw(place, seat, case, turn)
+    deciding.draw(place, seat, case, turn, flagged=held.flagged)
     message, kind = st.session_state.pop("review.said", ("", "said"))
     widgets.line(message, kind)
     st.html(desk.counters(held.counts, project.noun))
