@@ -436,6 +436,7 @@ class Task(Table):
         _where("task_late", "project_id", "due_at", where="state = 'pending' AND audience = 'reviewers' AND due_at IS NOT NULL"),
         _where("task_parked", "project_id", "parked_until", where="state = 'parked'"),
         _where("task_assigned", "project_id", "assignee_id", where="state = 'pending' AND assignee_id IS NOT NULL"),
+        _where("task_gold", "project_id", "made_at", where="kind = 'gold' AND state IN ('pending', 'parked')"),
         _where(
             "task_contested",
             "project_id",
@@ -464,6 +465,7 @@ class Claim(Table):
     __table_args__ = (
         _where("claim_task_held", "task_id", where="state = 'held'", unique=True),
         _where("claim_item_person", "item_id", "person_id", where="state IN ('held', 'answered', 'skipped')", unique=True),
+        _where("claim_let_go", "item_id", "person_id", where="state IN ('escalated', 'released', 'expired')"),
         _where("claim_expiry", "expires_at", where="state = 'held'"),
         _where("claim_person", "person_id", "session", where="state = 'held'"),
         {"postgresql_with": HOT},
@@ -501,6 +503,7 @@ class Decision(Table):
         Index("decision_task", "task_id"),
         Index("decision_project", "project_id", "decided_at"),
         Index("decision_person", "person_id", "decided_at"),
+        _where("decision_gold", "project_id", "decided_at", where="basis = 'gold'"),
     )
 
 
@@ -579,11 +582,10 @@ class Gold(Table):
 
 
 class GoldTurn(Table):
-    """How far a person's work was looked at for mixing gold into it: the last claim that was counted."""
+    """How far the claims of a project were looked at for mixing gold into people's work: the last one that was counted."""
 
     __tablename__ = "gold_turn"
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), primary_key=True, autoincrement=False)
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True, autoincrement=False)
     claim_id: Mapped[int]
 
 

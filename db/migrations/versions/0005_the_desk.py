@@ -32,6 +32,11 @@ DAYS = {
 }
 """What `daily_tally` holds, by name, of what was there before it."""
 
+ADJUDICATED = """INSERT INTO gold (item_id, project_id, label, source, made_at)
+    SELECT o.item_id, o.project_id, o.label, 'adjudicated', o.decided_at FROM outcome o WHERE o.source = 'adjudicated'
+    AND NOT EXISTS (SELECT 1 FROM outcome later WHERE later.item_id = o.item_id AND later.revision > o.revision)"""
+"""What is known already: the answers that settled a dispute and stand."""
+
 
 def upgrade() -> None:
     op.add_column("person", sa.Column("everywhere", sa.Boolean(), nullable=False, server_default=sa.true()))
@@ -110,10 +115,13 @@ def upgrade() -> None:
     )
     _where("task_assigned", "task", ["project_id", "assignee_id"], "state = 'pending' AND assignee_id IS NOT NULL")
     _where("gold_open", "gold", ["project_id", "item_id"], "ended_at IS NULL")
+    _where("task_gold", "task", ["project_id", "made_at"], "kind = 'gold' AND state IN ('pending', 'parked')")
+    _where("claim_let_go", "claim", ["item_id", "person_id"], "state IN ('escalated', 'released', 'expired')")
+    _where("decision_gold", "decision", ["project_id", "decided_at"], "basis = 'gold'")
+    op.execute(ADJUDICATED)
     op.create_table(
         "gold_turn",
         _part("gold_turn", "project"),
-        _part("gold_turn", "person"),
         sa.Column("claim_id", db.types.Id, nullable=False),
     )
     op.create_table(
@@ -165,7 +173,8 @@ def _where(name: str, table: str, columns: list[str], condition: str, *, unique:
 def downgrade() -> None:
     for table in TABLES:
         op.drop_table(table)
-    op.drop_index("task_assigned", "task")
+    for table, name in (("task", "assigned"), ("task", "gold"), ("claim", "let_go"), ("decision", "gold")):
+        op.drop_index(f"{table}_{name}", table)
     for name in ("at", "verb", "actor", "for"):
         op.drop_index(f"activity_{name}", "activity")
     op.drop_index("person_email", "person")
