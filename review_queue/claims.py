@@ -4,13 +4,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, exists, insert, select, update
+from sqlalchemy import BindParameter, bindparam, exists, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from db.statements import Row, run
-from db.tables import Claim, Decision, ItemKey, Person, Task
+from db.tables import Claim, Decision, ItemKey, Person, Project, Task
 from db.types import moment
 from review_queue import activity, clock, outcomes
 from review_queue.activity import Actor
@@ -110,6 +111,24 @@ def release_of(session: Session, task_id: int, *, by: Actor) -> None:
     project_id = session.scalar(select(Task.project_id).where(Task.id == task_id))
     activity.record(session, by, "task.release", f"task:{task_id}", project_id=project_id, before={"person": row.person_id})
     _reopen(session, [(row.id, row.task_id)])
+
+
+def take_back(session: Session, person_id: int, project_id: int | None = None) -> int:
+    """What somebody holds, or is to have first, goes back to all, in one project or in every one; how many they held."""
+    theirs = select(Claim.id).join(Task, Task.id == Claim.task_id).where(Claim.person_id == person_id, Claim.state == "held")
+    theirs = theirs if project_id is None else theirs.where(Task.project_id == project_id)
+    ended = session.execute(
+        update(Claim)
+        .where(Claim.id.in_(theirs))
+        .values(state="released", closed_at=clock.now())
+        .returning(Claim.id, Claim.task_id),
+        execution_options={"synchronize_session": False},
+    ).all()
+    places = [project_id] if project_id is not None else session.scalars(select(Project.id)).all()
+    for project, state in product(places, (text("state = 'pending'"), text("state = 'parked'"))):
+        first = update(Task).where(state, Task.project_id == project, Task.assignee_id == person_id, Task.kind != "gold")
+        session.execute(first.values(assignee_id=None, assigned_until=None), execution_options={"synchronize_session": False})
+    return _reopen(session, [(row.id, row.task_id) for row in ended])
 
 
 def expire(session: Session, limit: int = 500) -> int:
