@@ -97,7 +97,8 @@ def decide(session: Session, actor: Actor, task_id: int, token: str, said: Said)
         claims.close(session, held, "answered")
         task.state, task.closed_at = "completed", clock.now()
         session.flush()
-        tallies.add(session, task.project_id, open=-1, decided=1)
+        counted = tallies.answered(final.verdict, _basis(session, task), predicted)
+        tallies.add(session, task.project_id, open=-1, decided=1, **counted)
         outcomes.settle(session, task)
     return stored
 
@@ -128,7 +129,8 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
     task.skips -= row.verdict == "skip"
     session.flush()
     if row.verdict in outcomes.ANSWERS:
-        tallies.add(session, task.project_id, open=1, decided=-1)
+        tallies.add(session, task.project_id, open=1)
+        _uncount(session, task, row, decided=-1)
         outcomes.reconsider(session, task)
     else:
         audience.restore(session, task)
@@ -153,7 +155,11 @@ def revise(session: Session, setting: Setting, actor: Actor, external_id: str, s
     verdict: Verdict = "reject" if said.label is None else "accept" if said.label == predicted else "correct"
     final = replace(said, verdict=verdict)
     _check_form(setting, final)
-    stored = _store(session, actor, held, task, final, said, "final")
+    if (before := _final(session, held)) is not None:
+        _uncount(session, task, before)
+    basis = "requested" if task.kind == "gold" else _basis(session, task)  # their seat was gold: this answer stands
+    stored = _store(session, actor, held, task, final, said, "final", basis)
+    tallies.add(session, setting.id, **tallies.answered(final.verdict, basis, predicted))
     outcomes.revise(session, task, outcomes.Answer(stored.label, stored.verdict, stored.id))
     requests.withdraw(session, setting, item_id)
     return stored
@@ -214,7 +220,7 @@ def _settled(session: Session, actor: Actor, hand: Hand, said: Said) -> Stored:
     act = activity.row(actor, f"decision.{final.verdict}", f"item:{seat.item_id}", seat.project_id, after=seen)
     answered = outcomes.Answer(final.label, final.verdict, new)
     follows, counted = outcomes.stand(setting, hand.place, hand.stands, answered, "human")
-    counted.update(open=-1, decided=1)
+    counted.update(open=-1, decided=1, **tallies.answered(final.verdict, seat.basis, hand.predicted))
     rows = [("decision", row), *follows, ("activity", act), *tallies.rows(setting.id, counted)]
     run_all(session, [*hands.closing(hand, row["decided_at"]), *(insertion(table, each) for table, each in rows)])
     return Stored(new, seat.task_id, final.verdict, final.label, final.reason, "final", row["decided_at"])
@@ -290,21 +296,45 @@ def _request_hash(said: Said, task_id: int, stage: str) -> str:
     return content_hash({**decided, "task": str(task_id), "stage": stage})
 
 
-def _store(session: Session, actor: Actor, held: Claim, task: Task, final: Said, request: Said, stage: str) -> Stored:
+def _store(
+    session: Session, actor: Actor, held: Claim, task: Task, final: Said, request: Said, stage: str, basis: str | None = None
+) -> Stored:
     same = (Decision.claim_id == held.id) | Decision.verdict.in_(outcomes.ANSWERS)
     later = aliased(Decision)
     standing = ~exists().where(later.supersedes_id == Decision.id)
     query = select(func.max(Decision.id)).where(Decision.task_id == task.id, Decision.stage == stage, same, standing)
     earlier = session.scalar(query)
-    routed = session.get_one(Routing, (task.item_id, task.routing_n))
-    basis = "requested" if task.requested is not None else "routed" if routed.route == "review" else "drawn"
-    seat = Seat(held.id, task.id, task.item_id, task.project_id, task.blind, basis)
+    seat = Seat(held.id, task.id, task.item_id, task.project_id, task.blind, basis or _basis(session, task))
     row = session.scalars(
         insert(Decision).returning(Decision), _row(actor, seat, final, request, stage) | {"supersedes_id": earlier}
     ).one()
     verb = f"decision.{stage if stage == 'first' else final.verdict}"
     activity.record(session, actor, verb, f"item:{task.item_id}", project_id=task.project_id, after=_seen_of(row))
     return _stored(row)
+
+
+def _basis(session: Session, task: Task) -> str:
+    """Why an answer to a task exists."""
+    if task.requested is not None:
+        return "requested"
+    if task.kind == "gold":
+        return "gold"
+    return "routed" if session.get_one(Routing, (task.item_id, task.routing_n)).route == "review" else "drawn"
+
+
+def _uncount(session: Session, task: Task, row: Decision, **counts: int) -> None:
+    """An answer that stands no longer is taken from the counts of the day on which it was given."""
+    predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
+    gone = {name: -n for name, n in tallies.answered(row.verdict, row.basis, predicted).items()}
+    tallies.add(session, task.project_id, tallies.day_of(row.decided_at), **counts, **gone)
+
+
+def _final(session: Session, held: Claim) -> Decision | None:
+    """The answer of a completed task that stands."""
+    later = aliased(Decision)
+    query = select(Decision).where(Decision.task_id == held.task_id, Decision.stage == "final")
+    query = query.where(Decision.verdict.in_(outcomes.ANSWERS), ~exists().where(later.supersedes_id == Decision.id))
+    return session.scalar(query.order_by(Decision.id.desc()).limit(1))
 
 
 def _row(actor: Actor, seat: Seat, final: Said, request: Said, stage: str) -> dict[str, Any]:

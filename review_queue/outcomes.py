@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.statements import insertion, run_all
 from db.tables import Claim, Decision, Draw, ItemKey, Outcome, Routing, Task
-from review_queue import activity, clock, events, names, tallies
+from review_queue import activity, clock, events, gold, names, tallies
 from review_queue.projects import Setting, by_id
 
 ANSWERS = ("accept", "correct", "reject")
@@ -48,7 +48,12 @@ class Stands:
 
 
 def settle(session: Session, task: Task) -> None:
-    """After an answer: write the outcome that follows, or ask for an adjudication. Call under a lock on the item's tasks."""
+    """After an answer: write the outcome that follows, or ask for an adjudication. Call under a lock on the item's tasks.
+
+    From gold nothing follows.
+    """
+    if task.kind == "gold":
+        return
     setting = by_id(session, task.project_id)
     if task.kind in ("audit", "adjudication") and is_closed(session, task.item_id):
         return  # the producer wants no answer any more; what the check resolved is evidence all the same
@@ -90,8 +95,8 @@ def lock(session: Session, item_id: int) -> None:
 
 
 def first_answer(session: Session, task: Task, label: str | None) -> None:
-    """A blind first answer is stored: resolve the draws that it resolves, once and for good. A requested one resolves none."""
-    if task.requested is not None:
+    """A blind first answer is stored: resolve the draws that it resolves, once and for good. A requested one resolves none, nor gold."""
+    if task.requested is not None or task.kind == "gold":
         return
     routed = session.get_one(Routing, (task.item_id, task.routing_n))
     if task.kind == "second":
@@ -185,8 +190,11 @@ def finish_with_first(session: Session, first: Decision) -> None:
     seen = {"decision": str(first.id), "verdict": first.verdict, "label": first.label, "blind": first.blind}
     activity.record(session, None, "decision.kept", f"item:{first.item_id}", project_id=first.project_id, after=seen)
     session.execute(update(Claim).where(Claim.id == first.claim_id).values(state="answered"))
-    tallies.add(session, first.project_id, open=-1, decided=1)
-    settle(session, session.get_one(Task, first.task_id, populate_existing=True))
+    task = session.get_one(Task, first.task_id, populate_existing=True)
+    predicted = session.get_one(Routing, (task.item_id, task.routing_n)).label
+    counted = tallies.answered(first.verdict, first.basis, predicted)
+    tallies.add(session, first.project_id, open=-1, decided=1, **counted)
+    settle(session, task)
 
 
 def revise(session: Session, task: Task, answer: Answer) -> None:
@@ -216,6 +224,8 @@ def retract(session: Session, decision: Decision) -> bool:
     gone = events.withdraw(session, decision.item_id, beside)
     stood = standing(session, decision.item_id)
     session.execute(delete(Outcome).where(Outcome.item_id == decision.item_id, Outcome.decision_id.in_(gone)))
+    if gone:
+        gold.doubt(session, decision.item_id)
     stands = standing(session, decision.item_id)
     counted = Counter([f"outcomes/{stands.source}"] if stands else [])
     counted.subtract([f"outcomes/{stood.source}"] if stood else [])
@@ -230,6 +240,10 @@ def _stand(session: Session, setting: Setting, task: Task, answer: Answer, sourc
     name, revision = session.execute(select(ItemKey.name, ItemKey.revision).where(ItemKey.item_id == task.item_id)).one()
     place = Place(task.item_id, name, revision, task.routing_n)
     rows, counted = stand(setting, place, now, answer, source, corrects=corrects)
+    if source == "adjudicated":
+        gold.learn(session, setting.id, task.item_id, answer.label)
+    elif now is not None and now.label != answer.label and corrects:
+        gold.doubt(session, task.item_id)
     run_all(session, [insertion(table, row) for table, row in [*rows, *tallies.rows(setting.id, counted)]])
 
 
@@ -261,8 +275,9 @@ def _told(setting: Setting, place: Place, answer: Answer, source: str, kind: str
 
 
 def _tasks(session: Session, task: Task) -> Sequence[Task]:
-    query = select(Task).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n).order_by(Task.id)
-    return session.scalars(query.execution_options(populate_existing=True)).all()
+    """The seats of a routing; gold is none of them."""
+    query = select(Task).where(Task.item_id == task.item_id, Task.routing_n == task.routing_n, Task.kind != "gold")
+    return session.scalars(query.order_by(Task.id).execution_options(populate_existing=True)).all()
 
 
 def _answers(session: Session, tasks: Sequence[Task]) -> dict[int, Answer]:

@@ -1,36 +1,63 @@
 """Counts of a project as a sum of small rows: every transaction adds one row, and one at a time folds them into one.
 
-No two writers wait for each other's count, and nobody who reads a count reads a whole table.
+No two writers wait for each other's count, and nobody who reads a count reads a whole table. What happens is counted by the
+day too (UTC): each row has its day until it is folded, and `daily_tally` has it from then on.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Float, case, cast, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from db.tables import Item, Outcome, Routing, Tally, Task, Work
+from db.tables import DailyTally, Item, Outcome, Routing, Tally, Task, Work
+from review_queue import clock
 
 BANDS = 10
 """Tenths of the confidence, counted as `band/N/ROUTE`."""
 OPEN = ("pending", "in_progress", "parked")
+NO_DAY = ""
+"""The day of what is to be counted in the whole alone."""
 FOLD_AT = 32
 """Rows of one project that may stand side by side."""
 BATCH = 10_000
 LOCK = 7_318_447  # any number that only folding takes
+BY_DAY_ALONE = ("judged/accept", "judged/other")
+"""Counts that nobody asks for but by the day: answers to a prediction that the rule or a draw brought to people."""
+BY_DAY = ("items", "auto", "review", "failed", "open", "decided", *BY_DAY_ALONE)
+"""Counts that are kept by the day. `open` is by how much it changed on that day; the others are what came about."""
 
 
-def add(session: Session, project_id: int, /, **counts: int) -> None:
-    """Change counts by these amounts, in the transaction of the change itself; amounts of 0 are left out."""
-    for _, row in rows(project_id, counts):
+def add(session: Session, project_id: int, day: str | None = None, /, **counts: int) -> None:
+    """Change counts by these amounts, in the transaction of the change itself; amounts of 0 are left out.
+
+    `day`: to which they belong, where that is not today; NO_DAY where the days have them.
+    """
+    for _, row in rows(project_id, counts, day):
         session.execute(insert(Tally).values(row))
 
 
-def rows(project_id: int, counts: Mapping[str, int]) -> list[tuple[str, dict[str, Any]]]:
+def rows(project_id: int, counts: Mapping[str, int], day: str | None = None) -> list[tuple[str, dict[str, Any]]]:
     """What `add` adds: one row of the table named, or none."""
     changed = {name: n for name, n in counts.items() if n}
-    return [("tally", {"project_id": project_id, "counts": changed})] if changed else []
+    day = day_of(clock.now()) if day is None else day or None
+    row = {"project_id": project_id, "day": day, "counts": changed}
+    return [("tally", row)] if changed else []
+
+
+def day_of(at: datetime) -> str:
+    """The day of a time in UTC, as it is counted under."""
+    return at.date().isoformat()
+
+
+def answered(verdict: str, basis: str, predicted: str | None) -> Counter[str]:
+    """What an answer counts as, beside being one more that is decided."""
+    if predicted is None or basis not in ("routed", "drawn"):
+        return Counter()
+    return Counter({BY_DAY_ALONE[verdict != "accept"]: 1})
 
 
 def band(confidence: float) -> int:
@@ -40,7 +67,19 @@ def band(confidence: float) -> int:
 
 def read(session: Session, project_id: int) -> Counter[str]:
     """What the rows of a project sum up to; what was never counted is 0."""
-    return _sum(session.scalars(select(Tally.counts).where(Tally.project_id == project_id)))
+    return _lasting(_sum(session.scalars(select(Tally.counts).where(Tally.project_id == project_id))))
+
+
+def daily(session: Session, project_id: int, since: str, until: str) -> dict[str, Counter[str]]:
+    """The counts of each day from `since` to `until`, both with it; days on which nothing happened are left out."""
+    found: dict[str, Counter[str]] = {}
+    kept = select(DailyTally.day, DailyTally.name, DailyTally.n).where(DailyTally.project_id == project_id)
+    for day, name, n in session.execute(kept.where(DailyTally.day.between(since, until))).tuples():
+        found.setdefault(day, Counter())[name] += n
+    fresh = select(Tally.day, Tally.counts).where(Tally.project_id == project_id, Tally.day.between(since, until))
+    for made, counts in session.execute(fresh).tuples():
+        found.setdefault(made or since, Counter()).update(_by_day(counts))
+    return dict(sorted(found.items()))
 
 
 def fold(session: Session, limit: int = BATCH) -> int:
@@ -53,11 +92,34 @@ def fold(session: Session, limit: int = BATCH) -> int:
 
 def _fold(session: Session, project_id: int, limit: int) -> int:
     oldest = select(Tally.id).where(Tally.project_id == project_id).order_by(Tally.id).limit(limit)
-    gone = session.scalars(
-        delete(Tally).where(Tally.id.in_(oldest)).returning(Tally.counts), execution_options={"synchronize_session": False}
+    gone = session.execute(
+        delete(Tally).where(Tally.id.in_(oldest)).returning(Tally.day, Tally.counts),
+        execution_options={"synchronize_session": False},
     ).all()
-    add(session, project_id, **_sum(gone))
+    for day in {day for day, _ in gone if day is not None}:
+        keep(session, project_id, day, _by_day(_sum(counts for each, counts in gone if each == day)))
+    if summed := {name: n for name, n in _lasting(_sum(counts for _, counts in gone)).items() if n}:
+        session.execute(insert(Tally).values(project_id=project_id, day=None, counts=summed))
     return len(gone)
+
+
+def keep(session: Session, project_id: int, day: str, counts: Mapping[str, int]) -> None:
+    """Add to what is kept of a day."""
+    new = [{"project_id": project_id, "day": day, "name": name, "n": n} for name, n in counts.items() if n]
+    if not new:
+        return
+    lite = session.get_bind().dialect.name == "sqlite"
+    row = (sqlite if lite else postgresql).insert(DailyTally).values(new)
+    more = {"n": DailyTally.n + row.excluded.n}
+    session.execute(row.on_conflict_do_update(index_elements=["project_id", "day", "name"], set_=more))
+
+
+def _by_day(counts: Mapping[str, int]) -> Counter[str]:
+    return Counter({name: n for name, n in counts.items() if name in BY_DAY})
+
+
+def _lasting(counts: Mapping[str, int]) -> Counter[str]:
+    return Counter({name: n for name, n in counts.items() if name not in BY_DAY_ALONE})
 
 
 def recount(session: Session, project_id: int) -> Counter[str]:

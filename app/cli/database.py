@@ -59,7 +59,8 @@ def check(
 
 def _recount(database: "Database") -> None:
     """Add what the counts lack. What is added meanwhile is added to both sides, so nobody has to stop for it."""
-    from review_queue import projects, tallies
+    from review_queue import days, projects, tallies
 
     for setting in database.read(projects.everything):
-        database.write(tallies.add, setting.id, **database.read(tallies.astray, setting.id))
+        database.write(tallies.add, setting.id, tallies.NO_DAY, **database.read(tallies.astray, setting.id))
+        database.write(days.mend, setting.id, database.read(days.astray, setting.id))

@@ -15,9 +15,11 @@ from db.engine import Database
 from db.migrate import StrangeTables, differences, misfit, standing, upgrade
 from db.tables import Table
 from db.types import microseconds
-from review_queue import tallies
+from review_queue import days, decisions, tallies
+from review_queue.decisions import Said
 from review_queue.projects import Setting
 from tests import factories
+from tests.review_queue.acting import take
 
 
 def test_the_history_makes_the_tables(database: Database) -> None:
@@ -162,6 +164,24 @@ def test_a_database_of_the_release_before_has_its_counts_filled(database: Databa
     assert database.read(tallies.read, held.id) == truth
     assert truth["band/9/auto"] == 5
     assert {task.id for task in factories.tasks(database, shared=True)} == shared
+
+
+def test_a_database_of_the_release_before_has_its_days_filled(database: Database) -> None:
+    held, ann = factories.setting(database), factories.person(database, "ann")
+    factories.routed(database, held, {str(n): factories.says("pay", 0.95 if n > 6 else 0.6) for n in range(9)})
+    for n, verdict in enumerate(("accept", "reject", "correct", "accept")):
+        case = take(database, held, ann)[0]
+        label, reason = "deny" if verdict == "correct" else None, "no label fits" if verdict == "reject" else None
+        said = Said(str(n), verdict, label, reason=reason)  # type: ignore[arg-type]
+        last = database.write(decisions.decide, ann, case.task_id, case.token, said)
+    database.write(decisions.undo, ann, last.id)
+    with database.engine.connect().execution_options(signoff_write=True) as connection, connection.begin():
+        command.downgrade(migrate._config(connection), "0004")
+    upgrade(database)
+    (counted,) = database.read(tallies.daily, held.id, days.FIRST, days.LAST).values()
+    judged = {"judged/accept": 1, "judged/other": 2}
+    assert counted == {"items": 9, "auto": 2, "review": 7, "open": 4, "decided": 3, **judged}
+    assert database.read(days.astray, held.id) == {}
 
 
 def _fill(connection: Connection) -> None:

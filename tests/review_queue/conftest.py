@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from db.engine import Database
-from review_queue import checks, clock, tallies
+from review_queue import checks, clock, days, tallies
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 from tests import factories
@@ -39,6 +39,7 @@ def sound(database: Database) -> Iterator[None]:
     yield
     assert database.read(checks.problems) == []
     assert database.read(tallies.astray, 1) == {}
+    assert database.read(days.astray, 1) == {}
 
 
 @pytest.fixture
