@@ -10,7 +10,12 @@ PARKED: ColumnElement[bool] = literal_column("task.state = 'parked'")
 OPEN: ColumnElement[bool] = literal_column("task.state IN ('pending', 'in_progress', 'parked')")
 DUE: ColumnElement[bool] = literal_column("task.state IN ('pending', 'in_progress') AND task.due_at IS NOT NULL")
 LATE: ColumnElement[bool] = literal_column("task.state = 'pending' AND task.audience = 'reviewers' AND task.due_at IS NOT NULL")
+FOR_LEADS: ColumnElement[bool] = literal_column("task.audience = 'leads'")
+ASSIGNED: ColumnElement[bool] = literal_column("task.state = 'pending' AND task.assignee_id IS NOT NULL")
 LEASED: ColumnElement[bool] = literal_column("claim.state = 'held'")
+LET_GO: ColumnElement[bool] = literal_column("claim.state IN ('escalated', 'released', 'expired')")
+SKIPPED: ColumnElement[bool] = literal_column("claim.state IN ('held', 'answered', 'skipped') AND claim.state = 'skipped'")
+GOLD: ColumnElement[bool] = literal_column("task.kind = 'gold' AND task.state IN ('pending', 'parked')")
 CONTESTED: ColumnElement[bool] = literal_column(
     "task.state = 'pending'"
     " AND (task.shared OR task.kind IN ('second', 'adjudication') OR task.skips > 0 OR task.requested IS NOT NULL)"
