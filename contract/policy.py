@@ -72,6 +72,20 @@ class Evidence(_Part):
     on_alarm: Literal["review", "notice"] = "review"
 
 
+class Gold(_Part):
+    """How many cases whose answer is known are mixed into people's work. `wrong`: the share in which the model erred."""
+
+    rate: Annotated[float, Field(ge=0, le=0.5), BeforeValidator(_no_boolean)] = 0.0
+    wrong: Probability = 0.5
+
+
+class Prompt(_Part):
+    """When a run of quick accepts is spoken of. `own`: each within half the time that the person usually takes."""
+
+    after: Annotated[int, Field(ge=5, le=500)] = 20
+    within: Duration | Literal["own"] = "own"
+
+
 class Review(_Part):
     """How people work."""
 
@@ -86,6 +100,8 @@ class Review(_Part):
     max_skips: Annotated[int, Field(ge=1, le=100)] = 3
     due_soon: Duration = timedelta(hours=1)
     on_overdue: Literal["stay", "leads"] = "stay"
+    gold: Gold = Gold()
+    prompt: Prompt | Literal["off"] = Prompt()
 
 
 def _day_range(value: Any) -> Any:
