@@ -85,11 +85,11 @@ def _refuse_unserved(project: Project) -> None:
     raise NotYet(f"model.uri {uri!r} is not served yet; {mend}")
 
 
-def get(session: Session, name: str) -> Setting:
-    """Raises NotFound."""
-    found = _settings(session, "WHERE p.name = :it", name)
+def get(session: Session, name: str, *, by: Actor | None = None) -> Setting:
+    """Raises NotFound, also for a project that is closed to `by`: then as if there were none."""
+    found = _seen(_settings(session, "WHERE p.name = :it", name), by)
     if not found:
-        known = ", ".join(session.scalars(select(ProjectRow.name))) or "none yet"
+        known = ", ".join(each.name for each in everything(session, by=by)) or "none yet"
         raise NotFound(f"there is no project {name!r}; known: {known}")
     return found[0]
 
@@ -98,15 +98,19 @@ def by_id(session: Session, project_id: int) -> Setting:
     return _settings(session, "WHERE p.id = :it", project_id)[0]
 
 
-def everything(session: Session) -> Sequence[Setting]:
-    """All projects, oldest first."""
-    return _settings(session)
+def everything(session: Session, *, by: Actor | None = None) -> Sequence[Setting]:
+    """All projects, or those that are open to `by`, oldest first."""
+    return _seen(_settings(session), by)
+
+
+def _seen(found: list[Setting], by: Actor | None) -> list[Setting]:
+    return [each for each in found if by is None or by.sees(each.id)]
 
 
 def freeze(session: Session, name: str, draw_key_id: int, *, by: Actor, frozen: bool = True) -> bool:
     """Every new item goes to people from now on, the batch in hand included; or stop that. False: it was so."""
-    setting = get(session, name)
-    if not rules.freeze(session, setting.id, by=by, frozen=frozen):
+    setting = get(session, name, by=by)
+    if not rules.freeze(session, setting.id, by=by.within(setting.id), frozen=frozen):
         return False
     setting = by_id(session, setting.id)  # as it stands now that the rule is held
     cause = "freeze" if frozen else "unfreeze"

@@ -1,6 +1,7 @@
 """Tasks that nobody present may take: shown as such, counted apart, and given up by a lead where an answer stands.
 
-Present are people who are not disabled, by role; a service or the known answers sign nothing by themselves.
+Present are people to whom the project is open and who are not disabled, by role; a service or the known answers sign
+nothing by themselves.
 """
 
 from collections import Counter
@@ -12,11 +13,10 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, ItemKey, Outcome, Person, Task
-from review_queue import activity, clock, outcomes, tallies
-from review_queue.activity import RANKS, Actor
+from review_queue import activity, clock, members, outcomes, tallies
+from review_queue.activity import Actor
 from review_queue.claims import TAKEN
 from review_queue.errors import Forbidden, NotFound, Refused
-from review_queue.people import KNOWN_ANSWERS
 from review_queue.states import CONTESTED, PENDING
 
 Why = Literal["second", "adjudication", "request", "seat", "skipped", "leads"]
@@ -85,7 +85,7 @@ def drop(session: Session, task_id: int, *, by: Actor) -> None:
 
 def _refuse(session: Session, task: Task) -> None:
     """What somebody here may take is refused first, whatever it is: they are not to learn that."""
-    present = _present(session, task.audience)
+    present = _present(session, task.project_id, task.audience)
     bound, had = session.execute(select(_bound(), _had(present)).where(Task.id == task.id)).one()
     if task.state == "pending" and not _nobody(present, bound, had):
         raise Refused(f"somebody here may still take task {task.id}; leave it to them")
@@ -100,7 +100,7 @@ def _refuse(session: Session, task: Task) -> None:
 def _found(session: Session, project_id: int) -> list[tuple[int, Why]]:
     """Ids of stuck tasks with why."""
     found: list[tuple[int, Why]] = []
-    leads = bool(_present(session, "leads"))
+    leads = bool(_present(session, project_id, "leads"))
     if not leads:
         query = select(Task.id).where(Task.project_id == project_id, Task.audience == "leads", PENDING)
         found += [(task_id, "leads") for task_id in session.scalars(query.order_by(Task.rank, Task.id).limit(MOST + 1))]
@@ -111,7 +111,7 @@ def _found(session: Session, project_id: int) -> list[tuple[int, Why]]:
 
 def _contested(session: Session, project_id: int, audience: str) -> list[tuple[int, Why]]:
     """Of the oldest tasks that somebody had to do with, those that nobody else may take."""
-    present = _present(session, audience)
+    present = _present(session, project_id, audience)
     columns = (Task.id, Task.kind, Task.shared, Task.requested, Task.audience, _bound(), _had(present))
     query = select(*columns).where(Task.project_id == project_id, CONTESTED).order_by(Task.made_at, Task.id)
     near = query.limit(MOST).subquery()
@@ -136,11 +136,9 @@ def _had(present: set[int]) -> ColumnElement[int]:
     return theirs.correlate(Task).scalar_subquery().label("had")
 
 
-def _present(session: Session, audience: str) -> set[int]:
-    least = RANKS["lead" if audience == "leads" else "reviewer"]
-    roles = [role for role, rank in RANKS.items() if rank >= least]
-    here = (Person.disabled_at.is_(None), Person.kind == "person", Person.name != KNOWN_ANSWERS, Person.role.in_(roles))
-    return set(session.scalars(select(Person.id).where(*here)))
+def _present(session: Session, project_id: int, audience: str) -> set[int]:
+    least = "lead" if audience == "leads" else "reviewer"
+    return set(session.scalars(select(Person.id).where(*members.present(project_id, least=least))))
 
 
 def _why(kind: str, shared: bool, requested: str | None) -> Why:

@@ -1,12 +1,14 @@
 """Who is asking: a bearer key with scopes, perhaps in another person's name."""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from sqlalchemy.orm import Session
 
+from app.api import places
 from app.api.problems import Refusal
 from app.workspace import Workspace
 from contract.project import NAME
@@ -29,16 +31,30 @@ Here = Annotated[Workspace, Depends(workspace)]
 
 
 def caller(
+    request: Request,
     here: Here,
     scopes: SecurityScopes,
     given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     signoff_act_as: Annotated[str | None, Header(description="Another person's name; needs the scope act_as.")] = None,
 ) -> Actor:
-    """Whoever the key speaks for. A key needs one of the scopes that the call names."""
+    """Whoever the key speaks for, as the project of the address knows them. A key needs one of the scopes that the call names."""
     if given is None:
         detail = "this needs a key: send Authorization: Bearer signoff_…; `signoff key add` makes one"
         raise Refusal(401, "no_key", detail, {"WWW-Authenticate": _REALM})
-    return here.database.read(_actor, given.credentials, scopes.scopes, signoff_act_as)
+    return here.database.read(_placed, given.credentials, scopes.scopes, signoff_act_as, request.path_params)
+
+
+def _placed(session: Session, text: str, scopes: list[str], name: str | None, address: Mapping[str, Any]) -> Actor:
+    """Somebody to whom not every project is open, as the project of the address knows them. Raises NotFound, Refusal."""
+    actor = _actor(session, text, scopes, name)
+    if actor.reach is None:
+        return actor
+    project_id = places.of(session, address)
+    if project_id is None and "project" not in address:
+        return actor
+    if project_id is None or not actor.sees(project_id):
+        raise places.unknown(address)
+    return actor.within(project_id)
 
 
 def _actor(session: Session, text: str, scopes: list[str], name: str | None) -> Actor:
@@ -79,15 +95,15 @@ Admin = Annotated[Actor, Security(caller, scopes=["admin"])]
 
 
 def standing(here: Here, project: Annotated[str, Path(description="The project's name.", examples=["claims"])]) -> Setting:
-    """The project that the address names."""
+    """The project that the address names; `caller` refuses whoever it is closed to."""
     return here.database.read(named, project)
 
 
 Standing = Annotated[Setting, Depends(standing)]
 
 
-def named(session: Session, project: str) -> Setting:
-    """A project by its name. Raises NotFound."""
+def named(session: Session, project: str, actor: Actor | None = None) -> Setting:
+    """A project by its name. Raises NotFound, also where it is closed to `actor`."""
     if not re.fullmatch(NAME, project):
         raise NotFound(f"there is no project {project[:80]!r}; a name has lower-case letters, digits, - and _")
-    return projects.get(session, project)
+    return projects.get(session, project, by=actor)

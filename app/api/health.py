@@ -36,7 +36,7 @@ def get_ready(request: Request, here: Here) -> shapes.Health | Response:
 )
 def get_metrics(here: Here, actor: Reader) -> Response:
     """Backlog, totals and webhooks per project, in Prometheus' text format."""
-    text = metrics.text(here.database.read(metrics.figures)) + lags.text(here.database.read(lags.figures))
+    text = metrics.text(here.database.read(metrics.figures, actor)) + lags.text(here.database.read(lags.figures, actor))
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 

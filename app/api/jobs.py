@@ -26,7 +26,7 @@ def get_jobs(
     limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 20,
 ) -> shapes.Jobs:
     """The latest jobs, newest first."""
-    return here.database.read(_recent, project, limit)
+    return here.database.read(_recent, actor, project, limit)
 
 
 @router.post("/jobs", status_code=202, summary="Ask for a job", responses=listed(404, 422))
@@ -52,8 +52,8 @@ def post_cancel(here: Here, actor: Admin, job_id: BigId) -> shapes.JobOut:
 
 def ask(session: Session, actor: Actor, project: str, kind: str, args: Mapping[str, object]) -> shapes.JobOut:
     """Write a job. Raises NotFound."""
-    held = named(session, project)
-    return _shown(jobs.ask(session, held.id, kind, dict(args), by=actor), held.name)
+    held = named(session, project, actor)
+    return _shown(jobs.ask(session, held.id, kind, dict(args), by=actor.within(held.id)), held.name)
 
 
 def _one(session: Session, job_id: int) -> shapes.JobOut:
@@ -61,8 +61,8 @@ def _one(session: Session, job_id: int) -> shapes.JobOut:
     return _shown(job, projects.by_id(session, job.project_id).name)
 
 
-def _recent(session: Session, project: str | None, limit: int) -> shapes.Jobs:
-    every = [named(session, project)] if project is not None else projects.everything(session)
+def _recent(session: Session, actor: Actor, project: str | None, limit: int) -> shapes.Jobs:
+    every = [named(session, project, actor)] if project is not None else projects.everything(session, by=actor)
     found = [_shown(job, held.name) for held in every for job in jobs.recent(session, held.id, limit=limit)]
     return shapes.Jobs(jobs=sorted(found, key=lambda job: -int(job.id))[:limit])
 

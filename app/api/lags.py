@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from review_queue import clock, projects, webhooks
+from review_queue.activity import Actor
 from review_queue.projects import Setting
 from review_queue.webhooks import Hook
 
@@ -20,9 +21,9 @@ _SAYS = {
 }
 
 
-def figures(session: Session) -> list[tuple[Setting, Hook]]:
-    """Every webhook that posts, with its project."""
-    every = [(each, hook) for each in projects.everything(session) for hook in webhooks.every(session, each.id)]
+def figures(session: Session, by: Actor) -> list[tuple[Setting, Hook]]:
+    """Every webhook that posts, with its project, of those that are open to whoever asks."""
+    every = [(each, hook) for each in projects.everything(session, by=by) for hook in webhooks.every(session, each.id)]
     return [(each, hook) for each, hook in every if hook.ended_at is None]
 
 

@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from review_queue import clock, insights, projects, stuck
+from review_queue.activity import Actor
 from review_queue.insights import Backlog
 from review_queue.projects import Setting
 
@@ -28,9 +29,10 @@ _BACKLOG = {
 }
 
 
-def figures(session: Session) -> list[Figures]:
-    """What the metrics say, of every project."""
-    return [(s, insights.backlog(session, s.id), insights.totals(session, s.id)) for s in projects.everything(session)]
+def figures(session: Session, by: Actor) -> list[Figures]:
+    """What the metrics say, of every project that is open to whoever asks."""
+    every = projects.everything(session, by=by)
+    return [(each, insights.backlog(session, each.id), insights.totals(session, each.id)) for each in every]
 
 
 def text(found: Iterable[Figures]) -> bytes:

@@ -17,8 +17,8 @@ router = APIRouter(tags=["projects"], route_class=bodies.StrictRoute)
 
 @router.get("/projects", summary="All projects")
 def get_projects(here: Here, actor: Anyone) -> shapes.Projects:
-    """Every project with its input and labels."""
-    return shapes.Projects(projects=[_project(held) for held in here.database.read(projects.everything)])
+    """Every project that is open to you, with its input and labels."""
+    return shapes.Projects(projects=[_project(held) for held in here.database.read(projects.everything, by=actor)])
 
 
 @router.get("/projects/{project}/stats", summary="How a project does", responses=listed(404))

@@ -51,7 +51,7 @@ def _above() -> Here:
     setting = here.setting
     if here.actor is None or setting is None:
         return here
-    _choice(resources.project_names(), setting.name)
+    _choice(resources.project_names(here.actor), setting.name)
     if setting.frozen_at is not None:
         since = formats.moment(setting.frozen_at, setting.project.zone)
         said = f"<b>Automation is frozen</b> since {since}: every new case goes to people."

@@ -1,7 +1,8 @@
 """What the desk holds once a process: the opened workspace, and who sits before the page."""
 
+import re
+import secrets
 import time
-import uuid
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,11 +19,12 @@ from app.similar import Similar
 from app.ui.draw.pictures import Picture, prepare
 from app.workspace import Workspace, local_name, open_workspace
 from db import blobs
-from review_queue import people, preferences, projects
+from review_queue import people, preferences, projects, spreads
 from review_queue.activity import Actor
-from review_queue.errors import NotFound
+from review_queue.errors import Forbidden, NotFound
 from review_queue.preferences import Preferences
 from review_queue.projects import Setting
+from review_queue.spreads import Spread
 
 COOKIE = "signoff_person"
 HOURS = 12
@@ -52,7 +54,7 @@ def hand_over(workspace: Workspace, *, local: bool) -> None:
 def forget() -> None:
     """Drop what is remembered of projects and pictures."""
     _names.cache_clear()
-    for kept in (_prepared, _small, _neighbours):
+    for kept in (_prepared, _small, _neighbours, _spread):
         kept.cache_clear()
 
 
@@ -103,25 +105,36 @@ def arrive() -> Here:
     """Look who is there and where they are, once a run."""
     held = workspace()
     cookie = st.context.cookies.get(COOKIE)
-    wanted = _wanted()
-    here = held.database.read(_look, cookie, st.session_state.get("person"), wanted)
+    asked = st.query_params.get("project") or st.session_state.get("project")
+    known = _known(asked)
+    here = held.database.read(_look, cookie, st.session_state.get("person"), asked, known)
     if here is None:
         actor = held.database.write(whoever, cookie, held.keys.link, local=_place.local)
-        here = Here(actor, held.database.read(_setting, wanted) if actor else None)
+        here = held.database.read(_at, actor, asked, known) if actor else Here(None, None)
     st.session_state["person"] = here.actor.id if here.actor else None
+    st.session_state["actor"] = here.actor
+    st.session_state["project"] = here.setting.name if here.setting else None
     if here.setting is not None and st.query_params.get("project") != here.setting.name:
         st.query_params["project"] = here.setting.name
     return here
 
 
-def _look(session: Session, cookie: str | None, known: int | None, wanted: str | None) -> Here | None:
+def _look(session: Session, cookie: str | None, known: int | None, asked: str | None, names: "Known") -> Here | None:
     """Who and where, without writing; None where the local person has to be made first."""
     key = workspace().keys.link
     signed_in = person_in(cookie, key)
     if signed_in is None and (known is None or not _place.local or people.anybody_can_sign_in(session)):
         return None
     actor = people.actor(session, signed_in or known or 0, "desk")
-    return Here(actor, _setting(session, wanted), preferences.of(session, actor.id)) if actor else None
+    return _at(session, actor, asked, names) if actor else None
+
+
+def _at(session: Session, actor: Actor, asked: str | None, names: "Known") -> Here:
+    """At the project that is asked for where it is open to them, else at the first that is."""
+    mine = [name for name, (project_id, _) in names.items() if actor.sees(project_id)]
+    name = asked if asked in mine else next(iter(mine), None)
+    setting, chosen = _setting(session, name), preferences.of(session, actor.id)
+    return Here(actor.within(setting.id) if setting else actor, setting, chosen)
 
 
 def _setting(session: Session, name: str | None) -> Setting | None:
@@ -131,37 +144,71 @@ def _setting(session: Session, name: str | None) -> Setting | None:
         return None
 
 
-def _wanted() -> str | None:
-    """The project in the address, else the one of before, else the first."""
-    asked = st.query_params.get("project") or st.session_state.get("project")
-    names = project_names()
+Known = dict[str, tuple[int, str]]
+"""Ids and headings of projects, by name."""
+
+
+def _known(asked: str | None) -> Known:
+    """All projects, looked for anew where the one that is asked for is not among them."""
+    names = _names(workspace().database.url, int(time.monotonic() // 15))
     if not names or (asked and asked not in names):
         _names.cache_clear()
-        names = project_names()
-    found = asked if asked in names else next(iter(names), None)
-    st.session_state["project"] = found
-    return found
+        names = _names(workspace().database.url, int(time.monotonic() // 15))
+    return names
 
 
-def project_names() -> dict[str, str]:
-    """Names and headings of all projects, remembered for seconds."""
-    return _names(workspace().database.url, int(time.monotonic() // 15))
+def project_names(actor: Actor) -> dict[str, str]:
+    """Names and headings of the projects that are open to somebody, remembered for seconds."""
+    return {name: heading for name, (project_id, heading) in _known(None).items() if actor.sees(project_id)}
 
 
 @lru_cache(maxsize=4)
-def _names(url: str, moment: int) -> dict[str, str]:
-    return {setting.name: setting.project.heading for setting in workspace().database.read(projects.everything)}
+def _names(url: str, moment: int) -> Known:
+    return {each.name: (each.id, each.project.heading) for each in workspace().database.read(projects.everything)}
+
+
+def require_current() -> None:
+    """A press on a page that was drawn before: Raises Forbidden where what is open to the person has changed since."""
+    drawn: Actor | None = st.session_state.get("actor")
+    project: str | None = st.session_state.get("project")
+    if drawn is not None and not workspace().database.read(_still, drawn, project):
+        raise Forbidden("what is open to you has changed since this page was drawn, and nothing was done")
+
+
+def _still(session: Session, drawn: Actor, project: str | None) -> bool:
+    now, setting = people.actor(session, drawn.id, drawn.via), _setting(session, project)
+    if now is None or (setting is not None and not now.sees(setting.id)):
+        return False
+    return drawn == (now.within(setting.id) if setting is not None else now)
 
 
 def seat(person_id: int) -> str:
-    """The name under which this tab holds cases; a tab that was reloaded goes on with what it held."""
+    """The name under which this tab holds cases, kept in its address: a tab that was reloaded, or whose server was started
+    anew, goes on with what it held. Two tabs that are open never share one."""
     name: str | None = st.session_state.get("review.seat")
     if name is None:
         context = get_script_run_ctx()
-        name = _left_by(person_id) or str(uuid.uuid4())
+        name = _in_address() or _left_by(person_id) or secrets.token_urlsafe(6)
         st.session_state["review.seat"] = name
         _place.seats[name] = (person_id, context.session_id if context else "")
+    st.query_params["seat"] = name
     return name
+
+
+def _in_address() -> str | None:
+    """The seat that the address names, unless another tab sits on it."""
+    name = st.query_params.get("seat")
+    if name is None or not re.fullmatch(r"[\w-]{8}", name):
+        return None
+    tab = _place.seats.get(name, (0, ""))[1]
+    return None if tab and runtime.exists() and runtime.get_instance().is_active_session(tab) else name
+
+
+def take_seat(name: str, person_id: int) -> None:
+    """This tab goes on under a name that its script kept: after a reload, or in a web process that was started anew."""
+    context = get_script_run_ctx()
+    st.session_state["review.seat"] = name
+    _place.seats[name] = (person_id, context.session_id if context else "")
 
 
 def _left_by(person_id: int) -> str | None:
@@ -171,6 +218,16 @@ def _left_by(person_id: int) -> str | None:
     held = runtime.get_instance()
     gone = (name for name, (person, tab) in list(_place.seats.items()) if person == person_id and not held.is_active_session(tab))
     return next(gone, None)
+
+
+def spread(setting: Setting) -> Spread | None:
+    """How the values that the acting model learned from are spread, remembered for a minute."""
+    return _spread(workspace().database.url, setting.id, int(time.monotonic() // 60))
+
+
+@lru_cache(maxsize=16)
+def _spread(url: str, project_id: int, moment: int) -> Spread | None:
+    return workspace().database.read(spreads.acting, project_id)
 
 
 @lru_cache(maxsize=48)

@@ -77,6 +77,7 @@ def line(sentence: str, kind: Literal["said", "trouble", "note"] = "said") -> No
 def tried(act: Callable[[], Any], said: str, *, at: str) -> None:
     """Do what a button is for; what came of it is a sentence that the screen `at` shows."""
     try:
+        resources.require_current()
         act()
         st.session_state[f"{at}.said"] = (said, "said")
     except AWAY:

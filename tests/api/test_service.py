@@ -41,7 +41,7 @@ def test_addresses_and_methods_that_are_not_there(api: Api) -> None:
 def test_an_error_on_our_side_says_nothing_of_the_inside(
     api: Api, reader: Key, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(_: Any) -> None:
+    def fail(_: Any, by: Any) -> None:
         raise ZeroDivisionError("the secret sauce")
 
     monkeypatch.setattr(projects, "everything", fail)
