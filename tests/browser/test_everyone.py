@@ -21,7 +21,7 @@ PAGES = (
 )
 READY = ".so-title, .so-empty, [data-deck]"
 GRAVE = ("serious", "critical")
-OURS = "[data-testid='stHtml'], [data-deck], .so-updated, main > form"
+OURS = "[data-testid='stHtml'], [data-deck], .so-bar-line, main > form"
 STREAMLITS: frozenset[str] = frozenset()
 """Rules that Streamlit's own widgets break, as docs/desk.md lists them."""
 
