@@ -116,7 +116,7 @@ def test_values_read_as_people_write_them(value: Any, said: str) -> None:
 
 def test_the_sentence_names_the_label_and_the_next() -> None:
     said = Predicted("7", 0.64, {"7": 0.64, "1": 0.22, "2": 0.14}, "1", "")
-    assert prediction.sentence(said, lambda label: f"digit {label}") == "digit 7, 64 % sure; next: digit 1 (22 %)"
+    assert prediction.sentence(said, lambda label: f"digit {label}") == "digit 7, about 2 in 3; next digit 1, about 1 in 5"
     assert (
         prediction.sentence(Predicted(None, None, {}, "1", "not scored: the model failed"), str) == "Not scored: the model failed"
     )

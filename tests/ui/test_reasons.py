@@ -56,16 +56,26 @@ def order(drawn: str) -> list[str]:
     return sorted(at, key=at.__getitem__)
 
 
-def test_an_unstable_method_keeps_its_column_without_bars_and_ranks_nothing() -> None:
+def test_an_unstable_method_takes_no_room_and_ranks_nothing() -> None:
     given = {"age": 41, "place": "north", "amount": 3}
     firm, loose = reason("shap.tree", WEIGHTS), reason("lime.tabular", {"age": 9.0, "place": 0.1, "amount": 0.1}, doubt=DOUBT)
     table, _, behind = bars.table(project(), given, [firm, loose]).partition("<details")
     assert order(table) == ["amount", "place", "age"]
     assert table.count("<i ") == 3
-    assert table.count("so-none") == 3
-    assert "LIME <small>unstable</small>" in table
+    assert "so-m1" in table
+    assert "LIME" not in table
     assert "SHAP (trees) <small>log-odds</small>" in table
     assert f"LIME is unstable here:</b> {DOUBT}." in behind
+    assert order(behind)[0] == "age"
+
+
+def test_an_unstable_method_keeps_its_room_where_it_came_late() -> None:
+    firm, loose = reason("shap.tree", WEIGHTS), reason("lime.tabular", {"age": 9.0}, doubt=DOUBT)
+    table, _, behind = bars.table(project(), {}, [firm, loose], View(late=True)).partition("<details")
+    assert "so-m2" in table
+    assert table.count("so-none") == 3
+    assert "LIME <small>unstable</small>" in table
+    assert order(table) == ["age", "place", "amount"]
     assert order(behind)[0] == "age"
 
 

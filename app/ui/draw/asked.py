@@ -37,7 +37,7 @@ def section(
     drawn = _drawn(project, given, [reason] if beside is None else [beside, reason], picture)
     body = drawn if reasons_html.usable([reason]) else ""
     print_ = reasons_html.small_print([reason], project.title_of)
-    return f'<section class="so-more"><h3 class="so-title">{name}</h3>{body}{print_}</section>'
+    return f'<section class="so-more so-case"><h3 class="so-title">{name}</h3>{body}{print_}</section>'
 
 
 def _drawn(project: Project, given: Mapping[str, Any], found: Sequence[Reason], picture: tuple[str | None, bool]) -> str:

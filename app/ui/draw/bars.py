@@ -1,12 +1,13 @@
 """Why, for a table: bars beside the values, one column a method, around a zero line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.ui import formats
-from app.ui.draw.case import cell
+from app.ui.draw.case import cell, find, fold, grouped
 from app.ui.draw.reasons import PLAIN, View, head, heads, unfold, usable
+from app.ui.draw.strips import strip
 from app.ui.formats import text
 from contract.project import Feature, Project
 from review_queue.explanations import Reason
@@ -36,21 +37,22 @@ class _Column:
 def table(project: Project, given: Mapping[str, Any], reasons: Sequence[Reason], view: View = PLAIN) -> str:
     """Every feature with its value and, per method, a bar to the right or left of a zero line; strongest first.
 
-    A method that is unstable keeps its column, empty, and stands behind an unfold; where all are, and where reasons came
-    late, the features keep the project's order.
+    A method that is unstable stands behind an unfold and takes no room; only where reasons came late it keeps its column,
+    empty, and the features keep the project's order, as they do where all methods are unstable.
     """
     found = usable(reasons)
     names = zip(found, heads(found, project.title_of), strict=True)
-    columns = [_column(reason, name, hidden=bool(reason.doubt)) for reason, name in names]
+    shown = [(reason, name) for reason, name in names if view.late or not reason.doubt]
+    columns = [_column(reason, name, hidden=bool(reason.doubt)) for reason, name in shown]
     ranked = any(column.weights for column in columns) and (view.full or not view.late)
-    drawn = _drawn(project, given, columns, ranked=ranked, view=view)
+    drawn = find(project) + _drawn(project, given, columns, ranked=ranked, view=view)
     return drawn + unfold(reasons, lambda r: _drawn(project, given, [_column(r, head(r))], ranked=True, view=view))
 
 
-def waiting(project: Project, given: Mapping[str, Any], columns: int = USUAL) -> str:
+def waiting(project: Project, given: Mapping[str, Any], view: View = PLAIN, columns: int = USUAL) -> str:
     """The values as they stand once there are reasons, before there are any."""
     free = [_Column("", {}, {}) for _ in range(columns)]
-    return _drawn(project, given, free, ranked=False, view=PLAIN)
+    return find(project) + _drawn(project, given, free, ranked=False, view=view)
 
 
 def leading(project: Project, reasons: Sequence[Reason], count: int = 3) -> list[str]:
@@ -70,28 +72,45 @@ def _drawn(project: Project, given: Mapping[str, Any], columns: Sequence[_Column
     names = list(project.input.features)
     if ranked:
         names.sort(key=lambda name: -max(column.share(name) for column in columns))
-    rows = [_row(name, project.input.features[name], given.get(name), columns, rules=view.full) for name in names]
-    fold = len(rows) if view.full or not ranked else TOP
+    rows = {name: _row(name, project.input.features[name], given.get(name), columns, view) for name in names}
+    ahead = TOP if ranked and not view.full else 0
+    first = [_grid([rows[name] for name in names[:ahead]], columns)] if ahead else []
+    return "".join([*first, *_rest(project, rows, names[ahead:], columns, weaker=bool(ahead))])
+
+
+def _rest(
+    project: Project, rows: Mapping[str, str], names: Sequence[str], columns: Sequence[_Column], *, weaker: bool
+) -> Iterator[str]:
+    """By group; what is `weaker` than the features that stand open before it is folded."""
+    for n, (group, held) in enumerate(grouped(project, names)):
+        drawn = _grid([rows[name] for name in held], columns, unseen=weaker or n > 0)
+        if not weaker:
+            yield fold(project, group, len(held), drawn)
+        else:
+            heading = f"<b>{text(group)}</b> " if group is not None else ""
+            yield f'<details class="so-rest"><summary>{heading}{_weaker(len(held))}</summary>{drawn}</details>'
+
+
+def _weaker(count: int) -> str:
+    return formats.count(count, "weaker feature")
+
+
+def _grid(rows: Sequence[str], columns: Sequence[_Column], *, unseen: bool = False) -> str:
+    """Rows under their head. `unseen`: the head is there for screen readers alone."""
     heads = "".join(f'<div class="so-h" role="columnheader">{column.head}</div>' for column in columns)
-    first = f'<div class="so-row so-head" role="row"><div class="so-h" role="columnheader">Value</div>{heads}</div>'
-    return _grid([first, *rows[:fold]], columns) + _rest(rows[fold:], columns)
+    kind = "so-row so-head so-unseen" if unseen else "so-row so-head"
+    first = f'<div class="{kind}" role="row"><div class="so-h" role="columnheader">Value</div>{heads}</div>'
+    body = first + "".join(rows)
+    return f'<div class="so-bars so-m{len(columns)}" style="--m:{len(columns)}" role="table">{body}</div>'
 
 
-def _grid(rows: Sequence[str], columns: Sequence[_Column]) -> str:
-    return f'<div class="so-bars so-m{len(columns)}" style="--m:{len(columns)}" role="table">{"".join(rows)}</div>'
-
-
-def _rest(rows: Sequence[str], columns: Sequence[_Column]) -> str:
-    if not rows:
-        return ""
-    return f'<details class="so-rest"><summary>{len(rows)} weaker features</summary>{_grid(rows, columns)}</details>'
-
-
-def _row(name: str, feature: Feature, given: Any, columns: Sequence[_Column], *, rules: bool) -> str:
+def _row(name: str, feature: Feature, given: Any, columns: Sequence[_Column], view: View) -> str:
     bars = "".join(_bar(column.weights.get(name), column.scale) for column in columns)
-    said = f"{cell(given, feature.unit)}{_rule(name, feature, given, columns) if rules else ''}"
-    named = f'<span class="so-name">{text(feature.title or name)}</span><span>{said}</span>'
-    return f'<div class="so-row" role="row"><div class="so-what" role="cell">{named}</div>{bars}</div>'
+    rule = _rule(name, feature, given, columns) if view.full else ""
+    lies = strip(view.spread, name, feature, given, words=view.full)
+    value = f"<span>{cell(given, feature.unit)}{rule} {lies}</span>"
+    named = f'<span class="so-name">{text(feature.title or name)}</span>{value}'
+    return f'<div class="so-row" role="row" data-field><div class="so-what" role="cell">{named}</div>{bars}</div>'
 
 
 def _rule(name: str, feature: Feature, given: Any, columns: Sequence[_Column]) -> str:

@@ -37,14 +37,16 @@ def about(case: Case) -> str:
 def body(project: Project, case: Case, pictures: Pictures, view: View = PLAIN) -> str:
     """The case; with its reasons where they may be shown and are there, and with their place kept while they are made."""
     draw = {"image": _image, "text": _text}.get(project.input.type, _table)
-    return draw(project, case, pictures, view) + _about(project, case, view)
+    return f'<div class="so-case">{draw(project, case, pictures, view)}{_about(project, case, view)}</div>'
 
 
 def _table(project: Project, case: Case, pictures: Pictures, view: View) -> str:
     found = reasons_html.usable(reasons_html.ahead(case.explanations))
     if sitting.awaited(case):
-        return bars.waiting(project, case.input)
-    return bars.table(project, case.input, found, view) if found else case_html.values(project, case.input)
+        return bars.waiting(project, case.input, view)
+    if not found:
+        return case_html.values(project, case.input, view.spread)
+    return bars.table(project, case.input, found, view)
 
 
 def _text(project: Project, case: Case, pictures: Pictures, view: View) -> str:
@@ -52,7 +54,7 @@ def _text(project: Project, case: Case, pictures: Pictures, view: View) -> str:
     found = reasons_html.usable(reasons_html.ahead(case.explanations))
     if given and sitting.awaited(case):
         return marks.waiting(given)
-    return marks.words(given, found) if found and given else case_html.passage(given)
+    return marks.words(given, found, view) if found and given else case_html.passage(given)
 
 
 def _image(project: Project, case: Case, pictures: Pictures, view: View) -> str:
@@ -61,8 +63,8 @@ def _image(project: Project, case: Case, pictures: Pictures, view: View) -> str:
     if uri is not None and sitting.awaited(case):
         return overlays.waiting(uri, pixels=tiny)
     if uri is None or not found:
-        return case_html.picture(uri, f"the {project.noun}", pixels=tiny)
-    return overlays.segments(uri, found, pixels=tiny)
+        return overlays.plain(uri, f"the {project.noun}", pixels=tiny)
+    return overlays.segments(uri, found, pixels=tiny, late=view.late and not view.full)
 
 
 def shown_picture(project: Project, given: Mapping[str, Any], pictures: Pictures) -> tuple[str | None, bool]:
@@ -139,6 +141,15 @@ def dead(keys: Mapping[str, str | None], case: Case, turn: Turn) -> str:
         says = dict.fromkeys(("accept", "why", "runner_up"), "There is nothing to accept: the model gave no answer here.")
     told = urlencode({key: said for name, said in says.items() if (key := keys[name])}, quote_via=quote)
     return f'<p class="so-dead" role="status" data-turn="{turn.key[:8]}" data-dead="{text(told)}"></p>'
+
+
+def case_keys(project: Project, keys: Mapping[str, str | None]) -> str:
+    """The keys within a case, for the browser to read: n and N go from mark to mark wherever nothing else has n."""
+    taken = {*answers.keys(project).values(), *keys.values()}
+    free = {} if {"n", "N"} & taken else {"n": "mark-on", "N": "mark-back"}
+    fixed = {sign: act for sign, act in (("+", "zoom-in"), ("-", "zoom-out")) if sign not in taken}
+    own = {key: name for name in ("overlay", "search") if (key := keys[name])}
+    return f'<i hidden data-case-keys="{text(urlencode({**free, **fixed, **own}))}"></i>'
 
 
 def keys_help(project: Project, keys: Mapping[str, str | None]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.ui.draw import pictures
-from app.ui.draw.case import picture
+from app.ui.draw.case import pictured, tools
 from app.ui.draw.reasons import Title, head, heads, named, unfold, usable
 from app.ui.formats import text
 from review_queue.explanations import Reason
@@ -12,10 +12,13 @@ USUAL = 2
 """Pictures that are kept free for reasons that are being made."""
 
 
-def segments(uri: str | None, reasons: Sequence[Reason], *, pixels: bool) -> str:
-    """The plain image and, beside it, one per method with its segments coloured by their sign; no colour where unstable."""
-    drawn = "".join(_one(uri, r, head(r), pixels) for r in usable(reasons))
-    return _figures(uri, drawn, pixels) + _unfold(uri, reasons, pixels)
+def segments(uri: str | None, reasons: Sequence[Reason], *, pixels: bool, late: bool = False) -> str:
+    """The plain image and, beside it, one per method with its segments coloured by their sign.
+
+    One that is unstable stands behind an unfold; where reasons came `late` it keeps its room, without colour.
+    """
+    drawn = "".join(_one(uri, r, head(r), pixels) for r in usable(reasons) if late or not r.doubt)
+    return _figures(uri, drawn, pixels, overlay=bool(drawn)) + _unfold(uri, reasons, pixels)
 
 
 def beside(uri: str | None, reasons: Sequence[Reason], title_of: Title, *, pixels: bool) -> str:
@@ -30,21 +33,30 @@ def _unfold(uri: str | None, reasons: Sequence[Reason], pixels: bool) -> str:
 
 
 def _one(uri: str | None, reason: Reason, name: str, pixels: bool) -> str:
-    return _framed(picture(uri, "", pixels=pixels), name) if reason.doubt else _figure(uri, reason, name, pixels)
+    return _blank(uri, name, pixels) if reason.doubt else _figure(uri, reason, name, pixels)
 
 
 def waiting(uri: str | None, *, pixels: bool) -> str:
     """The image where it stands once there are reasons, before there are any."""
-    return _figures(uri, _framed(picture(uri, "", pixels=pixels), "&nbsp;") * USUAL, pixels)
+    return _figures(uri, _blank(uri, "&nbsp;", pixels) * USUAL, pixels, overlay=True)
 
 
-def _figures(uri: str | None, drawn: str, pixels: bool) -> str:
-    plain = f"<figure>{picture(uri, 'the case', pixels=pixels)}<figcaption>as it came</figcaption></figure>"
-    return f'<div class="so-figures">{plain}{drawn}</div>'
+def plain(uri: str | None, name: str, *, pixels: bool) -> str:
+    """The image alone, to be looked into."""
+    return pictured(uri, name, pixels=pixels) + (tools(overlay=False) if uri is not None else "")
 
 
-def _framed(shown: str, caption: str) -> str:
-    return f'<figure class="so-blank"><div class="so-stack">{shown}</div><figcaption>{caption}</figcaption></figure>'
+def _figures(uri: str | None, drawn: str, pixels: bool, *, overlay: bool) -> str:
+    first = _framed(pictured(uri, "the case", pixels=pixels), "as it came", "")
+    return f'<div class="so-figures">{first}{drawn}</div>{tools(overlay=overlay)}'
+
+
+def _blank(uri: str | None, caption: str, pixels: bool) -> str:
+    return _framed(pictured(uri, "", pixels=pixels), caption, "so-blank")
+
+
+def _framed(shown: str, caption: str, kind: str) -> str:
+    return f'<figure class="{kind}">{shown}<figcaption>{caption}</figcaption></figure>'
 
 
 def _figure(uri: str | None, reason: Reason, caption: str, pixels: bool) -> str:
@@ -54,6 +66,5 @@ def _figure(uri: str | None, reason: Reason, caption: str, pixels: bool) -> str:
         f'<b class="so-sign" style="left:{left * 100:.1f}%;top:{top * 100:.1f}%">{"+" if weight > 0 else "−"}</b>'
         for left, top, weight in marks
     )
-    under = picture(uri, f"the case with what {named(reason)} found", pixels=pixels)
-    layer = f'<img class="so-over" src="{text(over)}" alt="">'
-    return f'<figure><div class="so-stack">{under}{layer}{signs}</div><figcaption>{caption}</figcaption></figure>'
+    layer = f'<img class="so-over" src="{text(over)}" alt="">{signs}'
+    return _framed(pictured(uri, f"the case with what {named(reason)} found", pixels=pixels, over=layer), caption, "")

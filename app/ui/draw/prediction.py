@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from app.ui.draw import chances
 from app.ui.formats import percent, text
 from review_queue.cases import Predicted
 
@@ -10,13 +11,16 @@ Title = Callable[[str], str]
 
 
 def sentence(predicted: Predicted, title_of: Title) -> str:
-    """`digit 7, 64 % sure; next: 1 (22 %)`, or why there is no answer."""
+    """`digit 7, about 2 in 3; next digit 1, about 1 in 5`, or why there is no answer."""
     if predicted.label is None:
         return predicted.reason[:1].upper() + predicted.reason[1:]
-    chance = predicted.probabilities.get(predicted.label, predicted.confidence)
-    said = f"{title_of(predicted.label)}, {percent(chance)} sure"
+    said = _said(title_of(predicted.label), predicted.probabilities.get(predicted.label, predicted.confidence))
     others = [(label, p) for label, p in ranked(predicted) if label != predicted.label]
-    return f"{said}; next: {title_of(others[0][0])} ({percent(others[0][1])})" if others else said
+    return f"{said}; next {_said(title_of(others[0][0]), others[0][1])}" if others else said
+
+
+def _said(title: str, chance: float | None) -> str:
+    return title if chance is None else f"{title}, {chances.words(chance)}"
 
 
 def ranked(predicted: Predicted) -> list[tuple[str, float]]:

@@ -8,17 +8,19 @@ from app.ui import formats
 from app.ui.formats import text
 from contract.given import PRODUCER
 from review_queue.explanations import Reason
+from review_queue.spreads import Spread
 
 Title = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How reasons are looked at. `full`: with all there is. `late`: they came while the case was on the page, where
-    whoever reads on must not lose their line: nothing is put into another order."""
+    """How a case is looked at. `full`: with all there is. `late`: its reasons came while it was on the page, where whoever
+    reads on must not lose their line: nothing is put into another order. `spread`: what its values are held against."""
 
     full: bool = False
     late: bool = False
+    spread: Spread | None = None
 
 
 PLAIN = View()

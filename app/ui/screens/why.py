@@ -20,7 +20,6 @@ from review_queue.cases import Case
 from review_queue.errors import Invalid, Refused
 from review_queue.explanations import Reason
 
-"""The desk's keys wherever no label has them."""
 LOOK = 1.0
 """Seconds between two looks for what is being made."""
 PATIENCE = 900
@@ -51,10 +50,12 @@ def turn_to(case: Case, *, full: bool) -> None:
 
 def draw(place: Place, case: Case, turn: Turn) -> None:
     """The case with its reasons."""
-    project, view = place.setting.project, View(full(case) and offered(case), turn.late)
+    project = place.setting.project
+    view = View(full(case) and offered(case), turn.late, resources.spread(place.setting))
     beside = case_html.shown(project, case.show, resources.picture_uri)
     body = desk.body(project, case, resources.picture, view)
-    st.html(desk.title(case, place.setting) + desk.about(case) + body + beside)
+    keys = desk.case_keys(project, place.keys)
+    st.html(desk.title(case, place.setting) + desk.about(case) + body + beside + keys)
 
 
 def leaves_room(place: Place, case: Case) -> bool:
