@@ -6,6 +6,7 @@ from streamlit.navigation.page import StreamlitPage
 from app.ui import calm, formats, frame, resources
 from app.ui.resources import Here
 from app.ui.screens import data, find, insights, models, queue, review, settings
+from review_queue import preferences
 
 SCREENS = {
     "Review": review,
@@ -53,7 +54,7 @@ def _above() -> Here:
         return here
     _choice(resources.project_names(here.actor), setting.name)
     if setting.frozen_at is not None:
-        since = formats.moment(setting.frozen_at, setting.project.zone)
+        since = formats.moment(setting.frozen_at, preferences.zone(here.chosen, st.context.timezone, setting.project.zone))
         said = f"<b>Automation is frozen</b> since {since}: every new case goes to people."
         st.html(f'<p class="so-frozen" role="status">{said}</p>')
     return here

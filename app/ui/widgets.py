@@ -138,13 +138,13 @@ def _progress(place: Place, kinds: tuple[str, ...]) -> None:
 
 
 def _draw_jobs(place: Place, shown: Sequence[Job]) -> None:
-    st.html("".join(job_line(job, place.setting) for job in shown))
+    st.html("".join(job_line(job, place.zone) for job in shown))
 
 
-def job_line(job: Job, setting: Setting) -> str:
+def job_line(job: Job, zone: ZoneInfo) -> str:
     """A job in one line, with a bar while it runs."""
     what = {"export": "Dataset version", "train": "Training", "compare": "Comparison", "known-answers": "Known answers"}[job.kind]
-    asked = formats.moment(job.asked_at, setting.project.zone)
+    asked = formats.moment(job.asked_at, zone)
     state = {"waiting": "waits for a worker", "running": "running", "done": "done", "failed": "failed"}.get(job.state, job.state)
     detail = text(job.error or "" if job.state in ENDED else job.step or "")
     bar = ""

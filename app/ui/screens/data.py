@@ -45,7 +45,7 @@ def _webhooks(place: Place) -> None:
     if hooks:
         widgets.grid(
             drawn.HEAD,
-            [drawn.row(each.as_seen_by(place.actor), place.setting.project.zone) for each in hooks],
+            [drawn.row(each.as_seen_by(place.actor), place.zone) for each in hooks],
             caption="Webhooks",
         )
 
@@ -86,7 +86,7 @@ def _version(place: Place, found: "list[DatasetVersion]") -> None:
 
 
 def _named(place: Place, each: "DatasetVersion") -> str:
-    made = formats.moment(each.made_at, place.setting.project.zone)
+    made = formats.moment(each.made_at, place.zone)
     return f"Version {each.id}: {formats.count(each.rows, 'row')}, {KINDS.get(each.kind, each.kind)}, {made}"
 
 

@@ -51,7 +51,7 @@ def _versions(place: Place, known: "list[ModelInfo]") -> None:
         said = "The first comes with the first prediction." if external else "Train the first one below."
         widgets.empty("No version yet" if external else "No model yet", said)
         return
-    zone = place.setting.project.zone
+    zone = place.zone
     rows = [
         (
             f"<b>{each.version}</b>" + (f" <bdi>{text(each.name)}</bdi>" if each.name else ""),
@@ -141,7 +141,7 @@ def _proposals(place: Place) -> None:
 def _proposal(place: Place, each: "ProposalInfo") -> str:
     what = "Roll back to" if each.kind == "rollback" else "Make champion:"
     signed = f"{len(each.signed_by)} of {each.signers} signatures ({', '.join(each.signed_by) or 'none yet'})"
-    applied = f", in force since {formats.moment(each.applied_at, place.setting.project.zone)}" if each.applied_at else ""
+    applied = f", in force since {formats.moment(each.applied_at, place.zone)}" if each.applied_at else ""
     return f'<p class="so-line so-note">{what} version {each.version}: {text(each.state)}, {text(signed)}{applied}.</p>'
 
 
