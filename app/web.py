@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from app.ui import frame, resources
+from app.ui import frame, oidc, resources
+from app.ui.deck.door import Deck
 from app.ui.door import Door
 from app.ui.guard import ANY, LOOPBACK, Guard
 from app.workspace import NotReady, Workspace
@@ -71,8 +72,8 @@ def serve(workspace: Workspace, *, host: str = "127.0.0.1", port: int = 8501, ap
     """Listen until stopped. Raises NotReady for a host that others reach while nobody can sign in."""
     import uvicorn
 
-    local = host in LOOPBACK
-    if not local and not workspace.database.read(people.anybody_can_sign_in):
+    local, vouching = host in LOOPBACK, desk and oidc.provider(workspace.settings, workspace.keys.link) is not None
+    if not local and not vouching and not workspace.database.read(people.anybody_can_sign_in):
         raise NotReady(
             f"nothing listens on {host} before somebody can sign in, or whoever reaches it could decide; "
             "make an account first: `signoff user add NAME --role owner`"
@@ -89,8 +90,13 @@ def _desk(workspace: Workspace, routes: list[BaseRoute], guard: list[Middleware]
 
     for option, value in OPTIONS.items():
         config.set_option(option, value)
+    provider = oidc.provider(workspace.settings, workspace.keys.link)
+    local = local and provider is None
     resources.hand_over(workspace, local=local)
-    app = st.App(resources.HERE / "main.py", routes=[*Door(workspace, local=local).routes(), *routes], middleware=guard)
+    door = Door(workspace, local=local, provider=provider)
+    own = [*door.routes(), *Deck(workspace, door.who).routes()]
+    secrets = dict(provider.secrets) if provider is not None else None
+    app = st.App(resources.HERE / "main.py", routes=[*own, *routes], middleware=guard, secrets=secrets)
     _settle()
     return app
 

@@ -9,17 +9,21 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.ui import counts, formats
 from app.ui.counts import Counts
 from contract.project import Project
+from db.tables import Claim, Decision, Task
 from review_queue import cases, claims, decisions, explanations, flags, parking
 from review_queue.activity import Actor
 from review_queue.calendar import opening
 from review_queue.cases import Case
 from review_queue.decisions import Said, Stored, Verdict
+from review_queue.errors import Refused
 from review_queue.explanations import Asked
 from review_queue.parking import Parked
 from review_queue.projects import Setting
@@ -154,6 +158,53 @@ def undo(session: Session, seat: Seat) -> tuple[Stored | Parked, Held] | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Last:
+    """What `take_back` takes back: a decision by its key, or a parking by the token of its case."""
+
+    decided: str | None = None
+    parked: str | None = None
+
+
+def last(session: Session, seat: Seat) -> Last | None:
+    """This person's last decision or parking that may be taken back; None where there is nothing."""
+    said = decisions.last_of(session, seat.actor, seat.setting.id)
+    parked = parking.last_of(session, seat.actor, seat.setting.id)
+    if parked is not None and (said is None or parked.since > said.decided_at):
+        return Last(parked=_parked_under(session, parked))
+    return Last(decided=session.get_one(Decision, said.id).key) if said else None
+
+
+def take_back(session: Session, seat: Seat, act: Last) -> tuple[Stored | None, str]:
+    """Take back this very act, once however often it is asked; the decision, and the token under which its case is held again.
+
+    Raises Refused where it was never stored, or can no longer be taken back.
+    """
+    if act.parked is not None:
+        return None, _take_up(session, seat, act.parked)
+    row = session.scalar(select(Decision).where(Decision.key == act.decided, Decision.person_id == seat.actor.id))
+    if row is None:
+        raise Refused("that was never stored, so there is nothing to take back")
+    claim = session.get_one(Claim, row.claim_id, populate_existing=True)
+    if claim.state != "held":
+        decisions.undo(session, seat.actor, row.id, session_name=seat.name)
+    return Stored(row.id, row.task_id, row.verdict, row.label, row.reason, row.stage, row.decided_at), claim.token
+
+
+def _take_up(session: Session, seat: Seat, token: str) -> str:
+    claim = session.scalar(select(Claim).where(Claim.token == token, Claim.person_id == seat.actor.id))
+    if claim is None:
+        raise Refused("that was never stored, so there is nothing to take back")
+    if claim.state != "held":
+        parking.resume(session, seat.actor, claim.task_id, session_name=seat.name)
+    return token
+
+
+def _parked_under(session: Session, parked: Parked) -> str | None:
+    claim_id = session.get_one(Task, parked.task_id).parked_claim_id
+    return session.get_one(Claim, claim_id).token if claim_id is not None else None
+
+
+@dataclass(frozen=True, slots=True)
 class Reasons:
     """How far the reasons of a case have come: what is there, and what was asked for."""
 
@@ -221,11 +272,11 @@ def choices(setting: Setting, now: datetime) -> list[tuple[str, datetime | None]
     return [*opens, (f"Until the {setting.project.noun} changes", None)]
 
 
-def parked_in_words(setting: Setting, parked: Parked) -> str:
-    """One line about what was put aside."""
+def parked_in_words(setting: Setting, parked: Parked, zone: ZoneInfo | None = None) -> str:
+    """One line about what was put aside; its moment in the reader's zone, else in the project's."""
     if parked.until is None:
         return f"Parked until the {setting.project.noun} changes"
-    return f"Parked until {formats.moment(parked.until, setting.project.zone)}"
+    return f"Parked until {formats.moment(parked.until, zone or setting.project.zone)}"
 
 
 def in_words(project: Project, stored: Stored) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from app.workspace import Workspace
+from review_queue import preferences
 from tests import factories
 from tests.browser import filling
 
@@ -46,11 +47,16 @@ class Seen:
 Start = Callable[..., Desk]
 
 
-def start(folder: Path, workspace: Workspace) -> Desk:
-    """Run the web process on a free port until it answers."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def start(folder: Path, workspace: Workspace, port: int | None = None) -> Desk:
+    """Run the web process until it answers, on a free port where none is named."""
+    port = port or free_port()
     environment = {**os.environ, "SIGNOFF_SECRET_KEY": factories.SECRET}
     process = subprocess.Popen([sys.executable, "-m", "tests.browser.serving", str(folder), str(port)], cwd=ROOT, env=environment)
     url = f"http://127.0.0.1:{port}"
@@ -68,11 +74,12 @@ def start(folder: Path, workspace: Workspace) -> Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Start]:
-    """Starts a desk on a workspace that `fill` fills."""
+    """Starts a desk on a workspace that `fill` fills; `chosen`: the page in Streamlit alone, or the deck."""
     running: list[Desk] = []
 
-    def begin(fill: Callable[[Workspace], Any]) -> Desk:
+    def begin(fill: Callable[[Workspace], Any], chosen: preferences.Desk = "page") -> Desk:
         workspace = filling.workspace(tmp_path / "desk")
+        filling.choose(workspace, chosen)
         fill(workspace)
         running.append(start(tmp_path / "desk", workspace))
         return running[-1]

@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw
 from sqlalchemy import select
 
 from app.settings import Settings
-from app.workspace import Workspace, open_workspace
+from app.workspace import Workspace, local_name, open_workspace
 from contract.project import Project
 from contract.records import Explanation, Prediction
 from db import blobs
 from db.tables import Item, ReasonRequest, Routing
-from review_queue import batches, embeddings, explanations, intake, rules
+from review_queue import batches, embeddings, explanations, intake, people, preferences, rules
 from review_queue.projects import Setting
 from tests import factories
 
@@ -53,6 +53,12 @@ DIGITS = tuple("0123456789")
 
 def workspace(folder: Path) -> Workspace:
     return open_workspace(Settings(dir=folder, secret_key=factories.SECRET))
+
+
+def choose(held: Workspace, desk: preferences.Desk) -> None:
+    """The person at this machine works in the deck, or on the page in Streamlit alone."""
+    actor = held.database.write(people.local_actor, local_name(), "desk")
+    held.database.write(preferences.choose, actor, preferences.Preferences(desk))
 
 
 def claims_project(features: int = 30) -> Project:

@@ -16,6 +16,7 @@ Screen = Callable[[str], AppTest]
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     held = filling.workspace(tmp_path / "desk")
+    filling.choose(held, "page")
     resources.hand_over(held, local=True)
     resources.forget()
     yield held

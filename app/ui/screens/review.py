@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.ui import calm, resources, sitting, widgets
 from app.ui.calm import AWAY
+from app.ui.deck import mounting
 from app.ui.draw import desk, prediction
 from app.ui.screens import deciding, idle, why
 from app.ui.sitting import Held, Seat, Turn
@@ -25,6 +26,29 @@ def draw() -> None:
         widgets.empty("Looking on", "A viewer decides no cases: that is for reviewers and up. The other pages are yours to read.")
         return
     seat = Seat(place.setting, place.actor, resources.seat(place.actor.id))
+    if place.chosen.desk == "deck" and resources.served():
+        _deck(place, seat)
+    else:
+        _page(place, seat)
+
+
+def _deck(place: Place, seat: Seat) -> None:
+    """The deck asks for its cases itself; where it has none, the page looks once more and says what is going on instead."""
+    if st.session_state.get("deck.open") != place.setting.id or st.session_state.get("deck.dry"):
+        held = _held(place, seat)
+        st.session_state["deck.dry"] = held.case is None
+        st.session_state["deck.open"] = place.setting.id
+        if held.case is None:
+            idle.draw(place, seat, held.counts)
+            return
+    mounting.mount(place, seat)
+    if message := st.session_state.pop("review.said", None):
+        widgets.line(*message)
+    _guidelines(place)
+
+
+def _page(place: Place, seat: Seat) -> None:
+    """The case on the page, in Streamlit alone: every key asks the server."""
     held = _held(place, seat)
     case = held.case
     if case is None:
