@@ -288,7 +288,8 @@ def _open_after(
 
 def _by_design(session: Session, answered: Mapping[int, _Answered]) -> set[int]:
     """Items whose answer, or one before it, was not given only because somebody asked for it."""
-    meant = (bulk.among(session, Decision.item_id, list(answered)), Decision.verdict.in_(ANSWERS), Decision.basis != "requested")
+    meant = (bulk.among(session, Decision.item_id, list(answered)), Decision.verdict.in_(ANSWERS))
+    meant = (*meant, Decision.basis.not_in(("requested", "gold")))
     firsts = select(Decision.item_id, func.min(Decision.id)).where(*meant).group_by(Decision.item_id)
     return {item_id for item_id, first in session.execute(firsts) if first <= answered[item_id].last}
 
@@ -326,7 +327,7 @@ def _build(session: Session, setting: Setting, chunk: Sequence[_Answered], frame
 def _reasons(session: Session, watermark: int, ids: Sequence[int]) -> list[dict[str, Any]]:
     answered, _ = _answered(session, ids, watermark)
     told = (Decision.id, Decision.item_id, Decision.reasons_shown, Decision.reasons_opened, Decision.decided_at)
-    given = (bulk.among(session, Decision.item_id, list(answered)), Decision.verdict.in_(ANSWERS))
+    given = (bulk.among(session, Decision.item_id, list(answered)), Decision.verdict.in_(ANSWERS), Decision.basis != "gold")
     query = select(*told).where(*given, Decision.reasons_shown.is_not(None)).order_by(Decision.id)
     by_item: dict[int, list[Any]] = {}
     for said in session.execute(query):
@@ -385,10 +386,12 @@ def _judgement(each: _Answered, known: Sequence[Any]) -> dict[str, Any]:
 def _machine(routing: Any, known: Sequence[Any], frame: _Frame) -> dict[str, Any]:
     """What was predicted and why a person was asked; closed rows with the inverse of their probability, open ones without.
 
-    What people answered only because somebody asked has no weight: no probability brought it to them.
+    What people answered only because somebody asked has no weight: no probability brought it to them. Nor has what a lead said of
+    many cases at once, whom a filter brought.
     """
     closed = frame.first_open is None or routing.routed_at < frame.first_open
-    weighs = closed and routing.pi > 0 and any(decision.basis != "requested" for decision in known)
+    brought = known[-1].basis != "bulk" and any(decision.basis not in ("requested", "bulk") for decision in known)
+    weighs = closed and routing.pi > 0 and brought
     return {
         "predicted_label": routing.label,
         "confidence": routing.confidence,
@@ -406,7 +409,7 @@ def _decisions(session: Session, ids: Sequence[int]) -> dict[int, list[Any]]:
         select(*told, Decision.decided_at, Task.kind, Task.routing_n, Person.name)
         .join(Task, Task.id == Decision.task_id)
         .join(Person, Person.id == Decision.person_id)
-        .where(bulk.among(session, Decision.item_id, ids), Decision.verdict.in_(ANSWERS))
+        .where(bulk.among(session, Decision.item_id, ids), Decision.verdict.in_(ANSWERS), Decision.basis != "gold")
         .order_by(Decision.id)
     )
     found: dict[int, list[Any]] = {item_id: [] for item_id in ids}

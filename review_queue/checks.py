@@ -184,8 +184,29 @@ _ROUTES = (
             AND (t.kind = 'adjudication' OR r.route = CASE t.kind WHEN 'audit' THEN 'auto' ELSE 'review' END)
         LEFT JOIN draw d ON d.item_id = t.item_id AND d.n = t.routing_n
             AND d.purpose = CASE t.kind WHEN 'audit' THEN 'evidence' WHEN 'second' THEN 'second' END
-        WHERE t.requested IS NULL AND (r.item_id IS NULL OR (t.kind IN ('audit', 'second') AND d.item_id IS NULL))
+        WHERE t.requested IS NULL AND t.kind <> 'gold'
+            AND (r.item_id IS NULL OR (t.kind IN ('audit', 'second') AND d.item_id IS NULL))
         """,
+    ),
+    Rule(
+        "gold",
+        "task",
+        "gold that is not blind, is nobody's or for all, or is of one who has had a part in the case",
+        """
+        SELECT t.id FROM task t LEFT JOIN claim c ON c.task_id = t.id AND c.person_id <> t.assignee_id
+        LEFT JOIN routing r ON r.item_id = t.item_id AND r.n = t.routing_n AND r.label IS NOT NULL
+        WHERE t.kind = 'gold' AND (NOT t.blind OR t.requested IS NOT NULL OR t.assignee_id IS NULL
+            OR t.assigned_until IS NOT NULL OR c.id IS NOT NULL OR r.item_id IS NULL)
+        UNION SELECT t.id FROM task t JOIN task other ON other.item_id = t.item_id AND other.id <> t.id
+        JOIN decision d ON d.task_id = other.id AND d.person_id = t.assignee_id AND d.task_id <> t.id
+        WHERE t.kind = 'gold' AND t.state IN ('pending', 'in_progress', 'parked')
+        """,
+    ),
+    Rule(
+        "outcome of gold",
+        "item",
+        "outcomes that rest on gold",
+        "SELECT o.item_id AS id FROM outcome o JOIN decision d ON d.id = o.decision_id WHERE d.basis = 'gold'",
     ),
     Rule(
         "unanswerable draws",

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, exists, insert, select, text, update
+from sqlalchemy import BindParameter, bindparam, exists, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from db.statements import Row, run
@@ -197,6 +197,7 @@ def waits_blind_for(session: Session, item_id: int, person_id: int) -> bool:
     mine = exists().where(*theirs, Claim.state == "answered")  # a skip can be undone
     answered = exists().where(Decision.item_id == item_id, Decision.person_id == person_id, Decision.stage == "first")
     open_ = select(Task.id).where(Task.item_id == item_id, Task.blind, Task.state.in_(("pending", "in_progress", "parked")))
+    open_ = open_.where(or_(Task.kind != "gold", Task.assignee_id == person_id))
     return session.scalar(open_.where(~mine, ~answered).limit(1)) is not None
 
 

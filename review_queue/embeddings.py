@@ -93,7 +93,12 @@ def decided(session: Session, item_ids: Iterable[int]) -> dict[int, Decided]:
         .join(ItemKey, ItemKey.item_id == Decision.item_id)
         .join(Outcome, Outcome.item_id == Decision.item_id)
         .where(bulk.among(session, Decision.item_id, list(item_ids)), Decision.stage == "final", Decision.verdict.in_(ANSWERS))
-        .where(Task.state == "completed", ItemKey.closed_at.is_(None), ~exists().where(later.supersedes_id == Decision.id))
+        .where(
+            Task.state == "completed",
+            Decision.basis != "gold",
+            ItemKey.closed_at.is_(None),
+            ~exists().where(later.supersedes_id == Decision.id),
+        )
         .where(Outcome.revision == select(func.max(stood.revision)).where(stood.item_id == Outcome.item_id).scalar_subquery())
         .order_by(Decision.id)
         .execution_options(populate_existing=True)

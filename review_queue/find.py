@@ -122,7 +122,7 @@ def record(session: Session, setting: Setting, external_id: str, *, by: Actor, r
         predictions=_predictions(session, item_id),
         routings=routed,
         draws=_draws(session, item_id),
-        decisions=_decisions(session, item_id),
+        decisions=_decisions(session, item_id, by),
         outcomes=stood,
         events=tuple(events.of_item(session, item_id)),
         explanations=_explanations(session, item_id),
@@ -204,7 +204,12 @@ def _draws(session: Session, item_id: int) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _decisions(session: Session, item_id: int) -> tuple[Judged, ...]:
+def _kind(kind: str, person_id: int, by: Actor) -> str:
+    """What kind of task an answer was given to. To reviewers, and to whoever gave it, gold is a check like any other."""
+    return "audit" if kind == "gold" and (person_id == by.id or not by.at_least("lead")) else kind
+
+
+def _decisions(session: Session, item_id: int, by: Actor) -> tuple[Judged, ...]:
     speaker = Person.__table__.alias("speaker")
     query = (
         select(Decision, Person.name, speaker.c.name, Task.kind)
@@ -226,7 +231,7 @@ def _decisions(session: Session, item_id: int) -> tuple[Judged, ...]:
             d.comment,
             d.seconds,
             d.blind,
-            kind,
+            _kind(kind, d.person_id, by),
             d.via,
             tuple(d.reasons_shown) if d.reasons_shown is not None else None,
             d.reasons_opened,

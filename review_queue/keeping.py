@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.statements import finds
 from db.tables import Claim, Draw, Project, Tally, Task
-from review_queue import audience, claims, clock, events, outcomes, parking, projects, states, tallies
+from review_queue import audience, claims, clock, events, mixing, outcomes, parking, projects, states, tallies
 
 Verb = Callable[[Session], int]
 
@@ -55,4 +55,6 @@ CHORES = (
     Chore(_counts, tallies.fold),
     Chore(_parked, parking.wake),
     Chore(_overdue, audience.hand_on_overdue),
+    Chore(mixing.is_due, mixing.mix),
+    Chore(mixing.is_stale, mixing.withdraw),
 )

@@ -87,7 +87,7 @@ def resume(session: Session, actor: Actor, task_id: int, *, session_name: str) -
     row = session.get_one(Claim, task.parked_claim_id, populate_existing=True)
     lease = projects.by_id(session, task.project_id).policy.review.lease
     row.state, row.closed_at, row.session, row.expires_at = "held", None, session_name, clock.now() + lease
-    task.state, task.assignee_id = "in_progress", None
+    task.state, task.assignee_id = "in_progress", task.assignee_id if task.kind == "gold" else None
     task.parked_at = task.parked_until = task.parked_claim_id = None
     session.flush()
     activity.record(session, actor, "task.resume", f"item:{task.item_id}", project_id=task.project_id)
@@ -166,7 +166,8 @@ def _parked_with(session: Session, actor: Actor, task_id: int, token: str) -> Pa
 
 
 def _put(session: Session, task: Task, by: Actor, until: datetime | None, note: str | None, assignee_id: int | None) -> Parked:
-    task.state, task.assignee_id, task.assigned_until = "parked", assignee_id, None
+    task.state, task.assigned_until = "parked", None
+    task.assignee_id = task.assignee_id if task.kind == "gold" else assignee_id
     if until is None and outcomes.is_closed(session, task.item_id):
         until = clock.now()  # it changed already
     task.parked_at, task.parked_until, task.parked_note = clock.now(), until, note or None
@@ -179,11 +180,13 @@ def _put(session: Session, task: Task, by: Actor, until: datetime | None, note: 
 def _bring_back(session: Session, task: Task, first: int | None, by: Actor | None) -> None:
     """The case waits again, for `first` alone at first, unless they cannot take it any more."""
     setting = projects.by_id(session, task.project_id)
-    if first is not None and (not _works(session, first) or claims.has_seat(session, task.item_id, first)):
+    if task.kind == "gold":
+        first = task.assignee_id  # nobody else's, whoever brings it back
+    elif first is not None and (not _works(session, first) or claims.has_seat(session, task.item_id, first)):
         first = None
     task.state, task.assignee_id = "pending", first
     task.parked_at = task.parked_until = task.parked_claim_id = None
-    task.assigned_until = first_until(setting) if first is not None else None
+    task.assigned_until = first_until(setting) if first is not None and task.kind != "gold" else None
     session.flush()
     verb = "task.unpark" if by is not None else "task.wake"
     activity.record(session, by, verb, f"item:{task.item_id}", project_id=task.project_id, after={"task": str(task.id)})

@@ -20,6 +20,7 @@ from review_queue import (
     events,
     explanations,
     intake,
+    mixing,
     outcomes,
     reason_quality,
     tallies,
@@ -51,6 +52,10 @@ BROKEN: dict[str, Sequence[str]] = {
     ],
     "seats": [f"UPDATE task SET seat = 3 WHERE id = {HELD}"],
     "unasked": ["UPDATE routing SET route = 'failed' WHERE route = 'auto'"],
+    "gold": ["UPDATE task SET assignee_id = NULL WHERE kind = 'gold'"],
+    "outcome of gold": [
+        "UPDATE decision SET basis = 'gold' WHERE id = (SELECT min(decision_id) FROM outcome WHERE decision_id IS NOT NULL)"
+    ],
     "unanswerable draws": ["UPDATE task SET kind = 'review' WHERE kind = 'audit'"],
     "draws": ["UPDATE draw SET p = 0.001 WHERE purpose = 'evidence'"],
     "resolved": ["UPDATE draw SET loss = 2 WHERE loss IS NOT NULL"],
@@ -126,7 +131,22 @@ def lived(database: Database, held: Setting, move: Move) -> Database:
         database.write(withdrawal.replace, held, intake.check(held.project, factories.raw(name, region=other)), by=staff[0])
     database.write(withdrawal.cancel, held, "1-3", by=staff[0])
     explain(database, held, staff[0])
+    known(database, held, factories.person(database, "eve"))
     return database
+
+
+def known(database: Database, held: Setting, actor: Actor) -> None:
+    """One more person answers a case whose answer an adjudication had settled."""
+    assert database.write(mixing.put, held, actor.id)
+    while not (cases := [each for each in take(database, held, actor, 10) if kind_of(database, each.task_id) == "gold"]):
+        database.write(claims.expire)
+    case = cases[0]
+    database.write(decisions.answer, actor, case.task_id, case.token, "gold-first", "pay")
+    database.write(decisions.decide, actor, case.task_id, case.token, Said("gold", "reject", reason="no label fits"))
+
+
+def kind_of(database: Database, task_id: int) -> str:
+    return database.read(lambda s: s.scalar(text(f"SELECT kind FROM task WHERE id = {task_id}")) or "")
 
 
 def explain(database: Database, held: Setting, actor: Actor) -> None:
