@@ -14,7 +14,7 @@ RUN python -m venv /srv/signoff
 ENV PATH=/srv/signoff/bin:$PATH
 WORKDIR /src
 COPY . .
-RUN pip install -c constraints.txt ".[postgres]"
+RUN pip install -c constraints.txt ".[postgres,oidc]"
 
 FROM build AS build-worker
 ARG TORCH=cuda
@@ -24,7 +24,7 @@ RUN case "$TORCH" in \
       cpu) pip install -c constraints.txt --extra-index-url "${TORCH_INDEX:?TORCH=cpu needs TORCH_INDEX, the index of the CPU builds}" torch ;; \
       *) echo "TORCH is cpu or cuda, not $TORCH" >&2; exit 2 ;; \
     esac
-RUN pip install -c constraints.txt ".[postgres,worker,onnx,hf]"
+RUN pip install -c constraints.txt ".[postgres,oidc,worker,onnx,hf]"
 
 FROM python:3.12-slim AS base
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin signoff \

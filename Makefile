@@ -10,7 +10,7 @@ help:  ## what can be made
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[worker,onnx,hf,mlflow,postgres,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[worker,onnx,hf,mlflow,oidc,postgres,dev]"
 	@touch $(READY)
 
 install: $(READY)  ## the virtual environment in .venv, with everything pinned

@@ -25,6 +25,23 @@ class Settings(BaseSettings):
     connections: int = Field(default=20, ge=2, description="of one process to a PostgreSQL server")
     statement_seconds: float = Field(default=30, ge=0, description="a statement of the desk and the API may take; 0 is no limit")
 
+    oidc_metadata_url: str | None = Field(default=None, description="the provider's …/.well-known/openid-configuration")
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = Field(default=None, repr=False)
+    oidc_public_url: str | None = Field(
+        default=None, description="the desk's own address, to which the provider sends people back"
+    )
+    oidc_name: str = Field(default="your organisation", description="what the sign-in page calls the provider")
+    oidc_scope: str = "openid email profile"
+    oidc_domains: str = Field(default="", description="whose verified addresses are let in, by comma")
+    oidc_role: str = Field(default="reviewer", description="of whom an address lets in")
+    oidc_groups: str = Field(default="", description="GROUP=ROLE by comma; these groups alone are let in then")
+    oidc_groups_claim: str = "groups"
+    oidc_projects: str = Field(default="", description="opened to whoever comes for the first time, by comma; every one if empty")
+    oidc_trust_email: bool = Field(
+        default=False, description="the provider says not that it verified addresses, but it owns them"
+    )
+
     def bound_threads(self) -> None:
         """Bind torch, OpenMP and BLAS of this process; call it before they are imported.
 

@@ -8,20 +8,24 @@ from urllib.parse import parse_qs, urlencode
 
 import anyio
 import itsdangerous
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app.ui import frame, resources
+from app.ui import frame, oidc, resources
+from app.ui.oidc import Provider
 from app.workspace import Workspace
 from db import blobs
-from review_queue import people
+from review_queue import people, vouched
 from review_queue.activity import Actor
-from review_queue.errors import NotFound
+from review_queue.errors import Forbidden, NotFound
 
 PAGES = ("", "review", "queue", "insights", "data", "models", "find", "settings")
 FORM = "signoff_form"
+GOAL = "signoff_goal"
+"""The cookie that says where somebody goes who has set out for the provider from here."""
 MOST_FORM = 8_192
 WRONG = "Name or password is wrong."
 KINDS = {".css": "text/css", ".js": "text/javascript"}
@@ -67,8 +71,8 @@ class Tries:
 class Door:
     """The routes before and beside the desk."""
 
-    def __init__(self, workspace: Workspace, *, local: bool) -> None:
-        self.workspace, self.local = workspace, local
+    def __init__(self, workspace: Workspace, *, local: bool, provider: Provider | None = None) -> None:
+        self.workspace, self.local, self.provider = workspace, local, provider
         self.tries, self.hashing = Tries(), anyio.CapacityLimiter(2)
         self.forms = itsdangerous.URLSafeTimedSerializer(workspace.keys.link, salt="signoff form")
 
@@ -78,6 +82,7 @@ class Door:
             *(Route(f"/{name}", self.kept) for name in frame.kept()),
             Route("/signin", self.ask, methods=["GET"]),
             Route("/signin", self.sign_in, methods=["POST"]),
+            *([Route("/signin/provider", self.set_out)] if self.provider is not None else []),
             Route("/signout", self.ask_out, methods=["GET"]),
             Route("/signout", self.sign_out, methods=["POST"]),
             Route("/blob/{sha}", self.blob),
@@ -86,6 +91,8 @@ class Door:
 
     async def page(self, request: Request) -> Response:
         """The desk for whoever is signed in; the sign-in page for the others."""
+        if request.url.path == "/" and (goal := self._goal(request)) is not None:
+            return await self._come_back(request, goal)
         if await self.who(request) is None:
             goal = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/signin?{urlencode({'next': goal})}", 303)
@@ -96,23 +103,68 @@ class Door:
         return FileResponse(file, media_type=KINDS[file.suffix], headers={"Cache-Control": "no-cache"})
 
     async def ask(self, request: Request) -> Response:
-        return self._form(request, request.query_params.get("next", "/"))
+        return await self._asked(request, request.query_params.get("next", "/"))
 
     async def sign_in(self, request: Request) -> Response:
         given = await _fields(request)
         name, goal = given.get("name", "").strip(), given.get("next", "/")
         if not self._sent_by_our_form(request, given):
-            return self._form(request, goal, "This form was too old; please try again.", name, 403)
+            return await self._asked(request, goal, "This form was too old; please try again.", name, 403)
         address = request.client.host if request.client else ""
         if self.tries.too_many(name, address):
-            return self._form(request, goal, "Too many wrong attempts; please wait ten minutes.", name, 429)
+            return await self._asked(request, goal, "Too many wrong attempts; please wait ten minutes.", name, 429)
         self.tries.count(name, address)  # before the password is looked at, or many at once would all get through
         read = self.workspace.database.read
         account = await anyio.to_thread.run_sync(read, people.sign_in, name, given.get("password", ""), limiter=self.hashing)
         if account is None:
-            return self._form(request, goal, WRONG, name, 401)
+            return await self._asked(request, goal, WRONG, name, 401)
         self.tries.forgive(name, address)
         return self._let_in(request, account.id, goal)
+
+    async def set_out(self, request: Request) -> Response:
+        """To the provider. What it vouched for before in this browser is forgotten first."""
+        response = RedirectResponse(oidc.login_address(), 303)
+        oidc.forget(request, response)
+        self._keep(request, response, GOAL, str(self.forms.dumps(_inside(request.query_params.get("next", "/")))), 900)
+        return response
+
+    async def _come_back(self, request: Request, goal: str) -> Response:
+        """From the provider, with whom it vouches for or without."""
+        assert self.provider is not None
+        claims, name = oidc.vouched_for(request), self.provider.name
+        if claims is None:
+            here = await self.who(request) is not None
+            said = f"The sign-in with {name} did not come to its end; please try again."
+            return self._gone(RedirectResponse(goal, 303) if here else await self._asked(request, goal, said))
+        try:
+            account = await anyio.to_thread.run_sync(self._welcome, claims)
+        except Forbidden as error:
+            said = f"{name} knows you, but you were not let in: {error}."
+            return self._gone(await self._asked(request, goal, said, status=403))
+        return self._let_in(request, account.id, goal)
+
+    def _welcome(self, claims: dict[str, object]) -> people.Account:
+        """Whoever comes twice at once for the first time is made once."""
+        assert self.provider is not None
+        try:
+            return self.workspace.database.write(vouched.welcome, claims, self.provider.rules)
+        except IntegrityError:
+            return self.workspace.database.write(vouched.welcome, claims, self.provider.rules)
+
+    def _goal(self, request: Request) -> str | None:
+        """Where somebody goes who set out for the provider from this browser; None where nobody did."""
+        held = request.cookies.get(GOAL)
+        if held is None or self.provider is None:
+            return None
+        try:
+            return _inside(str(self.forms.loads(held, max_age=900)))
+        except itsdangerous.BadData:
+            return None
+
+    @staticmethod
+    def _gone(response: Response) -> Response:
+        response.delete_cookie(GOAL, path="/")
+        return response
 
     async def ask_out(self, request: Request) -> Response:
         token = self._token()
@@ -123,7 +175,10 @@ class Door:
     async def sign_out(self, request: Request) -> Response:
         if not self._sent_by_our_form(request, await _fields(request)):
             return await self.ask_out(request)
-        response = RedirectResponse("/signin", 303)
+        by_provider = self.provider is not None and oidc.vouched_for(request) is not None
+        name = self.provider.name if self.provider is not None and by_provider else None
+        out = HTMLResponse(frame.signed_out(name, oidc.LOGOUT), headers={"Cache-Control": "no-store"})
+        response = out if name is not None else RedirectResponse("/signin", 303)
         response.delete_cookie(resources.COOKIE, path="/")
         return response
 
@@ -155,9 +210,15 @@ class Door:
 
         return await anyio.to_thread.run_sync(look)
 
-    def _form(self, request: Request, goal: str, trouble: str = "", name: str = "", status: int = 200) -> Response:
-        token = self._token()
-        response = HTMLResponse(frame.sign_in(token, _inside(goal), trouble, name), status, {"Cache-Control": "no-store"})
+    async def _asked(self, request: Request, goal: str, trouble: str = "", name: str = "", status: int = 200) -> Response:
+        """The sign-in page: the ways in that there are."""
+        token, goal, read = self._token(), _inside(goal), self.workspace.database.read
+        link = f"/signin/provider?{urlencode({'next': goal})}"
+        vouching = (self.provider.name, link) if self.provider is not None else None
+        passwords = vouching is None or await anyio.to_thread.run_sync(read, people.anybody_can_sign_in)
+        body = frame.sign_in(token, goal, trouble, name, provider=vouching, passwords=passwords)
+        response = HTMLResponse(body, status, {"Cache-Control": "no-store"})
+        oidc.forget(request, response)
         self._keep(request, response, FORM, token, 900)
         return response
 
@@ -166,7 +227,7 @@ class Door:
         value = resources.signer(self.workspace.keys.link).dumps(person_id)
         self._keep(request, response, resources.COOKIE, str(value), resources.HOURS * 3600)
         response.delete_cookie(FORM, path="/")
-        return response
+        return self._gone(response)
 
     def _token(self) -> str:
         return str(self.forms.dumps(secrets.token_urlsafe(12)))

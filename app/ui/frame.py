@@ -18,6 +18,9 @@ input { width: 100%; box-sizing: border-box; font: inherit; padding: .55rem .6re
 button { margin-top: 1.1rem; width: 100%; font: inherit; font-weight: 600; padding: .6rem; border: 0; border-radius: 6px;
   background: #1f5fa8; color: #fff; cursor: pointer; }
 input:focus-visible, button:focus-visible, a:focus-visible { outline: 3px solid #2f7fd0; outline-offset: 2px; }
+.way { display: block; text-align: center; padding: .6rem; border: 1px solid #8888; border-radius: 6px; font-weight: 600;
+  color: inherit; text-decoration: none; }
+.way:hover { text-decoration: underline; } .or { text-align: center; margin: 1rem 0 0; font-size: .9rem; }
 .trouble { border-left: 3px solid #c8701c; padding-left: .6rem; }
 """
 
@@ -52,18 +55,40 @@ def page() -> str:
     return frame.replace("</head>", f"{own}</head>")
 
 
-def sign_in(token: str, goal: str, trouble: str = "", name: str = "") -> str:
-    """The sign-in form. It needs no script."""
+def sign_in(
+    token: str,
+    goal: str,
+    trouble: str = "",
+    name: str = "",
+    *,
+    provider: tuple[str, str] | None = None,
+    passwords: bool = True,
+) -> str:
+    """The sign-in page; it needs no script. `provider`: what the OIDC provider is called, and the way to it."""
     said = f'<p class="trouble" role="alert">{html.escape(trouble)}</p>' if trouble else ""
-    return _plain(
-        "Sign in",
-        f"""{said}<form method="post" action="/signin">
+    other = ""
+    if provider is not None:
+        between = '<p class="or"><span>or with a password of this desk</span></p>' if passwords else ""
+        other = f'<a class="way" href="{html.escape(provider[1])}">Sign in with {html.escape(provider[0])}</a>{between}'
+    return _plain("Sign in", f"{said}{other}{_password_form(token, goal, name) if passwords else ''}")
+
+
+def _password_form(token: str, goal: str, name: str) -> str:
+    return f"""<form method="post" action="/signin">
 <input type="hidden" name="token" value="{html.escape(token)}"><input type="hidden" name="next" value="{html.escape(goal)}">
 <label for="name">Name</label><input id="name" name="name" value="{html.escape(name)}" autocomplete="username" required autofocus>
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
-<button type="submit">Sign in</button></form>""",
+<button type="submit">Sign in</button></form>"""
+
+
+def signed_out(provider: str | None, way: str) -> str:
+    """After signing out: at the provider the sign-in goes on until that is ended too."""
+    there = (
+        f'<p><a class="way" href="{html.escape(way)}">Sign out of {html.escape(provider or "")} too</a></p>' if provider else ""
     )
+    said = "<p>You are signed out here.</p>"
+    return _plain("Signed out", f'{said}{there}<p><a href="/signin">Sign in again</a></p>')
 
 
 def sign_out(token: str) -> str:

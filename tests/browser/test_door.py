@@ -28,7 +28,7 @@ def test_once_somebody_has_a_password_everybody_signs_in(desk: Start, page: Any)
     page.wait_for_selector(".so-title")
     assert "/queue" in page.url
     page.goto(f"{held.url}/?project=claims")
-    page.wait_for_selector('[class*="st-key-accept-"] button')
+    page.wait_for_selector(".so-foot >> text=ann")
     page.goto(f"{held.url}/signout")
     page.click("button")
     page.goto(f"{held.url}/?project=claims")
