@@ -119,6 +119,10 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
     claim = session.get_one(Claim, row.claim_id, with_for_update=True)
     if _corrected(session, row):
         raise Invalid("this can no longer be taken back: somebody answered it after you, and that answer stands")
+    if row.basis == "bulk":
+        raise Invalid(
+            "this was decided with many others at once; take that whole act back on the page Queue, or correct it in Find"
+        )
     if row.stage != "final" or _superseded(session, row) or not _can_reopen(session, task, claim, row):
         raise Invalid("this can no longer be taken back: it was taken back before, or somebody else has the case")
     outcomes.retract(session, row)
@@ -188,12 +192,19 @@ def _seat(session: Session, setting: Setting, actor: Actor, item_id: int) -> tup
     return held, task
 
 
+def may_reopen(session: Session, task: Task, claim: Claim, row: Decision) -> bool:
+    """Whether a final decision still stands on its own, so that it can be taken back. Call under a lock on the item's tasks."""
+    return not _superseded(session, row) and _can_reopen(session, task, claim, row)
+
+
 def last_of(session: Session, actor: Actor, project_id: int) -> Stored | None:
-    """The person's latest final decision in a project that still stands: what `u` takes back."""
+    """The person's latest final decision in a project that still stands: what `u` takes back. An act over many cases is taken
+    back as a whole, elsewhere."""
     query = select(Decision).where(Decision.person_id == actor.id, Decision.project_id == project_id, Decision.stage == "final")
+    query = query.where(Decision.basis != "bulk")
     for row in session.scalars(query.order_by(Decision.decided_at.desc(), Decision.id.desc()).limit(5)):
         task, claim = session.get_one(Task, row.task_id), session.get_one(Claim, row.claim_id)
-        if not _superseded(session, row) and _can_reopen(session, task, claim, row):
+        if may_reopen(session, task, claim, row):
             return _stored(row)
     return None
 

@@ -20,6 +20,8 @@ WINDOW = 5_000
 """Tasks that one statement looks at."""
 LOOKS = 4
 """Statements of one page."""
+ROUTED = and_(Routing.item_id == Task.item_id, Routing.n == Task.routing_n)
+"""The route that asked for a task."""
 Place = tuple[Any, int]
 """Where one is in a walk: the value that it is ordered by, and the task."""
 
@@ -135,7 +137,7 @@ def joined(query: Select[*tuple[Any, ...]], near: Select[int], held: Filter) -> 
     if held.groups or held.text:
         whole = whole.join(Item, Item.id == Task.item_id)
     if held.by_prediction:
-        whole = whole.join(Routing, and_(Routing.item_id == Task.item_id, Routing.n == Task.routing_n))
+        whole = whole.join(Routing, ROUTED)
     return whole
 
 
