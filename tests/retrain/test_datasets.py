@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from contract.records import Explanation, Unscored
 from db.engine import Database
-from db.tables import Dataset, DatasetItem, Event, ItemKey, Person
+from db.tables import Dataset, DatasetItem, Event, ItemKey, Person, PolicyVersion
 from retrain import datasets, files, rows
 from review_queue import cases, claims, clock, decisions, events, explanations, intake, withdrawal
 from review_queue.activity import Actor
@@ -341,11 +341,16 @@ def test_what_somebody_asked_for_has_no_weight(
 # Many rows: several files, readings of any size, short writes
 
 
+POLICY = "1698f15296a1fb4972e5981b21578d76598b66a5faffb4ce6c6db1dd44f67564"
+"""The hash of the policy when these bytes were written first: one with other settings has another."""
+
+
 def many(database: Database, monkeypatch: pytest.MonkeyPatch) -> Setting:
     """Answers at one fixed time, which is all that rows hold beside what is put here."""
     monkeypatch.setattr(clock, "now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
     held = factories.setting(database, wished=factories.policy(review={"undo_window": "0s"}))
     database.write(lambda s: s.execute(factories.Model.__table__.update().values(version=1)))
+    database.write(lambda s: s.execute(PolicyVersion.__table__.update().values(content_hash=POLICY)))
     ann = factories.person(database, "ann")
     names = [f"{letter}{n}" for letter in "Zaüz" for n in range(3)]
     factories.routed(database, held, {name: factories.says("pay", 0.6) for name in (*names, "open")}, region="süd, „x“")
