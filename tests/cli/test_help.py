@@ -62,8 +62,8 @@ def test_every_promised_command_is_there() -> None:
     dataset export; dataset list; dataset verify; model add; model train; model list; model compare; model promote;
     model rollback; job list; job show; job cancel; autonomy show; autonomy freeze; autonomy unfreeze; user add; user list;
     user disable; user enable; user grant; user withdraw; user role; user password;
-    user email; key add; key list; key revoke; webhook add; webhook list; webhook show; webhook test; webhook resend; webhook drop;
-    webhook remove; db upgrade; db check
+    user email; key add; key list; key revoke; webhook add; webhook list; webhook show; webhook test; webhook resend;
+    webhook drop; webhook remove; db upgrade; db check
     """
     assert {tuple(each.split()) for each in promised.split(";")} == set(VERBS)
 
