@@ -33,6 +33,8 @@ BATCH = 200
 """Cases of one transaction."""
 MOST = 10_000
 """Cases of one act."""
+UNDOING = "undoing"
+"""Beside the filter of an act while it is being taken back."""
 SAMPLE = 8
 """Cases that a preview shows."""
 LEFT = {
@@ -85,7 +87,8 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act over many cases: `done` of the `asked` were decided. Up to `safe_until` nothing of it has left the house."""
+    """One act over many cases: `done` of the `asked` were decided. Up to `safe_until` nothing of it has left the house.
+    `is_half_undone`: taking it back was broken off."""
 
     id: int
     key: str
@@ -100,6 +103,7 @@ class Act:
     made_at: datetime
     undone_at: datetime | None
     safe_until: datetime
+    is_half_undone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +352,7 @@ def undo(session: Session, setting: Setting, actor: Actor, act_id: int, *, after
     if act.person_id != actor.id and not actor.at_least("owner"):
         raise Forbidden("what somebody else decided at once is theirs, or an owner's, to take back")
     if act.undone_at is None:
-        act.undone_at = clock.now()
+        act.undone_at, act.filter = clock.now(), {**act.filter, UNDOING: True}
         session.flush()
         activity.record(session, actor, "bulk.undo", f"bulk:{act_id}", project_id=setting.id, before={"done": act.done})
     query = select(BulkDecision.decision_id).where(BulkDecision.bulk_id == act_id, BulkDecision.decision_id > after)
@@ -356,6 +360,9 @@ def undo(session: Session, setting: Setting, actor: Actor, act_id: int, *, after
     found = Undone()
     for decision_id in ids:
         found += _take_back(session, setting, actor, session.get_one(Decision, decision_id))
+    if len(ids) < BATCH:
+        act.filter = {name: value for name, value in act.filter.items() if name != UNDOING}
+        session.flush()
     return found + Undone(after=ids[-1] if len(ids) == BATCH else None)
 
 
@@ -412,6 +419,7 @@ def _acts(session: Session, setting: Setting, query: Select[Bulk, str]) -> list[
             row.made_at,
             row.undone_at,
             row.made_at + window,
+            UNDOING in row.filter,
         )
         for row, name in rows
     ]

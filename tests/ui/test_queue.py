@@ -2,21 +2,40 @@
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from app.ui import formats, resources
 from app.ui.draw import figures, waiting
 from app.workspace import Workspace
-from review_queue import agreement, answers, cases, clock, decisions, insights, people
+from review_queue import agreement, answers, cases, clock, decisions, people
 from review_queue.activity import Actor
 from review_queue.decisions import Said
+from review_queue.filters import Filter
+from review_queue.flags import Flagged
 from review_queue.insights import MOST
+from review_queue.lists import Row, Words
 from review_queue.projects import Setting
 from tests import factories
 from tests.browser import filling
 from tests.ui.conftest import Screen
 from tests.ui.test_screens import OFF, button, html
+
+
+def queue(state: str = "open", **query: Any) -> Any:
+    """The page Queue at an address."""
+
+    def script() -> None:
+        import importlib
+
+        importlib.import_module("app.ui.screens.queue").draw()
+
+    at = AppTest.from_function(script, default_timeout=30)
+    for name, value in {"state": state, **query}.items():
+        at.query_params[name.replace("__", ".")] = value
+    return at.run()
 
 
 def said(workspace: Workspace, setting: Setting, actor: Actor, label: str = "pay") -> None:
@@ -49,7 +68,7 @@ def test_late_cases_come_first_with_how_late_they_are(
     setting = filling.table(workspace, 3, False, review={"due": "4h"}, calendar={"days": "mon-sun", "hours": "0-24"}, **OFF)
     shown = html(screen("queue"))
     assert "nothing is late" in shown
-    assert "late</span>" not in shown
+    assert "late</b>" not in shown
     ann = factories.person(workspace.database, "ann")
     later(monkeypatch, timedelta(hours=6, minutes=10))
     workspace.database.write(cases.take, setting, ann, "s", 1)
@@ -64,7 +83,8 @@ def test_what_nobody_here_may_take_is_said_with_the_mend_and_can_be_given_up(
 ) -> None:
     setting = filling.table(workspace, 1, False, review={"second_opinion": 1.0}, **OFF)
     said(workspace, setting, me)
-    at = screen("queue")
+    assert "nobody here may take them" in html(screen("queue"))
+    at = queue("stuck")
     assert "Stuck: nobody here may take them" in html(at)
     assert "<b>1</b> second opinion: add a person (<code>signoff user add NAME</code>)" in html(at)
     button(at, "queue-drop-").click().run()
@@ -90,7 +110,7 @@ def test_reviewers_are_told_of_what_is_stuck_but_not_which(
     reviewer = Actor(me.id, me.name, "reviewer", "desk")
     monkeypatch.setattr(people, "actor", lambda *_: reviewer)
     monkeypatch.setattr(resources, "whoever", lambda *_, **__: reviewer)
-    at = screen("queue")
+    at = queue("stuck")
     assert "<b>1</b> second opinion" in html(at)
     assert not [each for each in at.button if each.key.startswith("queue-drop-")]
 
@@ -105,12 +125,12 @@ def test_what_waits_for_others_is_told_from_nothing(workspace: Workspace, screen
 
 def test_agreement_is_drawn_with_what_may_be_chance(workspace: Workspace, screen: Screen, me: Actor) -> None:
     setting = filling.table(workspace, 4, False, review={"second_opinion": 1.0}, **OFF)
-    assert "How far people agree" not in html(screen("insights"))
+    assert "How far people agree" not in html(screen("insights", section="People"))
     ann = factories.person(workspace.database, "ann")
     for actor in (me, ann):
         for n in range(4):
             said(workspace, setting, actor, "deny" if n == 0 else "pay")
-    shown = html(screen("insights"))
+    shown = html(screen("insights", section="People"))
     assert "How far people agree" in shown
     found = agreement.of(workspace.database.read(answers.latest, setting.id))
     assert f"{found.agreed.part} of 4, between" in shown
@@ -133,11 +153,23 @@ def test_a_count_that_ends_says_that_there_is_more(n: int, shown: str) -> None:
     assert formats.upto(n) == shown
 
 
-def test_what_may_be_html_in_ids_and_names_is_shown_as_it_is() -> None:
-    now = clock.now()
-    each = insights.Waiting(1, "<b>x", now, now - timedelta(hours=1), "reviewers", "in_progress", 0, "<i>ann")
-    (row,) = waiting.late([each], now)
-    assert row == ("<bdi>&lt;b&gt;x</bdi>", '<span class="so-late">1 h late</span>', "held by &lt;i&gt;ann", "0 s")
+def test_what_may_be_html_in_ids_names_and_words_is_shown_as_it_is(workspace: Workspace) -> None:
+    setting, now, zone = filling.table(workspace, 1, False, **OFF), clock.now(), ZoneInfo("UTC")
+    late = now - timedelta(hours=1)
+    each = Row(1, 1, "<b>x", now, late, "in_progress", "reviewers", 0, "<i>ann", "<u>bob", now, False, "pay", 0.6)
+    shown = waiting.row(each, setting, zone, now)
+    assert "<bdi>&lt;b&gt;x</bdi>" in shown
+    assert "id=%3Cb%3Ex" in shown
+    assert '<b class="so-late">1 h late</b> · held by &lt;i&gt;ann' in shown
+    assert "for &lt;u&gt;bob alone" in shown
+    assert "predicted Pay, 60 %" in shown
+    told = waiting.words(Words("<i>ann", now, "<b>", "<script>"), zone) + waiting.flag(
+        Flagged(1, 1, "x", "<i>ann", now, "<script>"), setting, zone
+    )
+    assert "<script>" not in told
+    assert "<b>" not in told
+    said = waiting.in_words(Filter(text="<script>", person="<i>", groups=(("region", "<b>"),)), setting.project)
+    assert "<" not in said
 
 
 @pytest.mark.parametrize(

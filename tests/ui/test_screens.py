@@ -168,7 +168,9 @@ def test_what_a_lead_releases_goes_back(workspace: Workspace, screen: Screen) ->
     setting = filling.table(workspace, 2, False, **OFF)
     ann = factories.person(workspace.database, "ann")
     workspace.database.write(cases.take, setting, ann, "s", 1)
-    button(screen("queue"), "queue-release-").click().run()
+    at = screen("queue")
+    next(each for each in at.checkbox if each.key.startswith("queue-box-")).check().run()
+    button(at, "queue-release").click().run()
     states = workspace.database.read(lambda session: list(session.scalars(select(Claim.state))))
     assert states == ["released"]
 
@@ -207,7 +209,7 @@ def judge(workspace: Workspace, **changes: Any) -> None:
 def test_insights_say_what_could_act_alone(workspace: Workspace, screen: Screen) -> None:
     filling.table(workspace, 2, False, automate={"at_least": 0.8}, evidence={"max_error": 0.05})
     judge(workspace)
-    drawn = html(screen("insights"))
+    drawn = html(screen("insights", section="Model"))
     assert re.search(r"At 5 % error 9\d % may act alone: confidence 0\.6\d+ or more\.", drawn)
     assert drawn.count("<td>") >= 20
     assert "In force: confidence 0.8 or more. About 50 % of these rows reach it; none of those is wrong." in drawn
@@ -219,9 +221,9 @@ def test_insights_say_what_could_act_alone(workspace: Workspace, screen: Screen)
 def test_what_is_in_force_names_what_comes_on_top_and_a_freeze(workspace: Workspace, screen: Screen) -> None:
     filling.table(workspace, 2, False, automate={"at_least": 0.8, "never": ["amount > 5"]})
     judge(workspace)
-    assert "Thresholds of single labels and vetoes come on top" in html(screen("insights"))
+    assert "Thresholds of single labels and vetoes come on top" in html(screen("insights", section="Model"))
     button(screen("models"), "models-freeze").click().run()
-    assert "In force: nothing acts alone." in html(screen("insights"))
+    assert "In force: nothing acts alone." in html(screen("insights", section="Model"))
 
 
 @pytest.mark.parametrize(
@@ -230,19 +232,19 @@ def test_what_is_in_force_names_what_comes_on_top_and_a_freeze(workspace: Worksp
 )
 def test_figures_that_say_nothing_are_told_in_words(workspace: Workspace, screen: Screen, changes: Any, said: str) -> None:
     filling.table(workspace, 2, False, **OFF)
-    assert "no labelled rows" in html(screen("insights"))
+    assert "no labelled rows" in html(screen("insights", section="Model"))
     judge(workspace, **changes)
-    drawn = html(screen("insights"))
+    drawn = html(screen("insights", section="Model"))
     assert said in drawn
-    assert "so-plot" not in drawn
+    assert "so-risk" not in drawn
 
 
 def test_what_could_act_is_there_before_the_first_case(workspace: Workspace, screen: Screen) -> None:
     factories.setting(workspace.database)
     judge(workspace)
-    drawn = html(screen("insights"))
-    assert "They begin with the first scored case" in drawn
-    assert "so-plot" in drawn
+    drawn = html(screen("insights", section="Model"))
+    assert "so-risk" in drawn
+    assert "They begin with the first scored case" in html(screen("insights"))
 
 
 def test_the_record_stays_closed_to_whoever_judges_it_blind(workspace: Workspace, screen: Screen) -> None:

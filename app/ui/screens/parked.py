@@ -32,9 +32,8 @@ def _rows(place: Place, found: Sequence[Parked], everybody: bool, at: str) -> No
 
 
 def _said(place: Place, each: Parked, everybody: bool) -> str:
-    setting = place.setting
-    noun = setting.project.noun
-    until = formats.moment(each.until, setting.project.zone) if each.until else f"the {text(noun)} changes"
+    noun = place.setting.project.noun
+    until = formats.moment(each.until, place.zone) if each.until else f"the {text(noun)} changes"
     whose = f"by {text(each.person or 'a lead')} " if everybody else ""
     note = f" · <bdi>{text(each.note)}</bdi>" if each.note else ""
     return f"{whose}until {until}{note}"
