@@ -111,13 +111,18 @@ def _weight(a: str | None, b: str | None, rows: Counter[str | None], columns: Co
 
 
 def rate(part: int, of: int) -> Rate:
-    """A share with the score interval of Wilson (1927), which holds near 0 and 1 and for small numbers too."""
+    """A share with its interval."""
     if not of:
         return Rate(0, 0, None, None, None)
-    z, share = _z(), part / of
+    return Rate(part, of, part / of, *interval(part / of, of))
+
+
+def interval(share: float, of: float) -> tuple[float, float]:
+    """The score interval of Wilson (1927) for a share of `of` cases, which holds near 0 and 1 and for small numbers too."""
+    z = _z()
     middle = (share + z**2 / (2 * of)) / (1 + z**2 / of)
     reach = z / (1 + z**2 / of) * sqrt(share * (1 - share) / of + z**2 / (4 * of**2))
-    return Rate(part, of, share, max(middle - reach, 0.0), min(middle + reach, 1.0))
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
 
 
 def _label(label: str | None, found: Sequence[Pair]) -> LabelAgreement:

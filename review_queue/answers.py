@@ -1,9 +1,10 @@
 """The latest decisions of a project with what they answered: the window that figures of quality are taken over."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, literal_column, select
 from sqlalchemy.orm import Session
 
 from db.tables import Decision, Routing, Task
@@ -11,6 +12,7 @@ from review_queue.outcomes import ANSWERS
 
 WINDOW = 10_000
 """Decisions, the latest first, that figures look back over: reading more would take longer every day."""
+GOLD: ColumnElement[bool] = literal_column("decision.basis = 'gold'")  # in words, as the index has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Answered:
     supersedes_id: int | None
     basis: str
     task_id: int
+    decided_at: datetime
     kind: str
     state: str
     routing_n: int
@@ -51,16 +54,38 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Answers, oldest first, among the latest `decisions`; `whole` where there are no older ones."""
+    """Answers, oldest first, among the latest `decisions`; `whole` where there are no older ones (of the time asked for)."""
 
     decisions: int
     whole: bool
     answers: tuple[Answered, ...]
 
+    def standing(self) -> list[Answered]:
+        """Final answers that nobody took back or changed."""
+        changed = {each.supersedes_id for each in self.answers}
+        return [each for each in self.answers if each.stage == "final" and each.id not in changed]
 
-def latest(session: Session, project_id: int, among: int = WINDOW) -> Window:
+
+def latest(
+    session: Session, project_id: int, among: int = WINDOW, *, since: datetime | None = None, before: datetime | None = None
+) -> Window:
     """Read the window: by the index of decisions, then one row each of task and routing."""
-    rows = session.execute(_beside(session, _newest(project_id, among + 1))).tuples().all()
+    newest = _newest(project_id, among + 1)
+    if since is not None:
+        newest = newest.where(Decision.decided_at >= since)
+    if before is not None:
+        newest = newest.where(Decision.decided_at < before)
+    return _window(session, newest, among)
+
+
+def gold(session: Session, project_id: int, among: int = WINDOW, *, before: datetime) -> Window:
+    """The latest decisions on cases whose answer is known, by their own index."""
+    known = _newest(project_id, among + 1).where(GOLD, Decision.decided_at < before)
+    return _window(session, known, among)
+
+
+def _window(session: Session, newest: Select[*tuple[Any, ...]], among: int) -> Window:
+    rows = session.execute(_beside(session, newest)).tuples().all()
     inside = sorted(rows, key=lambda row: row[0])[-among:]
     held = tuple(Answered(*row) for row in inside if row[4] in ANSWERS)
     return Window(len(inside), len(rows) <= among, held)
@@ -79,6 +104,7 @@ def _newest(project_id: int, limit: int) -> Select[*tuple[Any, ...]]:
         Decision.supersedes_id,
         Decision.basis,
         Decision.task_id,
+        Decision.decided_at,
     )
     query: Select[*tuple[Any, ...]] = select(*columns).where(Decision.project_id == project_id)
     return query.order_by(Decision.decided_at.desc(), Decision.id.desc()).limit(limit)

@@ -61,6 +61,11 @@ def add_working_time(start: datetime, amount: timedelta, calendar: Calendar, zon
         at = _at(at + timedelta(days=1), timedelta(0), zone)
 
 
+def works(day: date, calendar: Calendar) -> bool:
+    """Whether people work on a day."""
+    return day.weekday() in _days(calendar) and day not in calendar.holidays
+
+
 def _days(calendar: Calendar) -> range:
     first, _, last = calendar.days.partition("-")
     return range(DAYS.index(first), DAYS.index(last or first) + 1)

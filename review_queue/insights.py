@@ -11,12 +11,13 @@ from sqlalchemy import Integer, Row, ScalarSelect, Select, func, literal_column,
 from sqlalchemy.orm import Session
 
 from db.tables import Claim, Decision, Explanation, ItemKey, Person, Task, Work
-from review_queue import agreement, answers, clock, states, stuck, tallies
+from review_queue import agreement, answers, clock, quality, states, stuck, tallies
 from review_queue.agreement import Agreement
-from review_queue.answers import Answered, Window
+from review_queue.answers import Window
 from review_queue.calendar import add_working_time
 from review_queue.outcomes import ANSWERS
 from review_queue.projects import Setting, by_id
+from review_queue.quality import Judged
 from review_queue.tallies import BANDS
 
 MOST = 10_000
@@ -214,7 +215,7 @@ def explained_ahead(session: Session, project_id: int, ahead: int = 200) -> Shar
 def insight(session: Session, project_id: int, known_answers_name: str) -> Insight:
     """Figures of a project: traffic from the tallies, what people said from the latest decisions."""
     counted, window = tallies.read(session, project_id), answers.latest(session, project_id)
-    judged = _judged(window)
+    judged = quality.judged(window)
     times = sorted(each.seconds for each in window.answers if each.seconds is not None)
     return Insight(
         routed=counted["auto"] + counted["review"] + counted["failed"],
@@ -234,49 +235,16 @@ def insight(session: Session, project_id: int, known_answers_name: str) -> Insig
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A routed item with the first human answer to it."""
-
-    predicted: str
-    confidence: float
-    pi: float
-    answer: str | None
-
-    @property
-    def weight(self) -> float:
-        return 1 / self.pi if self.pi > 0 else 0.0
-
-
-def _judged(window: Window) -> list[_Judged]:
-    """The earliest human answer to each scored item: the blind one where the task was blind."""
-    firsts: dict[int, Answered] = {}
-    for each in window.answers:
-        if each.is_first and each.by_chance_or_rule and each.kind in ("review", "audit"):
-            firsts.setdefault(each.item_id, each)
-    return [
-        _Judged(each.predicted, each.confidence, each.pi, each.label)
-        for each in firsts.values()
-        if each.predicted is not None and each.confidence is not None
-    ]
-
-
-def _standing(window: Window) -> list[Answered]:
-    """Final answers that nobody took back or changed."""
-    changed = {each.supersedes_id for each in window.answers}
-    return [each for each in window.answers if each.stage == "final" and each.id not in changed]
-
-
 def _override(window: Window) -> Share:
     """Final answers that are not the prediction, among final answers where there was one to accept and nobody had asked."""
-    seen = (each for each in _standing(window) if each.by_chance_or_rule)
+    seen = (each for each in window.standing() if each.by_chance_or_rule)
     held = [each for each in seen if each.state == "completed" and each.predicted is not None]
     return Share(sum(each.verdict != "accept" for each in held), len(held))
 
 
 def _played(session: Session, window: Window, name: str) -> Share:
     """How many of the final answers the known answers gave."""
-    played, held = session.scalar(select(Person.id).where(Person.name == name)), _standing(window)
+    played, held = session.scalar(select(Person.id).where(Person.name == name)), window.standing()
     return Share(sum(each.person_id == played for each in held), len(held))
 
 
@@ -293,23 +261,23 @@ def _pace(window: Window) -> float | None:
     return 3600 / mean(times) if times and mean(times) else None
 
 
-def _bands(counted: Counter[str], judged: Sequence[_Judged]) -> list[Band]:
+def _bands(counted: Counter[str], judged: Sequence[Judged]) -> list[Band]:
     routes = {n: {route: counted[f"band/{n}/{route}"] for route in ("auto", "review", "failed")} for n in range(BANDS)}
     return [_band(n, sum(held.values()), held["auto"], judged) for n, held in routes.items() if sum(held.values())]
 
 
-def _band(n: int, routed: int, alone: int, judged: Sequence[_Judged]) -> Band:
+def _band(n: int, routed: int, alone: int, judged: Sequence[Judged]) -> Band:
     here = [row for row in judged if tallies.band(row.confidence) == n]
     agreed = Share(sum(r.weight for r in here if r.answer == r.predicted), sum(r.weight for r in here))
     return Band(n / BANDS, (n + 1) / BANDS, routed, alone, len(here), agreed)
 
 
-def _labels(judged: Sequence[_Judged]) -> list[LabelFigures]:
+def _labels(judged: Sequence[Judged]) -> list[LabelFigures]:
     names = sorted({row.predicted for row in judged} | {row.answer for row in judged if row.answer is not None})
     return [_label(name, judged) for name in names]
 
 
-def _label(name: str, judged: Sequence[_Judged]) -> LabelFigures:
+def _label(name: str, judged: Sequence[Judged]) -> LabelFigures:
     predicted = [row for row in judged if row.predicted == name]
     answered = [row for row in judged if row.answer == name]
     right = sum(row.weight for row in predicted if row.answer == name)

@@ -82,6 +82,13 @@ def daily(session: Session, project_id: int, since: str, until: str) -> dict[str
     return dict(sorted(found.items()))
 
 
+def first_day(session: Session, project_id: int) -> str | None:
+    """The first day of which there are counts."""
+    kept = session.scalar(select(func.min(DailyTally.day)).where(DailyTally.project_id == project_id))
+    fresh = session.scalar(select(func.min(Tally.day)).where(Tally.project_id == project_id))
+    return min((day for day in (kept, fresh) if day is not None), default=None)
+
+
 def fold(session: Session, limit: int = BATCH) -> int:
     """Sum up to `limit` rows of each project into one; how many went. One process at a time does it, others pass by."""
     if session.get_bind().dialect.name == "postgresql" and not session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):

@@ -10,7 +10,7 @@ from app.ui import resources
 from app.workspace import Workspace
 from tests.browser import filling
 
-Screen = Callable[[str], AppTest]
+Screen = Callable[..., AppTest]
 
 
 @pytest.fixture
@@ -25,14 +25,17 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 @pytest.fixture
 def screen(workspace: Workspace) -> Screen:
-    """Runs one screen by its name."""
+    """Runs one screen by its name, with what the address asks for."""
 
-    def run(name: str) -> AppTest:
+    def run(name: str, **query: str) -> AppTest:
         def script(name: str) -> None:
             import importlib
 
             importlib.import_module(f"app.ui.screens.{name}").draw()
 
-        return AppTest.from_function(script, kwargs={"name": name}, default_timeout=30).run()
+        at = AppTest.from_function(script, kwargs={"name": name}, default_timeout=30)
+        for key, value in query.items():
+            at.query_params[key] = value
+        return at.run()
 
     return run

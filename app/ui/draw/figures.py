@@ -48,8 +48,9 @@ def labels(found: Sequence[LabelFigures], title_of: Callable[[str], str]) -> str
         for each in found
     )
     head = "<tr><th>label</th><th>right when predicted</th><th>found when true</th></tr>"
-    table = f'<table class="so-grid"><thead>{head}</thead><tbody>{rows}</tbody></table>' if rows else _nothing()
-    return f'<h3 class="so-title">Per label</h3>{table}'
+    table = f'<table class="so-grid"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    held = f'<div class="so-scroll so-tall" tabindex="0" role="region" aria-label="Per label">{table}</div>' if rows else _nothing()
+    return f'<h3 class="so-title">Per label</h3>{held}'
 
 
 def window(found: Insight) -> str:

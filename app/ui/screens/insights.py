@@ -1,15 +1,20 @@
-"""Insights: what acted and what could act alone, how often people disagreed. Every figure says what it is a share of."""
+"""Insights: what acts alone, how right that is, how fast people are and how they agree, in a period and with pictures."""
+
+from collections.abc import Callable
+from datetime import date
 
 import streamlit as st
 
-from app.ui import widgets
+from app.ui import look, widgets
 from app.ui.draw import figures
 from app.ui.formats import number, percent, upto
 from app.ui.widgets import Place
 from retrain import alone, registry
 from retrain.alone import Alone
-from review_queue import insights, people
+from review_queue import answers, insights, people, periods
+from review_queue.agreement import of as agreement_of
 from review_queue.insights import Insight
+from review_queue.periods import Period
 
 NO_ROWS = (
     "Unknown so far: no labelled rows that the acting model has not learned from came with it. "
@@ -19,28 +24,82 @@ ON_TOP = " Thresholds of single labels and vetoes come on top, and are not count
 OTHER_SCORE = "Unknown so far: the figures of the acting model are for another score than the policy's. Train a new version."
 
 
+OWN = "dates"
+"""The choice of a period by its first and last day."""
+
+
 def draw() -> None:
     """The screen."""
     place = widgets.place()
     st.html('<h2 class="so-title">Insights</h2>')
+    with st.container(key="insights-choices", horizontal=True, vertical_alignment="bottom"):
+        names = list(SECTIONS)
+        section = st.segmented_control("Section", names, key="section", default=names[0], required=True, bind="query-params")
+        asked = _period()
+    try:
+        period = periods.period(asked.get("period"), asked.get("from"), asked.get("to"))
+    except ValueError as error:
+        widgets.line(widgets.sentence(str(error)), "trouble")
+        return
+    SECTIONS[section or names[0]](place, period, asked)
+
+
+def _period() -> dict[str, str]:
+    """The period as the address has it."""
+    names = [*periods.LENGTHS, OWN]
+    chosen = st.segmented_control("Period", names, key="period", default=periods.USUAL, required=True, bind="query-params")
+    if chosen != OWN:
+        return {"period": chosen or periods.USUAL}
+    usual = periods.latest(periods.LENGTHS[periods.USUAL])
+    first = st.date_input("From", usual.first, key="from", format="YYYY-MM-DD", width=150, bind="query-params")
+    last = st.date_input("To", usual.last, key="to", format="YYYY-MM-DD", width=150, bind="query-params")
+    return {name: each.isoformat() for name, each in (("from", first), ("to", last)) if isinstance(each, date)}
+
+
+def _show(place: Place, period: Period, asked: dict[str, str], *names: str) -> None:
+    """Figures beside each other where there is room."""
+    shown = place.database.read(look.shown, place.setting, period, asked, names)
+    st.html(f'<div class="so-charts">{"".join(shown)}</div>')
+
+
+def _traffic(place: Place, period: Period, asked: dict[str, str]) -> None:
     found = place.database.read(insights.insight, place.setting.id, people.KNOWN_ANSWERS)
-    if found.routed:
-        _traffic(place, found)
-    else:
+    if not found.routed:
         widgets.empty("No figures yet", "They begin with the first scored case.")
-    _could(place)
-
-
-def _traffic(place: Place, found: Insight) -> None:
+        return
     widgets.figures(_cards(place, found))
+    widgets.line(f"Above: all traffic so far. {figures.window(found)} Below: the period.", "note")
     if found.known_answers.part:
         widgets.line(figures.played(found), "note")
+    _show(place, period, asked, "automation", "override", "decided")
+
+
+def _model(place: Place, period: Period, asked: dict[str, str]) -> None:
+    _could(place)
+    _show(place, period, asked, "reliability", "risk", look.CONFUSION)
+    found = place.database.read(insights.insight, place.setting.id, people.KNOWN_ANSWERS)
     left, right = st.columns(2, gap="large")
     left.html(figures.bands(found.bands))
     right.html(figures.labels(found.labels, place.setting.project.title_of))
-    widgets.line(f"{figures.WEIGHING} {figures.window(found)}", "note")
-    if agreed := figures.agreement(found.agreement, place.setting.project.title_of):
-        st.html(agreed)
+    widgets.line(f"These two: all traffic so far. {figures.WEIGHING} {figures.window(found)}", "note")
+
+
+def _pace(place: Place, period: Period, asked: dict[str, str]) -> None:
+    _show(place, period, asked, "backlog", "pace", "waits")
+
+
+def _people(place: Place, period: Period, asked: dict[str, str]) -> None:
+    found = agreement_of(place.database.read(answers.latest, place.setting.id, since=period.since, before=period.before))
+    agreed = figures.agreement(found, place.setting.project.title_of)
+    st.html(agreed or '<p class="so-line so-note">Nobody answered a case in this period that another had answered as well.</p>')
+
+
+SECTIONS: dict[str, Callable[[Place, Period, dict[str, str]], None]] = {
+    "Traffic": _traffic,
+    "Model": _model,
+    "Pace": _pace,
+    "People": _people,
+}
 
 
 def _could(place: Place) -> None:
