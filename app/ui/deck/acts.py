@@ -72,9 +72,10 @@ class Flag(_Act):
 
 
 class Undo(_Act):
-    """Take back one act: a decision by its key, or a parking by the token of its case."""
+    """Take back one act: a decision by its key, or a parking by the token of its case; `token`: the case, where it is known."""
 
     act: Literal["undo"]
+    token: Token | None = None
     decided: Key | None = None
     parked: Token | None = None
 

@@ -17,7 +17,7 @@ from app.ui.deck.trees import tree
 from app.ui.draw import desk
 from app.ui.sitting import Seat
 from db.engine import Database
-from review_queue import cases, claims, clock, flags, lost, preferences
+from review_queue import cases, claims, clock, flags, lost, openings, preferences
 from review_queue.activity import Actor
 from review_queue.cases import Case
 from review_queue.errors import Forbidden, NotFound
@@ -27,17 +27,22 @@ from review_queue.projects import Setting
 DEEP = 6
 """Cases that a deck holds: the one that is shown and the next ones."""
 MOST_ACTS = 200
-SEAT = r"[A-Za-z0-9-]{8,64}"
+SeatName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 """What names a tab."""
-SeatName = Annotated[str, Field(pattern=f"^{SEAT}$")]
 
 
-class Wish(BaseModel):
-    """What a deck sends. `held`: the tokens of the cases it has; `want`: how many it would have, 0 to only keep them."""
+class _Sent(BaseModel):
+    """What every request says: which tab it is, for whom it was drawn, and how times are read there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     seat: SeatName
+    person: int
     zone: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Wish(_Sent):
+    """What a deck sends. `held`: the tokens of the cases it has; `want`: how many it would have, 0 to only keep them."""
+
     held: tuple[Token, ...] = Field(default=(), max_length=50)
     want: int = Field(default=0, ge=0, le=claims.MOST)
     said: tuple[dict[str, Any], ...] = Field(default=(), max_length=MOST_ACTS)
@@ -45,24 +50,18 @@ class Wish(BaseModel):
     full: bool = False
 
 
-class Look(BaseModel):
+class Look(_Sent):
     """Draw a held case anew. `hurry`: it is on the page, and its reasons are awaited."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    seat: SeatName
-    zone: Annotated[str, Field(max_length=64)] | None = None
     token: Token
     full: bool = False
     late: bool = False
     hurry: bool = False
 
 
-class Ask(BaseModel):
+class Ask(_Sent):
     """Ask for more reasons of a held case."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    seat: SeatName
-    zone: Annotated[str, Field(max_length=64)] | None = None
     token: Token
     method: Annotated[str, Field(max_length=64)]
     label: str
@@ -84,7 +83,9 @@ class Table:
 
 
 def table(database: Database, setting: Setting, actor: Actor, chosen: Preferences, wish: Wish | Look | Ask) -> Table:
-    """Raises Forbidden for whoever decides nothing here."""
+    """Raises Forbidden for whoever decides nothing here, and where the page was drawn for somebody else."""
+    if wish.person != actor.id:
+        raise Forbidden(f"{actor.name} is signed in here now, and this page was drawn for somebody else; load it anew")
     if not actor.at_least("reviewer"):
         raise Forbidden("a viewer looks on; deciding cases is for reviewers and up")
     zone = preferences.zone(chosen, wish.zone, setting.project.zone)
@@ -97,7 +98,7 @@ def deal(held: Table, wish: Wish) -> dict[str, Any]:
     try:
         for said in wish.said:
             told.append(acts.do(held.database, held.seat, said, held.zone))
-        return {"acks": [asdict(each) for each in told], **_dealt(held, wish)}
+        return {"acks": [asdict(each) for each in told], **_dealt(held, wish), "prompt": _prompt(held, wish)}
     except AWAY:
         return {"acks": [asdict(each) for each in told], "message": AWAY_SAYS, "away": True}
 
@@ -106,7 +107,8 @@ def _dealt(held: Table, wish: Wish) -> dict[str, Any]:
     taken = held.database.write(_take, held.seat, wish.want)
     tokens = {each.token for each in taken}
     new = [each for each in taken if each.token not in set(wish.held)]
-    seen = held.database.read(_see, held.seat, new, [token for token in wish.held if token not in tokens], last=wish.last)
+    settled = tokens | {str(said.get("token")) for said in wish.said}
+    seen = held.database.read(_see, held.seat, new, [token for token in wish.held if token not in settled], last=wish.last)
     return {
         "cases": [_card(held, case, flagged=flagged, full=wish.full) for case, flagged in seen.cases],
         "held": [each.token for each in taken],
@@ -116,6 +118,13 @@ def _dealt(held: Table, wish: Wish) -> dict[str, Any]:
         "parking": _parking(held),
         **({"last": asdict(seen.last) if seen.last else None} if wish.last else {}),
     }
+
+
+def _prompt(held: Table, wish: Wish) -> str | None:
+    """A word about a long run of quick accepts, where something was decided now."""
+    if not any(said.get("act") == "decide" for said in wish.said):
+        return None
+    return held.database.write(judging.prompt, held.seat.setting, held.seat.actor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +137,7 @@ class _Seen:
 
 def _take(session: Session, seat: Seat, want: int) -> list[claims.Held]:
     """Renew what this deck holds, and take more up to `want`; oldest first."""
-    lease = seat.setting.policy.review.lease
-    taken = claims.claim(session, seat.setting.id, seat.actor, seat.name, want, lease)
+    taken = openings.claim(session, seat.setting, seat.actor, seat.name, want)
     return sorted(taken, key=lambda each: (each.taken_at, each.task_id))
 
 

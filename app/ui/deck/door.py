@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -17,6 +18,7 @@ from app.workspace import Workspace
 from review_queue import preferences, projects
 from review_queue.activity import Actor
 from review_queue.errors import Refused
+from review_queue.preferences import Preferences
 from review_queue.projects import Setting
 
 Who = Callable[[Request], Awaitable[Actor | None]]
@@ -59,15 +61,15 @@ class Deck:
 
     def _serve(self, actor: Actor, name: str, wish: Any, serve: Callable[[Table, Any], dict[str, Any]]) -> Response:
         try:
-            setting, chosen = self.workspace.database.read(_place, actor, name)
-            table = dealing.table(self.workspace.database, setting, actor, chosen, wish)
-            return _told(200, serve(table, wish))
+            database = self.workspace.database
+            return _told(200, serve(dealing.table(database, *database.read(_place, actor, name), wish), wish))
         except Refused as error:
             return _refusal(error.status, str(error))
 
 
-def _place(session: Any, actor: Actor, name: str) -> tuple[Setting, preferences.Preferences]:
-    return projects.get(session, name), preferences.of(session, actor.id)
+def _place(session: Session, actor: Actor, name: str) -> tuple[Setting, Actor, Preferences]:
+    setting = projects.get(session, name, by=actor)
+    return setting, actor.within(setting.id), preferences.of(session, actor.id)
 
 
 async def _body(request: Request) -> Any:

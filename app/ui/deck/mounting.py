@@ -1,7 +1,5 @@
 """The deck as a Streamlit component: where its script comes from, and what it is told at the start. No case is in it."""
 
-from functools import partial
-from re import fullmatch
 from typing import Any
 
 import streamlit as st
@@ -9,8 +7,8 @@ from streamlit.components.v2 import component
 from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
 from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
-from app.ui import answers, frame, resources
-from app.ui.deck.dealing import DEEP, SEAT
+from app.ui import answers, frame
+from app.ui.deck.dealing import DEEP
 from app.ui.deck.trees import tree
 from app.ui.draw import desk
 from app.ui.sitting import Seat
@@ -21,9 +19,9 @@ FAMILY, NAME = "signoff", "deck"
 
 
 def mount(place: Place, seat: Seat) -> None:
-    """Put the deck on the page. It talks to its own route; here it only says that nothing is left, and which seat is its."""
+    """Put the deck on the page. It talks to its own route; here it only says that nothing is left."""
     render = component(_declared(), js="deck-entry.js", isolate_styles=False)
-    render(key=NAME, data=_told(place, seat), on_dry_change=_dry, on_seat_change=partial(_seat, place.actor.id))
+    render(key=NAME, data=_told(place, seat), on_dry_change=_dry)
 
 
 def _declared() -> str:
@@ -38,13 +36,7 @@ def _declared() -> str:
 def _dry() -> None:
     """Nothing is left in the deck: the page looks whether anything waits, and says what else is going on."""
     st.session_state["deck.dry"] = True
-
-
-def _seat(person_id: int) -> None:
-    """The deck goes on in a seat that it had before, in which it holds cases."""
-    name = st.session_state[NAME].get("seat")
-    if isinstance(name, str) and fullmatch(SEAT, name):
-        resources.take_seat(name, person_id)
+    st.session_state["deck.round"] = st.session_state.get("deck.round", 0) + 1
 
 
 def _told(place: Place, seat: Seat) -> dict[str, Any]:
@@ -56,6 +48,7 @@ def _told(place: Place, seat: Seat) -> dict[str, Any]:
         "noun": project.noun,
         "person": place.actor.id,
         "seat": seat.name,
+        "round": st.session_state.get("deck.round", 0),
         "build": frame.build(),
         "deep": DEEP,
         "lease": place.setting.policy.review.lease.total_seconds(),

@@ -9,30 +9,12 @@ export const fresh = () => {
 
 const read = (name) => { try { return JSON.parse(localStorage.getItem(name)) ?? []; } catch { return []; } };
 
-// The seat of this tab: the one that it had before a reload, unless a copy of the tab sits in it already.
-export const seated = async (told) => {
-  const name = `${PREFIX}.seat.${told.person}.${told.project}`;
-  const free = async (seat) => {
-    if (!navigator.locks) return true;
-    return new Promise((done) => navigator.locks.request(`${PREFIX}.${seat}`, { ifAvailable: true }, (lock) => {
-      done(Boolean(lock));
-      return lock ? new Promise(() => {}) : undefined;
-    }).catch(() => done(true)));
-  };
-  for (const seat of [sessionStorage.getItem(name), told.seat, fresh()]) {
-    if (seat && await free(seat)) {
-      try { sessionStorage.setItem(name, seat); } catch { /* a browser that keeps nothing: the page's own memory does */ }
-      return seat;
-    }
-  }
-  return fresh();
-};
-
 export class Line {
-  constructor(told, seat, { body, heard, stands }) {
-    Object.assign(this, { told, seat, body, heard, stands, acts: [], busy: false, again: 0, tried: 0, timer: null });
+  constructor(told, { body, heard }) {
+    Object.assign(this, { told, body, heard, acts: [], busy: false, again: false, tried: 0, timer: null });
     this.family = `${PREFIX}.said.${told.person}.${told.project}.`;
-    this.name = this.family + seat;
+    this.name = this.family + told.seat;
+    navigator.locks?.request(`${PREFIX}.${told.seat}`, () => new Promise((done) => { this.let = done; })).catch(() => {});
   }
 
   // What an earlier page of this person left unsent goes first; the keys make a repeat no second act.
@@ -88,7 +70,7 @@ export class Line {
   async post(path, body) {
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     const headers = { "Content-Type": "application/json" };
-    const sent = JSON.stringify({ seat: this.seat, zone, ...body });
+    const sent = JSON.stringify({ seat: this.told.seat, person: this.told.person, zone, ...body });
     try {
       const stop = AbortSignal.timeout(20_000);
       const url = `/desk/${encodeURIComponent(this.told.project)}${path}`;
@@ -99,5 +81,5 @@ export class Line {
     }
   }
 
-  end() { this.ended = true; clearTimeout(this.timer); }
+  end() { this.ended = true; clearTimeout(this.timer); this.let?.(); }
 }

@@ -1,9 +1,9 @@
 // The deck: the next cases wait in the page, a key shows the next one at once, and what was said goes out in a line of its own.
 import { grown, make } from "./deck-tree.js";
-import { Line, seated } from "./deck-line.js";
+import { Line } from "./deck-line.js";
 import * as steps from "./deck-steps.js";
 
-const IDLE_LEASES = 3, PATIENCE = 900_000, LOOK = 1000, KEPT = 20;
+const IDLE_LEASES = 3, PATIENCE = 900_000, LOOK = 1000, KEPT = 20, TROUBLES = 4, LEFT = 60_000, FRESH = 1000;
 const typing = (node) => node && (node.isContentEditable || (/^(input|textarea|select)$/i.test(node.tagName) && node.type !== "checkbox"));
 const plural = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
@@ -29,37 +29,42 @@ class Deck {
     this.counts = make("div");
     this.beside = make("div");
     this.help = make("div", { hidden: true }, ...grown(this.told.help));
-    this.slots.more.append(this.message, this.net, this.counts, this.beside, this.help);
+    this.troubles = make("div", { role: "status" });
+    this.slots.more.append(this.message, this.troubles, this.net, this.counts, this.beside, this.help);
     const places = [this.slots.said, this.slots.acts, this.slots.more, this.slots.case, this.slots.below];
     this.root = make("section.so-deck", { "aria-label": `Deck of ${this.told.heading}`, data: { deck: this.told.project } }, ...places);
     this.root.addEventListener("pointerdown", () => this.touch());
   }
 
   async open() {
-    this.seat = await seated(this.told);
-    if (this.seat !== this.told.seat) this.tell?.setStateValue("seat", this.seat);
-    this.line = new Line(this.told, this.seat, { body: () => this.body(), heard: (reply) => this.heard(reply) });
+    this.line = new Line(this.told, { body: () => this.body(), heard: (reply) => this.heard(reply) });
     await this.line.adopt();
-    if (this.ended) { this.line.end(); return; }
     this.empty("Taking the next cases…");
     this.line.send();
     this.beat = setInterval(() => this.keep(), Math.min(60, this.told.lease / 3) * 1000);
   }
 
-  end() { this.ended = true; this.line?.end(); clearInterval(this.beat); clearTimeout(this.watch); this.root.remove(); }
+  // Another project, or another seat: nothing is shown or taken here any more, but what was said still goes out.
+  end() {
+    this.ended = true;
+    clearInterval(this.beat);
+    clearTimeout(this.watch);
+    this.root.remove();
+    if (!this.line?.acts.length) this.line?.end();
+  }
 
   // Streamlit drew the page anew: the same deck goes on in it.
   put(told, parent, tell) {
-    const back = this.told.build !== told.build || !this.root.isConnected;
+    const back = !this.root.isConnected || (this.dry && this.told.round !== told.round);
     Object.assign(this, { told, tell });
     if (this.root.parentNode !== parent) parent.append(this.root);
-    if (this.seat && this.seat !== told.seat) tell.setStateValue("seat", this.seat);
     this.help.replaceChildren(...grown(told.help));
     if (back && this.line) { this.dry = false; this.shownAt = performance.now(); this.line.send(); }
   }
 
   // What the server is told with every request: which cases are here, and how many there should be.
   body() {
+    if (this.ended) return { held: [], want: 0 };
     const here = this.queue.filter((card) => !card.revealing).map((card) => card.token);
     const said = this.line.acts.filter((act) => act.act === "decide" || act.act === "park").map((act) => act.token);
     return { held: [...new Set([...here, ...said])], want: this.told.deep, last: this.stack.length === 0, full: this.full };
@@ -75,9 +80,11 @@ class Deck {
   }
 
   heard({ status, answer, well, settled }) {
+    if (this.ended) { if (!this.line.acts.length) this.line.end(); return; }
     const before = this.current;
     settled.forEach(([act, ack]) => (ack.ok ? this.stored(act, ack) : this.refused(act, ack, answer.held ?? [])));
     if (well) this.dealt(answer);
+    if (answer?.prompt) this.trouble(answer.prompt, "note");
     this.connected(status, answer);
     if (this.current !== before) this.show();
     if (well && !this.queue.length && !this.line.acts.length) this.runDry(answer);
@@ -92,10 +99,10 @@ class Deck {
   // Nothing was stored: say why; what was typed is shown, and the case comes back where it is still in hand.
   refused(act, ack, held) {
     this.stack = this.stack.filter((each) => each.key !== act.key);
-    const token = act.act === "undo" ? act.back : act.token;
+    const { token } = act;
     const card = this.past.get(token) ?? this.queue.find((each) => each.token === token);
     const typed = [act.comment, act.note, act.day].filter(Boolean).join(" · ");
-    this.say(`${card ? `${card.name}: ` : ""}${ack.words}${typed ? ` You had written: “${typed}”` : ""}`, "trouble");
+    this.trouble(`${card ? `${card.name}: ` : ""}${ack.words}${typed ? ` You had written: “${typed}”` : ""}`);
     if (act.act === "flag") this.flagged(act.item, !act.up);
     else if (act.act === "answer" || act.act === "undo") this.queue = this.queue.filter((each) => each.token !== token || held.includes(token));
     else if (card && held.includes(token) && !this.queue.includes(card)) this.queue.unshift(Object.assign(card, { draft: act }));
@@ -112,7 +119,7 @@ class Deck {
   }
 
   take(card) {
-    if (this.line.acts.some((act) => act.token === card.token && act.act !== "answer")) return;
+    if (this.line.acts.some((act) => act.token === card.token && act.act !== "undo")) return;
     this.dress(card);
     const at = this.queue.findIndex((each) => each.token === card.token);
     if (at >= 0) this.queue[at] = card;
@@ -123,10 +130,11 @@ class Deck {
   lose(token, sentence) {
     const card = this.queue.find((each) => each.token === token);
     if (!card || card.lost) return;
-    if (card !== this.current) { this.queue = this.queue.filter((each) => each !== card); return; }
+    const unread = card === this.current && !this.step && performance.now() - this.shownAt < FRESH;
+    if (card !== this.current || unread) { this.queue = this.queue.filter((each) => each !== card); return; }
     card.lost = true;
-    this.say(sentence, "trouble");
-    const on = make("button.so-button", { type: "button", onclick: () => { this.queue.shift(); this.say(""); this.show(); this.line.send(); } },
+    this.trouble(sentence);
+    const on = make("button.so-button", { type: "button", onclick: () => { this.queue.shift(); this.troubles.replaceChildren(); this.show(); this.line.send(); } },
       "Go on with the next case");
     this.keys = new Map([["enter", () => on.click()]]);
     const typed = this.step?.typed?.();
@@ -155,12 +163,21 @@ class Deck {
     if (this.dry) return;
     this.dry = true;
     this.empty("Nothing else waits for you here at the moment.");
-    this.tell?.setTriggerValue("dry", true);
+    this.tell();
   }
 
   say(words, kind = "said") {
     this.message.className = `so-line so-${kind}`;
     this.message.textContent = words;
+  }
+
+  // What went wrong stays for a while beside what goes well; Escape takes it away.
+  trouble(words, kind = "trouble") {
+    const line = make(`p.so-line.so-${kind}`, {}, words);
+    this.say("");
+    this.troubles.append(line);
+    if (this.troubles.children.length > TROUBLES) this.troubles.firstChild.remove();
+    setTimeout(() => line.remove(), LEFT);
   }
 
   // The nodes of a case, made before it is shown.
@@ -318,7 +335,7 @@ class Deck {
     const card = this.past.get(last.token);
     if (card) { this.past.delete(last.token); this.queue.unshift(card); this.show(); }
     this.say("Taking back…", "note");
-    this.line.say({ act: "undo", ...(last.parked ? { parked: last.token } : { decided: last.key }) });
+    this.line.say({ act: "undo", token: last.token ?? null, ...(last.parked ? { parked: last.token } : { decided: last.key }) });
   }
 
   turnFlag(card) {
@@ -382,7 +399,7 @@ class Deck {
 
   press(event) {
     const key = event.key.toLowerCase();
-    if (event.key === "Escape") { if (typing(document.activeElement)) document.activeElement.blur(); if (this.step) this.back(); return; }
+    if (event.key === "Escape") { if (typing(document.activeElement)) document.activeElement.blur(); if (this.step) this.back(); else this.troubles.replaceChildren(); return; }
     if (typing(document.activeElement) || event.repeat || !this.ready) return;
     if ((key === "enter" || key === " ") && document.activeElement?.closest("button, a, summary")) return;
     const act = this.keys?.get(key);
@@ -411,8 +428,9 @@ window.addEventListener("beforeunload", (event) => { if (deck?.line?.acts.length
 window.addEventListener("online", () => deck?.line?.send());
 document.addEventListener("visibilitychange", () => { if (!document.hidden && deck?.root.isConnected) deck.line?.send(); });
 
-export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
-  const tell = { setStateValue, setTriggerValue };
-  if (deck?.told.project !== data.project || deck?.told.person !== data.person) { deck?.end(); deck = new Deck(data); }
-  deck.put(data, parentElement, tell);
+const SAME = ["project", "person", "seat"];
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  if (!deck || SAME.some((name) => deck.told[name] !== data[name])) { deck?.end(); deck = new Deck(data); }
+  deck.put(data, parentElement, () => setTriggerValue("dry", true));
 }
