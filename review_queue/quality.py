@@ -17,7 +17,7 @@ from review_queue import agreement
 from review_queue.answers import Answered, Window
 
 BINS = 10
-"""Most groups of a reliability diagram; each has as much weight as the others, but for ties."""
+"""Most groups of a reliability diagram; each has as many cases as the others, but for ties."""
 LEAST = 5
 """Cases that a group has to have where there are enough."""
 POINTS = 40
@@ -127,11 +127,11 @@ def estimate(hits: Sequence[bool] | NDArray[np.bool_], weights: Sequence[float] 
 
 
 def reliability(cases: Sequence[Judged]) -> Reliability:
-    """Groups of rising confidence of alike weight, ties kept together; how far off they are on average."""
+    """Groups of rising confidence of as many cases each, ties kept together; how far off they are on average, by weight."""
     if not cases:
         return Reliability(0, (), None, None, None)
     sure, right, weights = _arrays(sorted(cases, key=lambda each: each.confidence))
-    groups = _groups(sure, weights)
+    groups = _groups(sure)
     bins = [_bin(sure[each], right[each], weights[each]) for each in groups]
     spread = _resampled(groups, sure, right, weights)
     return Reliability(len(cases), tuple(bins), _apart(bins, [weights[each].sum() for each in groups]), *spread)
@@ -142,15 +142,13 @@ def _arrays(cases: Sequence[Judged]) -> tuple[Floats, NDArray[np.bool_], Floats]
     return sure, np.array([each.right for each in cases]), np.array([each.weight for each in cases], dtype=np.float64)
 
 
-def _groups(sure: Floats, weights: Floats) -> list[slice]:
-    """Cuts of sorted confidences into groups of alike weight, none between equal ones, none of fewer than LEAST cases."""
+def _groups(sure: Floats) -> list[slice]:
+    """Cuts of sorted confidences into groups of as many cases, none between equal ones, none of fewer than LEAST."""
     most = max(1, min(BINS, len(sure) // LEAST))
-    summed = np.cumsum(weights)
     ends = np.flatnonzero(np.append(np.diff(sure) > 0, True)) + 1
     cuts, begin = [0], 0
     for k in range(1, most):
-        wanted = np.searchsorted(summed, summed[-1] * k / most) + 1
-        end = int(ends[np.searchsorted(ends, wanted)])
+        end = int(ends[np.searchsorted(ends, round(len(sure) * k / most))])
         if end - begin >= LEAST and len(sure) - end >= LEAST:
             cuts.append(end)
             begin = end
