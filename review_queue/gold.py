@@ -31,7 +31,10 @@ class Known:
     source: str
     since: datetime
     named_by: str | None
-    ended_at: datetime | None
+
+    @property
+    def verdict(self) -> str:
+        return "right" if self.label == self.predicted else "wrong"
 
 
 def learn(session: Session, project_id: int, item_id: int, label: str | None) -> None:
@@ -83,7 +86,7 @@ def listed(session: Session, setting: Setting, *, by: Actor, limit: int = MOST) 
     _allow(by)
     later = aliased(Routing)
     newest = select(func.max(later.n)).where(later.item_id == Gold.item_id).scalar_subquery()
-    columns = (ItemKey.name, Gold.label, Routing.label, Gold.source, Gold.made_at, Person.name, Gold.ended_at)
+    columns = (ItemKey.name, Gold.label, Routing.label, Gold.source, Gold.made_at, Person.name)
     query = select(*columns).join(ItemKey, ItemKey.item_id == Gold.item_id)
     query = query.join(Routing, (Routing.item_id == Gold.item_id) & (Routing.n == newest))
     query = query.outerjoin(Person, Person.id == Gold.made_by).where(Gold.project_id == setting.id, Gold.ended_at.is_(None))
