@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import func, select
 
 from db.tables import Claim, Decision
+from review_queue import preferences
 from review_queue.decisions import VERDICTS
+from review_queue.preferences import Preferences
 from tests import factories
 from tests.browser import filling
 from tests.browser.conftest import Desk, Seen, Start
@@ -17,7 +19,14 @@ MAIN = '[class*="st-key-accept-"] button'
 TITLE = ".so-title bdi"
 
 
+def on_the_page(desk: Desk) -> None:
+    """Whoever sits here chose the plain page instead of the deck."""
+    database = desk.workspace.database
+    database.write(preferences.choose, desk.workspace.local_actor("desk"), Preferences("page"))
+
+
 def open_review(page: Any, desk: Desk, project: str = "claims") -> None:
+    on_the_page(desk)
     page.goto(f"{desk.url}/?project={project}")
     page.wait_for_selector(TITLE)
     page.wait_for_selector('[class*="st-key-undo-"] button')
@@ -158,6 +167,7 @@ def test_before_the_first_answer_nothing_of_the_prediction_reaches_the_page(desk
         filling.explain(workspace, setting, lambda given: [filling.tabular(setting, given, "shap.permutation", random.Random(1))])
 
     held = desk(fill)
+    on_the_page(held)
     page.goto(f"{held.url}/?project=claims")
     page.wait_for_selector('[class*="st-key-label-deny"] button')
     settled(page)

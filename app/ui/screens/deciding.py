@@ -125,7 +125,7 @@ def _ask_reason(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: s
     title = {"reject": "Reject, because", "skip": "Skip, because", "correct": f"Correct to {_title(place, label)}, because"}[
         verdict
     ]
-    st.html(f'<p class="so-lead-in">{title}</p>')
+    st.html(f'<p class="so-lead-in">{title}</p>{desk.guideline(place.setting.project, label)}')
     for n, reason in enumerate(sitting.asks_reason(place.setting.project, verdict), 1):
         button(plain(reason), f"reason-{n}", turn, str(n), decide, (place, seat, turn, verdict, label, reason), wide=True)
     st.text_input("Comment (optional)", key=_comment(turn), max_chars=2000)
@@ -260,13 +260,14 @@ def undo(place: Place, seat: Seat) -> None:
 
 def _act(place: Place, turn: Turn, act: Any, *, back: str) -> None:
     """Store, remember what was said, and keep what comes next. A press that came late or twice is no event."""
+    asked = st.session_state.get("review.asking")
     st.session_state["review.asking"] = None
     try:
         done: tuple[Stored | Parked, Held] = act()
     except (AlreadyDecided, KeyReused):
         return
     except AWAY:
-        st.session_state["review.said"] = (calm.UNSTORED, "trouble")
+        st.session_state["review.asking"], st.session_state["review.said"] = asked, (calm.UNSTORED, "trouble")
         return
     except ClaimExpired:
         lost_ = place.database.read(lost.why, place.actor, turn.token, place.setting.project.noun)

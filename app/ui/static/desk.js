@@ -1,5 +1,7 @@
 // What Streamlit's own keys cannot do: help, going on by Ctrl+Enter, Escape out of a field, the caret into a field that
 // just opened, a word where a key does nothing now, and a line where the product was updated under an open page.
+import "./case.js";
+
 const typing = (node) => node && (node.isContentEditable || /^(input|textarea|select)$/i.test(node.tagName));
 const button = (name) => document.querySelector(`[class*="st-key-${name}-"] button`);
 const goOn = () => document.querySelector('[class*="st-key-actions"] [data-testid="stFormSubmitButton"] button') ?? button("accept");
@@ -29,20 +31,47 @@ const say = (event) => {
 const seen = new WeakSet();
 new MutationObserver(() => {
   const field = document.querySelector('[class*="st-key-focus-"] input');
-  if (field && !seen.has(field)) { seen.add(field); field.focus(); }
+  if (field && !seen.has(field)) { seen.add(field); field.focus(); putBack(field); }
 }).observe(document.documentElement, { childList: true, subtree: true });
+
+// What is typed outlives a page that loses its server: it is put back where the same field of the same case opens again.
+const about = () => document.querySelector(".so-title bdi")?.textContent;
+const mine = (field) => field?.closest?.('[class*="st-key-actions"]') && field.ariaLabel;
+document.addEventListener("input", ({ target }) => {
+  if (mine(target)) sessionStorage.setItem("signoff.typed", JSON.stringify([about(), target.ariaLabel, target.value]));
+});
+const putBack = (field) => {
+  const [of, label, text] = JSON.parse(sessionStorage.getItem("signoff.typed") ?? "[]");
+  if (!text || field.value || of !== about() || label !== mine(field)) return;
+  Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, text);
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+};
+
+const line = (name, text) => {
+  const old = document.querySelector(`.so-line-${name}`);
+  if (!text || old) return text ? old : old?.remove();
+  const made = Object.assign(document.createElement("p"), { className: `so-bar-line so-line-${name}`, textContent: text });
+  made.setAttribute("role", "status");
+  document.body.append(made);
+  return made;
+};
+
+const AWAY = "Signoff does not answer. What you typed is kept, and the page comes back by itself.";
+let gone = 0;
+setInterval(() => {
+  const state = document.querySelector('[data-testid="stApp"]')?.dataset.testConnectionState;
+  gone = !state || state === "CONNECTED" ? 0 : gone + 1;
+  line("away", gone > 1 && AWAY);
+}, 700);
 
 const LOOK = 60_000;
 const ours = document.querySelector('meta[name="signoff"]')?.content;
 const look = async () => {
-  const answer = await fetch("/healthz", { cache: "no-store" }).then((r) => r.json()).catch(() => null);
-  if (!ours || !answer?.build || answer.build === ours || document.querySelector(".so-updated")) return;
-  const line = Object.assign(document.createElement("p"), { className: "so-updated", textContent: "Signoff was updated. " });
-  line.setAttribute("role", "status");
+  const answer = await fetch("/healthz", { cache: "no-store" }).then((reply) => reply.json()).catch(() => null);
+  if (!ours || !answer?.build || answer.build === ours || document.querySelector(".so-line-updated")) return;
   const again = Object.assign(document.createElement("button"), { textContent: "Load it anew when you are ready" });
   again.onclick = () => location.reload();
-  line.append(again);
-  document.body.append(line);
+  line("updated", "Signoff was updated. ").append(again);
 };
 setInterval(look, LOOK);
 document.addEventListener("visibilitychange", () => document.hidden || look());
