@@ -1,15 +1,17 @@
 """What stands beside a value, a text and an image, and what helps through many fields."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app.ui import sitting
 from app.ui.draw import bars, case, chances, desk, marks, overlays, prediction, strips
 from app.ui.draw.reasons import PLAIN, View
 from contract.project import Project
-from review_queue import spreads
-from review_queue.cases import Predicted
+from review_queue import clock, spreads
+from review_queue.cases import Case, Predicted
 from review_queue.explanations import Reason
 from review_queue.spreads import Spread
 
@@ -147,6 +149,34 @@ MADE = project(
     }
 )
 GIVEN = {f"f{n:02}": n for n in range(14)}
+
+
+def test_two_that_are_as_probable_are_said_together() -> None:
+    said = Predicted("deny", None, {"deny": 0.51, "pay": 0.49}, "1", "")
+    assert prediction.sentence(said, str.title) == "Deny or Pay, about 1 in 2 each"
+
+
+class TestGuideline:
+    MADE = project({"a": {"type": "number"}})
+
+    def case(self, **changes: Any) -> Case:
+        said = Predicted("deny", 0.8, {"deny": 0.8, "pay": 0.2}, "1", "")
+        held = Case(1, 1, 1, "t", clock.now(), "x", {}, {}, False, None, False, (), said, ())
+        return replace(held, **changes)
+
+    def test_that_of_the_predicted_label_stands_beside_the_case(self) -> None:
+        shown = self.case()
+        drawn = desk.said(self.MADE, shown, sitting.turn_of(shown))
+        assert "<b>deny:</b> Nothing is &lt;b&gt;covered&lt;/b&gt;." in drawn
+
+    def test_that_of_the_own_answer_too_and_of_none_before_it(self) -> None:
+        blind = self.case(blind=True, prediction=None)
+        assert "Nothing is" not in desk.said(self.MADE, blind, sitting.turn_of(blind))
+        told = Predicted("pay", 0.8, {"deny": 0.2, "pay": 0.8}, "1", "")
+        given = self.case(blind=True, first_given=True, first_label="deny", prediction=told)
+        assert desk.said(self.MADE, given, sitting.turn_of(given)).count("Nothing is") == 1
+        assert desk.guideline(self.MADE, "pay") == ""
+        assert desk.guideline(self.MADE, None) == ""
 
 
 class TestManyFields:

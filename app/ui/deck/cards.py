@@ -7,7 +7,7 @@ from app.ui import answers, resources, sitting
 from app.ui.deck import full as full_view
 from app.ui.deck.trees import Node, tree
 from app.ui.draw import case as case_html
-from app.ui.draw import desk, prediction
+from app.ui.draw import desk
 from app.ui.draw.reasons import View
 from app.ui.sitting import Seat, Turn
 from review_queue.cases import Case
@@ -52,7 +52,4 @@ def _case(seat: Seat, case: Case, keys: Keys, view: View) -> list[Node]:
 
 def _said(seat: Seat, case: Case, turn: Turn, keys: Keys) -> list[Node]:
     """What the model said, or that the person's own answer comes first."""
-    project = seat.setting.project
-    asked = desk.question(case, turn, project) if case.blind or case.answers else ""
-    said = prediction.heading(case.prediction, project.title_of) if case.prediction else ""
-    return tree(asked + said + desk.dead(keys, case, turn))
+    return tree(desk.said(seat.setting.project, case, turn) + desk.dead(keys, case, turn))

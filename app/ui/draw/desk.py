@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from app.ui import answers, formats, sitting
 from app.ui.counts import Counts
-from app.ui.draw import bars, marks, overlays
+from app.ui.draw import bars, marks, overlays, prediction
 from app.ui.draw import case as case_html
 from app.ui.draw import reasons as reasons_html
 from app.ui.draw.pictures import Picture
@@ -91,6 +91,22 @@ def _about(project: Project, case: Case, view: View) -> str:
 def _legend(project: Project, label: str) -> str:
     others = [each for each in project.labels if each != label]
     return reasons_html.legend(project.title_of(label), project.title_of(others[0]) if len(others) == 1 else None)
+
+
+def said(project: Project, case: Case, turn: Turn) -> str:
+    """What stands beside a case: what it asks, the prediction in words, and what the project says of its label."""
+    asked = question(case, turn, project) if case.blind or case.answers else ""
+    heading = prediction.heading(case.prediction, project.title_of) if case.prediction else ""
+    named = dict.fromkeys((turn.predicted, None if turn.blind else turn.first))
+    return asked + heading + "".join(guideline(project, label) for label in named)
+
+
+def guideline(project: Project, label: str | None) -> str:
+    """What the project says of a label; empty where it says nothing."""
+    held = project.labels.get(label or "")
+    if label is None or held is None or not held.guideline:
+        return ""
+    return f'<p class="so-guideline"><b>{text(project.title_of(label))}:</b> {text(held.guideline)}</p>'
 
 
 def question(case: Case, turn: Turn, project: Project) -> str:

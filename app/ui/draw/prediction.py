@@ -14,13 +14,15 @@ def sentence(predicted: Predicted, title_of: Title) -> str:
     """`digit 7, about 2 in 3; next digit 1, about 1 in 5`, or why there is no answer."""
     if predicted.label is None:
         return predicted.reason[:1].upper() + predicted.reason[1:]
-    said = _said(title_of(predicted.label), predicted.probabilities.get(predicted.label, predicted.confidence))
+    title, chance = title_of(predicted.label), predicted.probabilities.get(predicted.label, predicted.confidence)
+    if chance is None:
+        return title
     others = [(label, p) for label, p in ranked(predicted) if label != predicted.label]
-    return f"{said}; next {_said(title_of(others[0][0]), others[0][1])}" if others else said
-
-
-def _said(title: str, chance: float | None) -> str:
-    return title if chance is None else f"{title}, {chances.words(chance)}"
+    said = chances.words(chance)
+    if not others:
+        return f"{title}, {said}"
+    following, theirs = title_of(others[0][0]), chances.words(others[0][1])
+    return f"{title} or {following}, {said} each" if said == theirs else f"{title}, {said}; next {following}, {theirs}"
 
 
 def ranked(predicted: Predicted) -> list[tuple[str, float]]:

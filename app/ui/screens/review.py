@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app.ui import calm, resources, sitting, widgets
 from app.ui.calm import AWAY
 from app.ui.deck import mounting
-from app.ui.draw import desk, prediction
+from app.ui.draw import desk
 from app.ui.screens import deciding, idle, why
 from app.ui.sitting import Held, Seat, Turn
 from app.ui.widgets import Place
@@ -79,8 +79,7 @@ def _held(place: Place, seat: Seat) -> Held:
 def _side(place: Place, seat: Seat, case: Case, turn: Turn, held: Held) -> DeltaGenerator:
     """The prediction, the keys and the counters; the place for what else may be known about why."""
     project = place.setting.project
-    asked = desk.question(case, turn, project) if case.blind or case.answers else ""
-    st.html(asked + (prediction.heading(case.prediction, project.title_of) if case.prediction else ""))
+    st.html(desk.said(project, case, turn))
     deciding.draw(place, seat, case, turn, flagged=held.flagged)
     message, kind = st.session_state.pop("review.said", ("", "said"))
     widgets.line(message, kind)
