@@ -17,7 +17,7 @@ from app.ui.deck.trees import tree
 from app.ui.draw import desk
 from app.ui.sitting import Seat
 from db.engine import Database
-from review_queue import cases, claims, clock, flags, lost, openings, preferences
+from review_queue import cases, claims, clock, flags, judging, lost, openings, preferences
 from review_queue.activity import Actor
 from review_queue.cases import Case
 from review_queue.errors import Forbidden, NotFound
