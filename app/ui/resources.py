@@ -204,13 +204,6 @@ def _in_address() -> str | None:
     return None if tab and runtime.exists() and runtime.get_instance().is_active_session(tab) else name
 
 
-def take_seat(name: str, person_id: int) -> None:
-    """This tab goes on under a name that its script kept: after a reload, or in a web process that was started anew."""
-    context = get_script_run_ctx()
-    st.session_state["review.seat"] = name
-    _place.seats[name] = (person_id, context.session_id if context else "")
-
-
 def _left_by(person_id: int) -> str | None:
     """A seat of this person whose tab is gone."""
     if not runtime.exists():
