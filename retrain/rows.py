@@ -288,8 +288,8 @@ def _open_after(
 
 def _by_design(session: Session, answered: Mapping[int, _Answered]) -> set[int]:
     """Items whose answer, or one before it, was not given only because somebody asked for it."""
-    meant = (bulk.among(session, Decision.item_id, list(answered)), Decision.verdict.in_(ANSWERS))
-    meant = (*meant, Decision.basis.not_in(("requested", "gold")))
+    theirs, by_design = bulk.among(session, Decision.item_id, list(answered)), Decision.basis.not_in(("requested", "gold"))
+    meant = (theirs, Decision.verdict.in_(ANSWERS), by_design)
     firsts = select(Decision.item_id, func.min(Decision.id)).where(*meant).group_by(Decision.item_id)
     return {item_id for item_id, first in session.execute(firsts) if first <= answered[item_id].last}
 

@@ -78,9 +78,10 @@ def latest(
     return _window(session, newest, among)
 
 
-def gold(session: Session, project_id: int, among: int = WINDOW, *, before: datetime) -> Window:
+def gold(session: Session, project_id: int, among: int = WINDOW, *, since: datetime | None = None, before: datetime) -> Window:
     """The latest decisions on cases whose answer is known, by their own index."""
     known = _newest(project_id, among + 1).where(GOLD, Decision.decided_at < before)
+    known = known if since is None else known.where(Decision.decided_at >= since)
     return _window(session, known, among)
 
 

@@ -23,6 +23,7 @@ from review_queue.activity import Actor
 from review_queue.answers import Answered
 from review_queue.pace import Quantile, quantile
 from review_queue.people import KNOWN_ANSWERS
+from review_queue.periods import Period
 from review_queue.projects import Setting
 
 FEW = 10
@@ -103,7 +104,7 @@ class Figures:
 class Judging:
     """Figures by person. They end with the last whole day, so that nobody can tell by them which case was a known one.
 
-    `whole`: these are all decisions there are.
+    `whole`: these are all decisions there are (of the time asked for).
     """
 
     until: datetime
@@ -134,11 +135,12 @@ class Pair:
         return self.first.label != self.first.predicted
 
 
-def of(session: Session, setting: Setting, *, by: Actor) -> Judging:
-    """Everybody's figures for leads and up; for others their own."""
-    until = _midnight(setting)
-    known = answers.gold(session, setting.id, WINDOW, before=until)
-    window = answers.latest(session, setting.id, WINDOW, before=until)
+def of(session: Session, setting: Setting, period: Period | None = None, *, by: Actor) -> Judging:
+    """Everybody's figures for leads and up; for others their own. `period`: of all time where none is given."""
+    since, until = period.since if period else None, _midnight(setting)
+    until = min(until, period.before) if period else until
+    known = answers.gold(session, setting.id, WINDOW, since=since, before=until)
+    window = answers.latest(session, setting.id, WINDOW, since=since, before=until)
     ordinary = [each for each in window.answers if each.basis != "gold"]
     held = _by_person([*known.answers, *ordinary])
     names = _names(session, held, by)

@@ -10,10 +10,16 @@ from starlette.routing import BaseRoute, Route
 
 from app.ui import look
 from app.ui.door import Door
+from app.ui.draw import judging as drawn
+from app.ui.draw.numbers import Table
 from contract.files import nearest
-from review_queue import activity, periods, projects
+from review_queue import activity, judging, periods, projects
 from review_queue.activity import Actor
 from review_queue.errors import NotFound
+from review_queue.periods import Period
+from review_queue.projects import Setting
+
+NAMES = (*look.NAMES, drawn.NAME)
 
 
 def routes(door: Door) -> list[BaseRoute]:
@@ -47,13 +53,19 @@ def take(
     """The file's name and what is in it. Raises NotFound, also for a project that is closed to them; ValueError for no period."""
     setting = projects.get(session, project, by=actor)
     actor = actor.within(setting.id)
-    if figure not in look.NAMES:
-        raise NotFound(f"there is no figure {figure!r}{nearest(figure, look.NAMES)}")
+    if figure not in NAMES:
+        raise NotFound(f"there is no figure {figure!r}{nearest(figure, NAMES)}")
     period = periods.period(name, first, last)
-    body = look.table(session, setting, period, figure).csv()
+    body = _table(session, setting, period, figure, actor).csv()
     taken = {"figure": figure, "from": period.first.isoformat(), "to": period.last.isoformat()}
     activity.record(session, actor, "insights.take", f"figure:{figure}", project_id=setting.id, after=taken)
     return _file(setting.name, figure, period.first, period.last), body
+
+
+def _table(session: Session, setting: Setting, period: Period, figure: str, actor: Actor) -> Table:
+    if figure == drawn.NAME:  # which people it tells of is for whoever asks
+        return drawn.table(judging.of(session, setting, period, by=actor.within(setting.id)))
+    return look.table(session, setting, period, figure)
 
 
 def _file(project: str, figure: str, first: date, last: date) -> str:

@@ -7,6 +7,8 @@ from app.ui.formats import count, number, percent, text
 from review_queue.judging import FEW, WEEKS, Both, Figures, Judging, Share, Week
 from review_queue.pace import Quantile
 
+NAME = "judging"
+"""What the figures are called as a file."""
 COLUMNS = (
     "person",
     "sees errors",
@@ -160,7 +162,7 @@ def _told(share: Share) -> str:
 def table(found: Judging) -> Table:
     """The same as rows of a file, one a figure."""
     rows = tuple(row for each in found.people for row in _rows(each))
-    return Table("judging", "How people judge", HEAD, rows)
+    return Table(NAME, "How people judge", HEAD, rows)
 
 
 _Cells = tuple[str, str, int | None, int | None, float | None, float | None, float | None, float | None]

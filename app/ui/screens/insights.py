@@ -8,6 +8,7 @@ import streamlit as st
 from app.ui import look, widgets
 from app.ui.draw import figures
 from app.ui.formats import number, percent, upto
+from app.ui.screens import judging
 from app.ui.widgets import Place
 from retrain import alone, registry
 from retrain.alone import Alone
@@ -92,6 +93,7 @@ def _people(place: Place, period: Period, asked: dict[str, str]) -> None:
     found = agreement_of(place.database.read(answers.latest, place.setting.id, since=period.since, before=period.before))
     agreed = figures.agreement(found, place.setting.project.title_of)
     st.html(agreed or '<p class="so-line so-note">Nobody answered a case in this period that another had answered as well.</p>')
+    judging.draw(place, period, asked)
 
 
 SECTIONS: dict[str, Callable[[Place, Period, dict[str, str]], None]] = {
