@@ -30,17 +30,17 @@ class Preview:
 
 
 def draw(place: Place, held: Filter) -> None:
-    """For leads: begin, confirm and follow an act, and those of before."""
+    """For leads: begin, confirm and follow an act."""
     if not place.actor.at_least("lead"):
         return
     _under_way(place)
-    with st.expander("Decide all of these at once", key="queue-many"):
-        preview: Preview | None = st.session_state.get("queue.preview")
-        if preview is not None and preview.query == filters.write(held):
-            _confirm(place, preview)
+    preview: Preview | None = st.session_state.get("queue.preview")
+    counted = preview if preview is not None and preview.query == filters.write(held) else None
+    with st.expander("Decide all of these at once", expanded=counted is not None):
+        if counted is not None:
+            _confirm(place, counted)
         else:
             _wish(place, held)
-    _recent(place)
 
 
 def _wish(place: Place, held: Filter) -> None:
@@ -133,8 +133,9 @@ def _undo(place: Place, act_id: int, progress: acting.Progress) -> str:
     return said + (f"; {formats.number(back.kept)} stay, answered or closed since" if back.kept else "")
 
 
-def _recent(place: Place) -> None:
-    acts = place.database.read(bulk.recent, place.setting)
+def recent(place: Place) -> None:
+    """For leads: the latest acts, to go on with and to take back."""
+    acts = place.database.read(bulk.recent, place.setting) if place.actor.at_least("lead") else []
     if acts:
         st.html('<h3 class="so-title">Decided many at a time</h3>')
     for each in acts:

@@ -51,8 +51,9 @@ def _list(place: Place, held: Filter) -> None:
     if held == Filter("parked"):
         parked.draw(place, own=False, at=sifting.AT)
         return
-    listing.draw(place, held)
     many.draw(place, held)
+    listing.draw(place, held)
+    many.recent(place)
 
 
 def _figures(place: Place, backlog: Backlog) -> None:
@@ -60,7 +61,8 @@ def _figures(place: Place, backlog: Backlog) -> None:
     cards = waiting.cards(backlog, clock.now(), worst=late[0] if late else None)
     ready = place.database.read(insights.explained_ahead, place.setting.id)
     name = "came with reasons" if place.setting.project.external else "have their reasons"
-    widgets.figures([*cards, (formats.percent(ready.value), name, f"of the next {int(ready.of)} waiting")])
+    with st.container(key="queue-figures"):
+        widgets.figures([*cards, (formats.percent(ready.value), name, f"of the next {int(ready.of)} waiting")])
 
 
 def _views(place: Place, backlog: Backlog) -> str:
