@@ -45,7 +45,7 @@ def card(
 
 def _case(seat: Seat, case: Case, keys: Keys, view: View) -> list[Node]:
     project = seat.setting.project
-    above = desk.title(case, seat.setting) + desk.about(case)
+    above = desk.title(case, seat.setting) + desk.about(case) + desk.past(project, case)
     shown = case_html.shown(project, case.show, resources.picture_uri, case.item_id)
     return tree(above + desk.body(project, case, resources.picture, view) + shown + desk.case_keys(project, keys))
 

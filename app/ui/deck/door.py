@@ -80,7 +80,7 @@ async def _body(request: Request) -> Any:
             return None
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
