@@ -209,6 +209,7 @@ class Project(_Part):
     model: ModelChoice
     policy: str = "policy.yaml"
     guidelines: str | None = None
+    log_openings: bool = False
 
     @field_validator("timezone")
     @classmethod

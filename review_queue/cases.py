@@ -12,10 +12,11 @@ from contract.canonical import digest
 from contract.inputs import read_input
 from db.tables import Claim, Decision, Draw, Item, ItemKey, Model, Routing, Task
 from db.tables import Prediction as PredictionRow
-from review_queue import claims, decisions, explanations
+from review_queue import claims, decisions, explanations, history, openings
 from review_queue.activity import Actor
 from review_queue.claims import Held
 from review_queue.explanations import Reason
+from review_queue.history import Past
 from review_queue.outcomes import ANSWERS
 from review_queue.projects import Setting
 
@@ -55,11 +56,12 @@ class Case:
     explanations: tuple[Reason, ...]
     requested: str | None = None  # why somebody asked for this look
     note: str | None = None  # what its person wanted to remember when they parked it
+    past: tuple[Past, ...] = ()  # what happened to the item before, as far as that may be told here
 
 
 def take(session: Session, setting: Setting, actor: Actor, session_name: str, count: int) -> list[Case]:
     """Claim up to `count` cases for a session, and show them."""
-    held = claims.claim(session, setting.id, actor, session_name, count, setting.policy.review.lease)
+    held = openings.claim(session, setting, actor, session_name, count)
     return [_case(session, setting, each) for each in held]
 
 
@@ -79,6 +81,7 @@ def _case(session: Session, setting: Setting, held: Held) -> Case:
     first = decisions.first_of_claim(session, held.token) if task.blind else None
     open_ = not task.blind or first is not None
     reasons = explanations.of_prediction(session, task.item_id, routed.model_id) if open_ else []
+    given = read_input(setting.project, item.input)
     return Case(
         task_id=task.id,
         item_id=task.item_id,
@@ -86,7 +89,7 @@ def _case(session: Session, setting: Setting, held: Held) -> Case:
         token=held.token,
         expires_at=held.expires_at,
         external_id=key.name,
-        input=read_input(setting.project, item.input),
+        input=given,
         show=json.loads(item.show or "{}"),
         blind=task.blind,
         first_label=first.label if first else None,
@@ -96,6 +99,7 @@ def _case(session: Session, setting: Setting, held: Held) -> Case:
         explanations=tuple(reasons),
         requested=task.requested if open_ else None,
         note=_note(session, task, held),
+        past=history.of(session, setting, task, key, given),
     )
 
 

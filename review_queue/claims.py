@@ -50,9 +50,9 @@ class Holder:
 def claim(session: Session, project_id: int, actor: Actor, session_name: str, count: int, lease: timedelta) -> list[Held]:
     """What this person holds in this session, topped up to `count` (at most 10); every lease is renewed.
 
-    Raises Forbidden for viewers.
+    Raises Forbidden for viewers, NotFound where the project is closed to them.
     """
-    if not actor.at_least("reviewer"):
+    if not actor.within(project_id).at_least("reviewer"):
         raise Forbidden("a viewer looks on; deciding cases is for reviewers and up")
     wanted, until = min(count, MOST), clock.now() + lease
     while True:

@@ -99,6 +99,7 @@ def record(session: Session, setting: Setting, external_id: str, *, by: Actor, r
 
     Raises NotFound; Forbidden while this person may have to answer it, or the revision that stands, blind.
     """
+    by.within(setting.id)
     key = standing = _key(session, setting, external_id)
     if revision is not None and revision != standing.revision:
         key = _key(session, setting, external_id, revision)

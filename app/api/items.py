@@ -18,7 +18,7 @@ from contract.canonical import digest
 from contract.inputs import MAX_ID, InputError
 from contract.project import Project
 from db import blobs
-from review_queue import activity, find, intake
+from review_queue import activity, intake, openings
 from review_queue.activity import Actor
 from review_queue.intake import Receipt, Submission
 from review_queue.projects import Setting
@@ -71,7 +71,7 @@ def get_item(
 ) -> shapes.Record:
     """Everything that is known of one item: input, predictions, routes, draws, decisions, outcomes, events, reasons and
     who did what. Refused while the caller is among those who may still answer it blind."""
-    record = here.database.read(find.record, held, external_id.replace("\x00", "\ufffd"), by=actor, revision=revision)
+    record = openings.record(here.database, held, external_id.replace("\x00", "\ufffd"), by=actor, revision=revision)
     return shapes.Record.model_validate(record)
 
 

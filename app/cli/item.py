@@ -138,12 +138,12 @@ def show(
 ) -> None:
     """Everything that is known of one item."""
     from app.cli.console import chosen, opened, say
-    from review_queue import find
+    from review_queue import openings
 
     with opened(directory) as workspace:
         setting = chosen(workspace, project)
         by = workspace.local_actor("cli")
-        record = workspace.database.read(find.record, setting, external_id, by=by, revision=revision)
+        record = openings.record(workspace.database, setting, external_id, by=by, revision=revision)
     say(as_json, record, "\n".join(_page(record, setting.project)))
 
 

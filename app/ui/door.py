@@ -18,11 +18,13 @@ from app.ui import frame, oidc, resources
 from app.ui.oidc import Provider
 from app.workspace import Workspace
 from db import blobs
+from db.tables import Dataset, Item
 from review_queue import people, vouched
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound
+from review_queue.intake import blobs_in
 
-PAGES = ("", "review", "queue", "insights", "data", "models", "find", "settings")
+PAGES = ("", "review", "queue", "insights", "data", "models", "find", "activity", "settings")
 FORM = "signoff_form"
 GOAL = "signoff_goal"
 """The cookie that says where somebody goes who has set out for the provider from here."""
@@ -85,7 +87,7 @@ class Door:
             *([Route("/signin/provider", self.set_out)] if self.provider is not None else []),
             Route("/signout", self.ask_out, methods=["GET"]),
             Route("/signout", self.sign_out, methods=["POST"]),
-            Route("/blob/{sha}", self.blob),
+            Route("/blob/{item:int}/{sha}", self.blob),
             Route("/dataset/{dataset:int}/{name:path}", self.dataset_file),
         ]
 
@@ -184,10 +186,11 @@ class Door:
 
     async def blob(self, request: Request) -> Response:
         """A file that a case shows, to save; never something that a browser would run."""
-        if await self.who(request) is None:
+        actor = await self.who(request)
+        if actor is None:
             return PlainTextResponse("Sign in first.", 401)
-        sha = request.path_params["sha"]
-        found = await anyio.to_thread.run_sync(self.workspace.database.read, shown_blob, sha)
+        item, sha = request.path_params["item"], request.path_params["sha"]
+        found = await anyio.to_thread.run_sync(self.workspace.database.read, shown_blob, item, sha, actor)
         return (
             _download(found[0], f"{sha[:12]}.{_ending(found[1])}") if found else PlainTextResponse("There is no such file.", 404)
         )
@@ -195,10 +198,13 @@ class Door:
     async def dataset_file(self, request: Request) -> Response:
         """A file of a dataset version, for leads; who took it is noted."""
         actor = await self.who(request)
-        if actor is None or not actor.at_least("lead"):
-            return PlainTextResponse("Taking data out is for leads; sign in as one.", 401 if actor is None else 403)
+        if actor is None:
+            return PlainTextResponse("Sign in first.", 401)
         dataset, name = request.path_params["dataset"], request.path_params["name"]
-        found = await anyio.to_thread.run_sync(self.workspace.database.write, take_file, dataset, name, actor)
+        try:
+            found = await anyio.to_thread.run_sync(self.workspace.database.write, take_file, dataset, name, actor)
+        except Forbidden as error:
+            return PlainTextResponse(f"{error}.", 403)
         return PlainTextResponse("There is no such file.", 404) if found is None else _download(found, name)
 
     async def who(self, request: Request) -> Actor | None:
@@ -247,20 +253,26 @@ class Door:
         response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure, path="/")
 
 
-def shown_blob(session: Session, sha: str) -> tuple[bytes, str] | None:
-    """Bytes that a case may show; not those of models and datasets, which lie in the same store."""
-    from retrain import datasets, registry
-
-    inner = registry.holds(session, sha) or datasets.holds(session, sha)
-    return None if inner else blobs.get(session, sha)
+def shown_blob(session: Session, item_id: int, sha: str, actor: Actor) -> tuple[bytes, str] | None:
+    """Bytes that an item names, of a project that is open to the actor. Nothing else that lies in the same store."""
+    item = session.get(Item, item_id)
+    if item is None or not actor.sees(item.project_id) or sha not in {*blobs_in(item.input), *blobs_in(item.show)}:
+        return None
+    return blobs.get(session, sha)
 
 
 def take_file(session: Session, dataset_id: int, name: str, actor: Actor) -> bytes | None:
-    """The bytes of one file of a dataset version, with a note of who took them."""
+    """The bytes of one file of a dataset version, with a note of who took them; None where there is none. Raises Forbidden."""
     from retrain import datasets
 
+    row = session.get(Dataset, dataset_id)
+    if row is None or not actor.sees(row.project_id):
+        return None
+    here = actor.within(row.project_id)
+    if not here.at_least("lead"):
+        raise Forbidden("taking data out is for leads; sign in as one")
     try:
-        return datasets.take_out(session, dataset_id, name, by=actor)
+        return datasets.take_out(session, dataset_id, name, by=here)
     except NotFound:
         return None
 

@@ -5,7 +5,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from app.ui import calm, formats, frame, resources
 from app.ui.resources import Here
-from app.ui.screens import data, find, insights, models, queue, review, settings
+from app.ui.screens import activity, data, find, insights, models, queue, review, settings
 from review_queue import preferences
 
 SCREENS = {
@@ -15,6 +15,7 @@ SCREENS = {
     "Data": data,
     "Models": models,
     "Find": find,
+    "Activity": activity,
     "Settings": settings,
 }
 

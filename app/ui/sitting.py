@@ -18,7 +18,7 @@ from app.ui import counts, formats
 from app.ui.counts import Counts
 from contract.project import Project
 from db.tables import Claim, Decision, Task
-from review_queue import cases, claims, decisions, explanations, flags, parking
+from review_queue import cases, claims, decisions, explanations, flags, openings, parking
 from review_queue.activity import Actor
 from review_queue.calendar import opening
 from review_queue.cases import Case
@@ -123,7 +123,7 @@ def _next(session: Session, seat: Seat) -> Held:
 
 def ahead(session: Session, seat: Seat) -> list[claims.Held]:
     """Claim the case after the one on the page too, so that it is there when it is wanted."""
-    return claims.claim(session, seat.setting.id, seat.actor, seat.name, AHEAD, seat.setting.policy.review.lease)
+    return openings.claim(session, seat.setting, seat.actor, seat.name, AHEAD)
 
 
 def answer(session: Session, seat: Seat, turn: Turn, label: str | None) -> tuple[Stored, Held]:

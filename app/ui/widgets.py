@@ -86,6 +86,28 @@ def tried(act: Callable[[], Any], said: str, *, at: str) -> None:
         st.session_state[f"{at}.said"] = (sentence(str(error)), "trouble")
 
 
+def twice(
+    label: str, question: str, *, name: str, on_click: Callable[..., None], args: tuple[Any, ...], yes: str = "Yes, do it"
+) -> None:
+    """A button that asks once more before it acts."""
+    if st.session_state.get("asked-twice") != name:
+        st.button(label, key=name, on_click=_ask_again, args=(name,))
+        return
+    with st.container(key=f"{name}-again", horizontal=True, vertical_alignment="center"):
+        line(question, "note")
+        st.button(yes, key=f"{name}-yes", on_click=_answered, args=(on_click, args))
+        st.button("No, leave it", key=f"{name}-no", on_click=_ask_again, args=(None,))
+
+
+def _ask_again(name: str | None) -> None:
+    st.session_state["asked-twice"] = name
+
+
+def _answered(act: Callable[..., None], args: tuple[Any, ...]) -> None:
+    _ask_again(None)
+    act(*args)
+
+
 def said(at: str) -> None:
     """Show, once, what the last button of a screen did."""
     if held := st.session_state.pop(f"{at}.said", None):

@@ -61,7 +61,7 @@ def test_contents_of_a_case_are_never_markup(text: str) -> None:
             "model": {"uri": "registry:p@champion"},
         }
     )
-    shown = case_html.shown(project, {"s": [text], "l": text}, lambda sha: None)
+    shown = case_html.shown(project, {"s": [text], "l": text}, lambda sha: None, 1)
     drawn = case_html.values(project, {"a": text * 40}) + shown + case_html.passage(text)
     found = {
         "method": "lime.text",

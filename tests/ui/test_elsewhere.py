@@ -97,7 +97,9 @@ def test_the_pages_know_versions_from_elsewhere_by_their_names(workspace: Worksp
     assert "<b>2</b> <bdi>2026-12</bdi>" in html(at)
     assert "elsewhere" in html(at)
     assert not [each for each in at.button if each.key == "models-compare"]
-    button(at, "models-propose").click().run()
+    button(at, "models-propose-2").click().run()
+    assert "Version 2 acts from the next batch on. Sign it?" in html(at)
+    button(at, "models-propose-2-yes").click().run()
     assert "Version 2 is signed by you" in html(at)
     found = opened(screen, "1")
     assert "model version 2026-11: pay 97.0 %" in found

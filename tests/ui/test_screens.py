@@ -191,7 +191,13 @@ def test_a_dataset_version_and_a_training_are_jobs(workspace: Workspace, screen:
 
 def test_freezing_shows_on_the_project(workspace: Workspace, screen: Screen) -> None:
     setting = filling.table(workspace, 2, False, **OFF)
-    button(screen("models"), "models-freeze").click().run()
+    at = screen("models")
+    button(at, "models-freeze").click().run()
+    assert "Freeze it?" in html(at)
+    button(at, "models-freeze-no").click().run()
+    assert workspace.database.read(projects.get, setting.name).frozen_at is None
+    button(at, "models-freeze").click().run()
+    button(at, "models-freeze-yes").click().run()
     assert workspace.database.read(projects.get, setting.name).frozen_at is not None
 
 
@@ -222,7 +228,9 @@ def test_what_is_in_force_names_what_comes_on_top_and_a_freeze(workspace: Worksp
     filling.table(workspace, 2, False, automate={"at_least": 0.8, "never": ["amount > 5"]})
     judge(workspace)
     assert "Thresholds of single labels and vetoes come on top" in html(screen("insights", section="Model"))
-    button(screen("models"), "models-freeze").click().run()
+    at = screen("models")
+    button(at, "models-freeze").click().run()
+    button(at, "models-freeze-yes").click().run()
     assert "In force: nothing acts alone." in html(screen("insights", section="Model"))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select, update
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
@@ -13,11 +14,12 @@ from app import web
 from app.ui import resources
 from app.ui.door import Door, Tries
 from app.ui.guard import ANY, LOOPBACK, Guard
-from app.workspace import NotReady, Workspace
+from app.workspace import NotReady, Workspace, local_name
+from contract.canonical import canonical
 from db import blobs
-from db.tables import Activity
+from db.tables import Activity, Item, ItemKey
 from retrain import datasets
-from review_queue import people
+from review_queue import members, people
 from tests.browser import filling
 
 PASSWORD = "a long password"
@@ -222,16 +224,23 @@ def test_the_agent_interface_of_streamlit_stays_off() -> None:
     assert web.OPTIONS["browser.gatherUsageStats"] is False
 
 
-def test_files_of_models_and_datasets_are_no_files_of_cases(workspace: Workspace) -> None:
+def test_a_file_is_handed_out_with_the_case_that_names_it(workspace: Workspace) -> None:
     setting = filling.table(workspace, 3, False)
     database = workspace.database
     info = database.write(datasets.add_answers, setting, {"M-1": "pay"}, by=None)
     inner = next(iter(info.files.values()))["sha256"]
-    shown = database.write(blobs.put, b"a letter", "text/plain")
+    letter = database.write(blobs.put, b"a letter", "text/plain")
+    first, second = database.read(lambda s: s.scalars(select(ItemKey.item_id).order_by(ItemKey.item_id).limit(2)).all())
+    show = canonical({"letter": {"blob": f"sha256:{letter}"}})
+    database.write(lambda s: s.execute(update(Item).where(Item.id == first).values(show=show)))
 
     async def work() -> None:
         async with client(workspace) as http:
-            assert (await http.get(f"/blob/{shown}")).content == b"a letter"
-            assert (await http.get(f"/blob/{inner}")).status_code == 404
+            assert (await http.get(f"/blob/{first}/{letter}")).content == b"a letter"
+            for item, sha in ((second, letter), (first, inner), (10**6, letter), (first, "x")):
+                assert (await http.get(f"/blob/{item}/{sha}")).status_code == 404
+            me = database.write(people.local_actor, local_name(), "cli")
+            database.write(members.everywhere, me.name, False)
+            assert (await http.get(f"/blob/{first}/{letter}")).status_code == 404
 
     run(work)

@@ -106,24 +106,24 @@ def picture(uri: str | None, alt: str, *, pixels: bool = False) -> str:
     return f'<img class="so-image{crisp}" src="{text(uri)}" alt="{text(alt)}">'
 
 
-def shown(project: Project, given: Mapping[str, Any], images: Images) -> str:
+def shown(project: Project, given: Mapping[str, Any], images: Images, item_id: int) -> str:
     """What only the person sees: links, images, files, further values."""
     fields = [(name, field) for name, field in project.input.show.items() if given.get(name) not in (None, [])]
     if not fields:
         return ""
     rows = "".join(
-        f'<tr><th scope="row">{text(field.title or name)}</th><td>{_field(field, given[name], images)}</td></tr>'
+        f'<tr><th scope="row">{text(field.title or name)}</th><td>{_field(field, given[name], images, item_id)}</td></tr>'
         for name, field in fields
     )
     return f'<table class="so-values so-shown"><tbody>{rows}</tbody></table>'
 
 
-def _field(field: Shown, given: Any, images: Images) -> str:
+def _field(field: Shown, given: Any, images: Images, item_id: int) -> str:
     each = given if field.many and isinstance(given, list) else [given]
-    return "".join(f'<div class="so-each">{_one(field, value, images)}</div>' for value in each)
+    return "".join(f'<div class="so-each">{_one(field, value, images, item_id)}</div>' for value in each)
 
 
-def _one(field: Shown, given: Any, images: Images) -> str:
+def _one(field: Shown, given: Any, images: Images, item_id: int) -> str:
     if given is None:
         return cell(None)
     if field.type == "link":
@@ -132,7 +132,7 @@ def _one(field: Shown, given: Any, images: Images) -> str:
         return pictured(images(_blob(given)), field.title or "image")
     if field.type == "file":
         sha = _blob(given)
-        return f'<a href="/blob/{text(sha)}" download>file {text(sha[:12])}</a>'
+        return f'<a href="/blob/{item_id}/{text(sha)}" download>file {text(sha[:12])}</a>'
     return cell(given, field.unit)
 
 

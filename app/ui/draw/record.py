@@ -80,7 +80,7 @@ def _input(record: Record, setting: Setting, pictures: Pictures) -> str:
         return found.uri if found else None
 
     groups = _section("Groups", (f"{text(name)}: {text(value)}" for name, value in record.groups.items()))
-    return body + case_html.shown(project, record.show, uri) + groups
+    return body + case_html.shown(project, record.show, uri, record.item_id) + groups
 
 
 def _predictions(record: Record, setting: Setting) -> Iterable[str]:

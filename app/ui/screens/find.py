@@ -7,7 +7,7 @@ import streamlit as st
 from app.ui import formats, resources, widgets
 from app.ui.draw import record as record_html
 from app.ui.widgets import Place
-from review_queue import decisions, find, requests
+from review_queue import decisions, find, openings, requests
 from review_queue.decisions import MAX_COMMENT, Said, Verdict
 from review_queue.errors import Refused
 from review_queue.find import Record
@@ -36,7 +36,7 @@ def _show(place: Place, typed: str) -> None:
     if st.query_params.get("id") != typed:
         st.query_params["id"] = typed
     try:
-        record = place.database.read(find.record, place.setting, typed, by=place.actor)
+        record = _record(place, typed)
         shown = _revision(place, record)
     except Refused as error:
         widgets.line(widgets.sentence(str(error)), "note")
@@ -55,7 +55,18 @@ def _revision(place: Place, record: Record) -> Record:
         named = {n: f"revision {n}" + (", as it stands" if n == numbers[0] else "") for n in numbers}
         key = f"find-revision-{record.item_id}"
         chosen = st.selectbox("As it was sent", numbers, format_func=named.__getitem__, key=key, width=280)
-    return place.database.read(find.record, place.setting, record.external_id, by=place.actor, revision=chosen)
+    return record if chosen == numbers[0] else _record(place, record.external_id, chosen)
+
+
+def _record(place: Place, external_id: str, revision: int | None = None) -> Record:
+    """The record; where openings are noted, once for as long as it stays on the page."""
+    opened: set[tuple[int, str, int | None]] = st.session_state.setdefault("find.opened", set())
+    what = (place.setting.id, external_id, revision)
+    if what in opened:
+        return place.database.read(find.record, place.setting, external_id, by=place.actor, revision=revision)
+    found = openings.record(place.database, place.setting, external_id, by=place.actor, revision=revision)
+    st.session_state["find.opened"] = {what, *(each for each in opened if each[:2] == what[:2])}
+    return found
 
 
 def _acts(place: Place, record: Record) -> None:

@@ -114,7 +114,14 @@ def _offer(place: Place, known: "list[ModelInfo]", version: int, done: list[Job]
     back = _was_champion(known, version)
     name = f"Roll back to version {version}" if back else f"Propose version {version} as champion"
     args = (place, version, "rollback" if back else "promote", _result(done, version))
-    st.button(name, key="models-propose", on_click=_propose, args=args)
+    question = _question(version, place.setting.policy.evidence.signers)
+    widgets.twice(name, question, name=f"models-propose-{version}", on_click=_propose, args=args)
+
+
+def _question(version: int, signers: int) -> str:
+    """What comes of the last signature."""
+    after = f"Version {version} acts from the next batch on"
+    return f"{after}. Sign it?" if signers == 1 else f"{after} once {signers} people have signed. Put your name under it?"
 
 
 def _result(done: list[Job], version: int) -> dict[str, Any] | None:
@@ -135,7 +142,10 @@ def _proposals(place: Place) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(_proposal(place, each))
             if each.state == "open" and place.actor.at_least("owner") and place.actor.name not in each.signed_by:
-                st.button(f"Sign for version {each.version}", key=f"sign-{each.id}", on_click=_sign, args=(place, each.id))
+                left = each.signers - len(each.signed_by)
+                question = _question(each.version, left)
+                name = f"Sign for version {each.version}"
+                widgets.twice(name, question, name=f"sign-{each.id}", on_click=_sign, args=(place, each.id))
 
 
 def _proposal(place: Place, each: "ProposalInfo") -> str:
@@ -149,7 +159,9 @@ def _brake(place: Place) -> None:
     frozen = place.setting.frozen_at is not None
     name = "Lift the freeze: automation acts again" if frozen else "Freeze automation: every new case goes to people"
     if place.actor.at_least("owner" if frozen else "lead"):
-        st.button(name, key="models-freeze", on_click=_freeze, args=(place, not frozen))
+        lifted, braked = "Automation acts again as the policy says. Lift it?", "Nothing acts alone from now on. Freeze it?"
+        question = lifted if frozen else braked
+        widgets.twice(name, question, name="models-freeze", on_click=_freeze, args=(place, not frozen))
 
 
 def _freeze(place: Place, frozen: bool) -> None:

@@ -52,10 +52,10 @@ def draw(place: Place, case: Case, turn: Turn) -> None:
     """The case with its reasons."""
     project = place.setting.project
     view = View(full(case) and offered(case), turn.late, resources.spread(place.setting))
-    beside = case_html.shown(project, case.show, resources.picture_uri)
+    beside = case_html.shown(project, case.show, resources.picture_uri, case.item_id)
     body = desk.body(project, case, resources.picture, view)
     keys = desk.case_keys(project, place.keys)
-    st.html(desk.title(case, place.setting) + desk.about(case) + body + beside + keys)
+    st.html(desk.title(case, place.setting) + desk.about(case) + desk.past(project, case) + body + beside + keys)
 
 
 def leaves_room(place: Place, case: Case) -> bool:
