@@ -31,7 +31,7 @@ from db.tables import (
     Work,
 )
 from db.types import microseconds
-from review_queue import clock, tallies
+from review_queue import clock, days, tallies
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 from tests import conftest, factories
@@ -101,6 +101,7 @@ def _lay(session: Session, setting: Setting, people: list[int], n: int, done: in
     _advance(session)
     session.flush()
     session.execute(insert(Tally).values(project_id=setting.id, counts=dict(tallies.astray(session, setting.id))))
+    days.mend(session, setting.id, days.astray(session, setting.id))
 
 
 def _items(session: Session, setting: Setting, every: list[int], at: list[datetime]) -> None:

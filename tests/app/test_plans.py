@@ -16,13 +16,30 @@ from app.api.main import create_api
 from app.cli.main import app as commands
 from app.settings import Settings
 from app.similar import Similar
-from app.ui import counts, resources, sitting
+from app.ui import counts, look, resources, sitting, takeaway
 from app.ui.sitting import Seat
 from app.worker.house import House
 from app.workspace import Workspace
 from contract.records import Explanation
 from db.engine import Database
-from review_queue import answers, batches, claims, embeddings, explanations, find, insights, people, reason_quality, rules, stuck
+from review_queue import (
+    answers,
+    batches,
+    bulk,
+    claims,
+    embeddings,
+    explanations,
+    filters,
+    find,
+    flags,
+    insights,
+    judging,
+    lists,
+    people,
+    reason_quality,
+    rules,
+    stuck,
+)
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.projects import Setting
@@ -68,7 +85,10 @@ def _looks_back_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds are bounds at any size: with small ones a small crowd will do."""
     monkeypatch.setattr(insights, "MOST", FEW)
     monkeypatch.setattr(stuck, "MOST", FEW)
+    monkeypatch.setattr(lists, "WINDOW", FEW)
+    monkeypatch.setattr(filters, "MOST", FEW)
     monkeypatch.setattr(answers, "WINDOW", WINDOW)
+    monkeypatch.setattr(judging, "WINDOW", WINDOW)
     monkeypatch.setattr(answers.latest, "__defaults__", (WINDOW,))
 
 
@@ -103,6 +123,37 @@ def test_a_screen(there: Crowd, name: str) -> None:
         screen.run()
     assert not screen.exception
     hold(seen, there.database, SCREENS[name])
+
+
+SECTIONS = {"Traffic": 25, "Model": 25, "Pace": 25, "People": 40}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("period", ["7 days", "1 year"])
+def test_a_section_of_insights(there: Crowd, section: str, period: str) -> None:
+    resources.hand_over(there.workspace, local=True)
+    resources.forget()
+
+    def script() -> None:
+        from app.ui.screens import insights
+
+        insights.draw()
+
+    screen = AppTest.from_function(script, default_timeout=60)
+    screen.query_params["section"], screen.query_params["period"] = section, period
+    with Seen(there.database.engine) as seen:
+        screen.run()
+    assert not screen.exception
+    hold(seen, there.database, SECTIONS[section])
+
+
+@pytest.mark.parametrize("figure", [*look.NAMES])
+def test_the_numbers_of_a_figure(there: Crowd, figure: str) -> None:
+    with Seen(there.database.engine) as seen:
+        name, body = there.database.write(takeaway.take, there.setting.name, figure, "1 year", None, None, there.actors[1])
+    assert name.endswith(".csv")
+    assert body.count("\r\n") >= 2
+    hold(seen, there.database, 20)
 
 
 def test_the_idle_page(there: Crowd) -> None:
@@ -172,7 +223,17 @@ def test_claims_over_http(there: Crowd) -> None:
     hold(seen, there.database, 220)
 
 
-COMMANDS = {"queue stats": 30, "queue list": 12, "queue list --overdue": 12, "queue list --stuck": 12, "item show C-00000009": 30}
+COMMANDS = {
+    "queue stats": 30,
+    "queue list": 12,
+    "queue list --overdue": 12,
+    "queue list --stuck": 12,
+    "queue list --flagged": 12,
+    "queue list --where label=pay --where least=0.85 --where state=waiting --limit 5": 16,
+    "queue list --where person=person-3 --where text=north": 16,
+    "queue acts": 8,
+    "item show C-00000009": 30,
+}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -216,6 +277,40 @@ def test_a_claim_goes_by_the_order_and_by_what_one_had_a_part_in(there: Crowd, w
     hold(seen, there.database, 8)
     if there.database.engine.dialect.name == "postgresql":
         assert seen.rows() <= 100
+
+
+FILTERS = ("label=deny", "state=escalated&least=0.6", "state=overdue&text=C-0001", "state=disputed", "state=parked", "state=held",
+           "group.region=south", "older=1h&why=unsure", "person=person-3")  # fmt: skip
+
+
+@pytest.mark.parametrize("query", FILTERS)
+def test_pages_of_a_filter(there: Crowd, query: str) -> None:
+    """The first page and the one after it look at a bounded stretch, however few fit."""
+    held, actor = filters.read(there.setting, query), there.actors[0]
+    with Seen(there.database.engine) as seen:
+        page = there.database.read(lists.page, there.setting, actor, held)
+        there.database.read(lists.page, there.setting, actor, held, after=page.after)
+        there.database.read(lists.left_out, there.setting, actor, held)
+        there.database.read(lists.words, page.rows)
+    hold(seen, there.database, 50)
+
+
+def test_many_are_counted_decided_and_taken_back(there: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "BATCH", 20)
+    held, wish, actor = filters.read(there.setting, "label=pay&least=0.8"), bulk.Wish("accept"), there.actors[0]
+    with Seen(there.database.engine) as seen:
+        counted = there.database.read(bulk.look, there.setting, actor, held, wish)
+        act = there.database.write(bulk.begin, there.setting, actor, "crowd", held, wish, asked=counted.fit, upto=counted.upto)
+        step = there.database.write(bulk.step, there.setting, actor, act.id)
+        assert step.done == 20
+        there.database.write(bulk.step, there.setting, actor, act.id, after=step.after)
+        there.database.read(bulk.recent, there.setting)
+        there.database.write(flags.toggle, there.setting, actor, 9)
+        there.database.read(flags.listed, there.setting.id, actor)
+    hold(seen, there.database, 90)
+    with Seen(there.database.engine) as seen:
+        assert there.database.write(bulk.undo, there.setting, actor, act.id).back == 20
+    hold(seen, there.database, 20 * 20)
 
 
 def test_a_lead_releases(there: Crowd) -> None:
