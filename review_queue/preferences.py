@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -34,8 +35,8 @@ def of(session: Session, person_id: int) -> Preferences:
 
 def choose(session: Session, actor: Actor, chosen: Preferences) -> None:
     """Keep a person's own choice. Raises Invalid for an unknown zone."""
-    if chosen.zone is not None and chosen.zone not in available_timezones():
-        raise Invalid(f"{chosen.zone!r} is not a time zone{nearest(chosen.zone, sorted(available_timezones()))[:80]}")
+    if chosen.zone is not None and chosen.zone not in _zones():
+        raise Invalid(f"{chosen.zone!r} is not a time zone{nearest(chosen.zone, sorted(_zones()))[:80]}")
     body = {"desk": chosen.desk, "zone": chosen.zone, "keys": dict(chosen.keys)}
     session.execute(update(Person).where(Person.id == actor.id).values(settings=body))
 
@@ -43,4 +44,10 @@ def choose(session: Session, actor: Actor, chosen: Preferences) -> None:
 def zone(chosen: Preferences, browser: str | None, project: ZoneInfo) -> ZoneInfo:
     """The zone in which a person reads times."""
     name = chosen.zone or browser
-    return ZoneInfo(name) if name in available_timezones() else project
+    return ZoneInfo(name) if name in _zones() else project
+
+
+@cache
+def _zones() -> set[str]:
+    """Looked for on the disk, which takes longer than a whole page may."""
+    return available_timezones()
