@@ -14,8 +14,10 @@ from app.ui.draw.reasons import PLAIN, View
 from app.ui.formats import text
 from app.ui.keys import ACTIONS
 from app.ui.sitting import Turn
-from contract.project import Project
+from contract.project import Feature, Project
+from review_queue import clock
 from review_queue.cases import Case
+from review_queue.history import Past
 from review_queue.projects import Setting
 
 Pictures = Callable[[str], Picture | None]
@@ -32,6 +34,31 @@ def about(case: Case) -> str:
     """Why somebody asked for this look, and what its person noted when they parked it."""
     said = (("Somebody asks for a look", case.requested), ("Your note", case.note))
     return "".join(f'<p class="so-asked"><b>{name}:</b> <bdi>{text(each)}</bdi></p>' for name, each in said if each)
+
+
+def past(project: Project, case: Case) -> str:
+    """What happened to the item before, a line each; empty where nothing may be told."""
+    lines = "".join(f"<li>{_past(project, each)}</li>" for each in case.past)
+    return f'<ul class="so-past" aria-label="what happened before">{lines}</ul>' if lines else ""
+
+
+def _past(project: Project, each: Past) -> str:
+    ago = f"{formats.span(clock.now() - each.at)} ago"
+    which = f"revision {each.revision}" if each.revision is not None else "it"
+    if each.what == "escalated":
+        return f"{ago} it was escalated" + (f": <bdi>{text(each.words)}</bdi>" if each.words else ", without a word")
+    if each.what == "answered":
+        by = "by the model alone" if each.alone else "by people"
+        return f"{ago} {which} was answered {by}: <b>{_answer(project, each.label)}</b>"
+    features = project.input.features
+    said = (f"{text(features[name].title or name)} was {_held(features[name], held)}" for name, held in each.changed)
+    return f"{ago} {which} came: {', '.join(said) or 'what is shown beside it was otherwise'}"
+
+
+def _held(feature: Feature, held: Any) -> str:
+    if feature.type == "image":
+        return "another picture"
+    return case_html.cell(held, feature.unit)
 
 
 def body(project: Project, case: Case, pictures: Pictures, view: View = PLAIN) -> str:
