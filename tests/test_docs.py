@@ -111,6 +111,8 @@ def test_defaults_in_the_tables_are_those_of_the_models() -> None:
         "audit": policy.Audit(),
         "evidence": policy.Evidence(),
         "review": policy.Review(),
+        "review.gold": policy.Gold(),
+        "review.prompt": policy.Prompt(),
         "calendar": policy.Calendar(),
         "intake": policy.Intake(),
         "explain": policy.Explain(),

@@ -12,8 +12,8 @@ NAME = "judging"
 COLUMNS = (
     "person",
     "sees errors",
-    "says what a wrong prediction says",
-    "says what a right prediction says",
+    "agrees with a wrong prediction",
+    "agrees with a right prediction",
     "goes over to the prediction",
     "median seconds",
     "agrees, week by week",
@@ -30,7 +30,7 @@ HOW = (
         "check would have missed an error.",
     ),
     (
-        "Says what a wrong or a right prediction says",
+        "Agrees with a wrong or a right prediction",
         "The same known cases before the prediction was shown and after it. What rises between the two is its pull. Settled "
         "disputes do not count here: only answers that differ from the prediction come to be disputed.",
     ),
@@ -168,10 +168,10 @@ def table(found: Judging) -> Table:
 _Cells = tuple[str, str, int | None, int | None, float | None, float | None, float | None, float | None]
 _SHARES: tuple[tuple[str, Callable[[Figures], Share]], ...] = (
     ("caught errors on known answers", lambda each: each.caught),
-    ("says a wrong prediction, blind", lambda each: each.wrong.before),
-    ("says a wrong prediction, after it was shown", lambda each: each.wrong.after),
-    ("says a right prediction, blind", lambda each: each.right.before),
-    ("says a right prediction, after it was shown", lambda each: each.right.after),
+    ("agrees with a wrong prediction, blind", lambda each: each.wrong.before),
+    ("agrees with a wrong prediction, after it was shown", lambda each: each.wrong.after),
+    ("agrees with a right prediction, blind", lambda each: each.right.before),
+    ("agrees with a right prediction, after it was shown", lambda each: each.right.after),
     ("known answer given, blind", lambda each: each.correct.before),
     ("known answer given, after the prediction was shown", lambda each: each.correct.after),
     ("went over to a wrong prediction", lambda each: each.to_wrong),
