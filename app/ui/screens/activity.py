@@ -1,6 +1,7 @@
 """Activity: who did what, filtered; the filters stand in the address."""
 
 import json
+import re
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
@@ -62,8 +63,9 @@ def _select(name: str, label: str, options: list[str], value: str) -> None:
 
 def _say(name: str, value: Any) -> None:
     """A field shows what the address says."""
-    if st.session_state.get(f"activity-{name}") != value:
-        st.session_state[f"activity-{name}"] = value
+    key = f"activity-{name}"
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
 
 
 def _chosen() -> None:
@@ -89,7 +91,8 @@ def _page(place: Place, wanted: Wanted, found: Page, before: int | None) -> None
     else:
         whose = "Acts" if place.actor.at_least("lead") else "Your own acts"
         rows = [_row(place, each) for each in found.rows]
-        widgets.grid(("when", "who", "act", "on", "details"), rows, caption=f"{whose}, newest first")
+        with st.container(key="activity-log"):
+            widgets.grid(("when", "who", "act", "on", "details"), rows, caption=f"{whose}, newest first")
     if found.withheld:
         noun = place.setting.project.noun
         said = "1 act is" if found.withheld == 1 else f"{found.withheld} acts are"
@@ -122,7 +125,7 @@ def _row(place: Place, each: Row) -> tuple[str, ...]:
         who = f"{who}, for {text(each.behalf)}"
     door = f" <small>{text(each.via)}</small>" if each.via not in ("desk", "worker") else ""
     on = f"<bdi>{text(each.named or each.subject)}</bdi>"
-    return formats.moment(each.at, place.zone), f"{who}{door}", f"<code>{text(each.verb)}</code>", on, _details(each)
+    return formats.moment(each.at, place.zone), f"{who}{door}", f"<b>{text(each.verb)}</b>", on, _details(each)
 
 
 def _details(each: Row) -> str:
@@ -140,7 +143,9 @@ def _told(value: Any) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value[:12]}…" if re.fullmatch(r"[0-9a-f]{64}", value) else value
 
 
 def _number(given: str | None) -> int | None:
