@@ -60,7 +60,7 @@ def overlay(segments_png: str, weights: list[float]) -> tuple[str, list[tuple[fl
     large = segments.repeat(scale, 0).repeat(scale, 1)
     image = Image.fromarray(_colours(large, held), "RGBA")
     file = io.BytesIO()
-    image.save(file, format="PNG")
+    image.save(file, format="PNG", compress_level=1)
     return _uri(file.getvalue(), "png"), _marks(segments, held)
 
 
@@ -70,14 +70,22 @@ def _segments(png: str) -> NDArray[np.int64]:
 
 
 def _colours(segments: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.uint8]:
-    most = float(np.abs(weights).max()) if weights.size else 0.0
-    share = weights[segments.clip(0, len(weights) - 1)] / most if most > 0 else np.zeros(segments.shape)
+    """A colour for each segment, laid over its pixels; of a negative one every other stripe is fainter."""
+    held = weights if weights.size else np.zeros(1)
+    share = held / (float(np.abs(held).max()) or 1.0)
     positive = share >= 0
-    colours = np.where(positive[..., None], POSITIVE, NEGATIVE)
-    rows, columns = np.indices(segments.shape)
-    hatch = np.where(positive | ((rows + columns) % 8 < 4), 1.0, 0.35)
-    alpha = (np.abs(share) * hatch * 215)[..., None]
-    return np.concatenate([colours, alpha], axis=-1).astype(np.uint8)
+    colours = np.where(positive[:, None], POSITIVE, NEGATIVE)
+    strong, faint = (_with_alpha(colours, np.abs(share) * 215 * part) for part in (1.0, np.where(positive, 1.0, 0.35)))
+    rows, columns = (np.arange(n) for n in segments.shape)
+    striped = (rows[:, None] + columns) % 8 >= 4
+    at = segments.clip(0, len(held) - 1)
+    laid: NDArray[np.uint8] = np.where(striped[..., None], faint[at], strong[at])
+    return laid
+
+
+def _with_alpha(colours: NDArray[np.int64], alpha: NDArray[np.float64]) -> NDArray[np.uint8]:
+    held: NDArray[np.uint8] = np.concatenate([colours, alpha[:, None]], axis=-1).astype(np.uint8)
+    return held
 
 
 def _marks(segments: NDArray[np.int64], weights: NDArray[np.float64], most: int = 4) -> list[tuple[float, float, float]]:
