@@ -18,7 +18,7 @@ from contract.records import Explanation, Unscored
 from db.engine import Database
 from db.tables import Dataset, DatasetItem, Event, ItemKey, Person, PolicyVersion
 from retrain import datasets, files, rows
-from review_queue import cases, claims, clock, decisions, events, explanations, intake, withdrawal
+from review_queue import cases, claims, clock, decisions, events, explanations, gold, intake, mixing, requests, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import Invalid, NotFound, Refused
@@ -607,3 +607,28 @@ def test_many_long_reasons_stand_in_several_files(sqlite: Database, monkeypatch:
     sqlite.read(datasets.write_folder, info, tmp_path)
     lines = [json.loads(line) for part in parts for line in (tmp_path / part).read_text().splitlines()]
     assert [line["external_id"] for line in lines] == [f"{n}" for n in range(6)]
+
+
+def test_what_was_said_of_known_answers_is_in_no_row(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    factories.person(database, "lea", "lead")
+    own, bob = factories.person(database, "own", "owner"), factories.person(database, "bob")
+    factories.routed(database, held, {"alone": factories.says("pay", 0.97), "asked": factories.says("pay", 0.6)})
+    decide(database, held, ann, {"asked": Said("1", "accept")})
+    first, before = export(database, held, monkeypatch, tmp_path)
+    factories.routed(database, held, {"waits": factories.says("pay", 0.6)})
+    for name in ("alone", "asked"):
+        database.write(gold.add, held, name, "deny", by=own)
+        assert database.write(mixing.put, held, bob.id)
+    decide(database, held, bob, {name: Said(f"g{name}", "correct", "deny") for name in ("alone", "asked")})
+    again = datasets.export_at(database, held, first.watermark or 0, format="csv", by=None)
+    assert again.content_hash == first.content_hash
+    correct(database, held, "asked", "deny", "2")
+    database.write(requests.request, held, "alone", "they complain", by=ann)
+    decide(database, held, ann, {"alone": Said("3", "accept")})
+    _, got = export(database, held, monkeypatch, tmp_path)
+    assert list(before.index) == ["asked"]
+    assert got["reviewers"].to_dict() == {"alone": "ann", "asked": "ann;lea"}
+    assert got["weight"].fillna(0).to_dict() == {"alone": 0, "asked": 1}
+    assert "gold" not in set(got["label_basis"]) | set(got["task_kind"])
