@@ -10,6 +10,7 @@ from db.statements import run
 from db.tables import Claim, Flag, Item, ItemKey, Person, Task
 from review_queue import activity, clock
 from review_queue.activity import Actor
+from review_queue.claims import TAKEN, has_seat
 from review_queue.errors import Forbidden, Invalid, NotFound
 from review_queue.projects import Setting
 
@@ -42,7 +43,7 @@ class Flags:
 def flag(session: Session, setting: Setting, actor: Actor, item_id: int, note: str | None = None) -> bool:
     """Put this person's flag on a case; False where it is up already, which then stays as it is.
 
-    A reviewer may flag what they hold or had a part in, a lead anything. Raises Forbidden, NotFound, Invalid.
+    A reviewer may flag what they hold, answered or skipped, a lead anything. Raises Forbidden, NotFound, Invalid.
     """
     _check(note)
     _allow(session, setting, actor, item_id)
@@ -101,7 +102,8 @@ def listed(session: Session, project_id: int, actor: Actor, limit: int = MOST) -
 
 def _waits_blind(person_id: int) -> ColumnElement[bool]:
     """Whether an open blind task of the flagged case may be this person's to answer."""
-    seat = exists().where(Claim.item_id == Flag.item_id, Claim.person_id == person_id, Claim.state == "answered")
+    theirs = (Claim.item_id == Flag.item_id, Claim.person_id == person_id, Claim.state.in_(TAKEN))  # as the index has it
+    seat = exists().where(*theirs, Claim.state == "answered")
     waits = exists().where(Task.item_id == Flag.item_id, Task.blind, Task.state.in_(("pending", "in_progress", "parked")))
     return waits & ~seat
 
@@ -109,12 +111,10 @@ def _waits_blind(person_id: int) -> ColumnElement[bool]:
 def _allow(session: Session, setting: Setting, actor: Actor, item_id: int) -> None:
     if not actor.at_least("reviewer"):
         raise Forbidden("a viewer looks on; flagging cases is for reviewers and up")
-    theirs = exists().where(Claim.item_id == item_id, Claim.person_id == actor.id)
-    known = session.execute(select(Item.id, theirs).where(Item.id == item_id, Item.project_id == setting.id)).first()
-    if known is None:
+    if session.scalar(select(Item.id).where(Item.id == item_id, Item.project_id == setting.id)) is None:
         raise NotFound(f"{setting.project.heading} has no such {setting.project.noun}")
-    if not known[1] and not actor.at_least("lead"):
-        raise Forbidden("flag a case that you hold or held; another one is for leads to flag")
+    if not actor.at_least("lead") and not has_seat(session, item_id, actor.id):
+        raise Forbidden("flag a case that you hold, answered or skipped; another one is for leads to flag")
 
 
 def _check(note: str | None) -> None:

@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli import queue_leads
 from app.cli.options import AsJson, Dir, Limit, ProjectName, noun
+from app.cli.queue_leads import Where
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from app.workspace import Workspace
-    from review_queue.activity import Actor
     from review_queue.projects import Setting
 
 app = noun("The queue: what waits for people, and who holds what.")
+for _verb in (queue_leads.assign, queue_leads.due, queue_leads.decide, queue_leads.acts, queue_leads.undo):
+    app.command()(_verb)
 COLUMNS = {
-    "open": ("external_id", "since", "due_at", "state", "audience", "held_by", "skips"),
+    "open": ("external_id", "since", "due_at", "state", "audience", "held_by", "assigned_to", "skips"),
+    "flagged": ("external_id", "person", "since", "note"),
     "parked": ("external_id", "person", "since", "until", "note"),
     "stuck": ("external_id", "since", "why"),
 }
@@ -27,9 +31,17 @@ HEADS = {
     "due_at": "due",
     "audience": "for",
     "held_by": "held by",
-    "person": "parked by",
+    "assigned_to": "given to",
 }
-NOTHING = {"open": "nothing waits", "overdue": "nothing is overdue", "parked": "nothing is parked", "stuck": "nothing is stuck"}
+NUMBER = {"flagged": "item_id"}
+"""What stands first in a row, where it is not the task."""
+NOTHING = {
+    "open": "nothing waits",
+    "overdue": "nothing is overdue",
+    "flagged": "nothing is flagged",
+    "parked": "nothing is parked",
+    "stuck": "nothing is stuck",
+}
 
 
 @app.command()
@@ -54,27 +66,30 @@ def list_(
     ] = False,
     parked: Annotated[bool, typer.Option("--parked", envvar="SIGNOFF_PARKED", help="What is put aside instead.")] = False,
     stuck: Annotated[bool, typer.Option("--stuck", envvar="SIGNOFF_STUCK", help="What nobody here may take, with why.")] = False,
+    flagged: Annotated[bool, typer.Option("--flagged", envvar="SIGNOFF_FLAGGED", help="What is flagged, with why.")] = False,
+    where: Where = None,
     limit: Limit = 50,
     directory: Dir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open tasks, oldest first, and who holds them; with --overdue the latest first."""
+    """Open tasks, oldest first, and who holds them; with --overdue the latest first. --where names a filter."""
     from app.cli.console import opened, plain, say, table
 
-    if overdue + parked + stuck > 1:
-        raise typer.BadParameter("give one of --overdue, --parked and --stuck")
-    which = "overdue" if overdue else "parked" if parked else "stuck" if stuck else "open"
+    if overdue + parked + stuck + flagged > 1:
+        raise typer.BadParameter("give one of --overdue, --parked, --stuck and --flagged")
+    which = "overdue" if overdue else "parked" if parked else "stuck" if stuck else "flagged" if flagged else "open"
+    if where and which not in ("open", "overdue"):
+        raise typer.BadParameter(f"--{which} takes no --where; `--where state=parked` is a filter of parked cases")
     with opened(directory) as workspace:
-        by = workspace.local_actor("cli") if parked else None
-        found = [
-            (setting.name, each)
-            for setting in _chosen(workspace, project)
-            for each in workspace.database.read(_listed, setting, which, by, limit)
-        ][:limit]
+        every = _chosen(workspace, project)
+        found = [(setting.name, each) for setting in every for each in _listed(workspace, setting, which, where, limit)][:limit]
     names = COLUMNS.get(which, COLUMNS["open"])
-    rows = [[str(each.task_id), of, *(getattr(each, name) for name in names)] for of, each in found]
+    rows = [
+        [str(getattr(each, NUMBER.get(which, "task_id"))), of, *(getattr(each, name) for name in names)] for of, each in found
+    ]
     value = [{"project": of, **plain(each)} for of, each in found]
-    head = ["task", "project", *(HEADS.get(name, name) for name in names)]
+    heads = {**HEADS, "person": f"{which} by"}
+    head = [NUMBER.get(which, "task").removesuffix("_id"), "project", *(heads.get(name, name) for name in names)]
     say(as_json, value, table(head, rows) if rows else NOTHING[which])
 
 
@@ -129,7 +144,7 @@ def park(
     with opened(directory) as workspace:
         by = workspace.local_actor("cli")
         for task in tasks:
-            moment = _moment(workspace, task, until) if until else None
+            moment = moment_of(workspace, task, until, "--until") if until else None
             parked = workspace.database.write(parking.put_aside, task, moment, note, by=by)
             back = f"until {cell(parked.until)}" if parked.until else "until its item changes"
             say(False, None, f"task {task} is parked {back}")
@@ -151,7 +166,7 @@ def unpark(
             say(False, None, f"task {task} waits again")
 
 
-def _moment(workspace: "Workspace", task: int, text: str) -> datetime:
+def moment_of(workspace: "Workspace", task: int, text: str, option: str) -> datetime:
     """A span from now, the beginning of work on a day, or a moment. Raises Problem."""
     from app.cli.console import Problem
     from review_queue import calendar, parking
@@ -160,7 +175,7 @@ def _moment(workspace: "Workspace", task: int, text: str) -> datetime:
     try:
         return calendar.moment(text, setting.policy.calendar, setting.project.zone)
     except ValueError as error:
-        raise Problem(f"--until {text!r} {error}") from None
+        raise Problem(f"{option} {text!r} {error}") from None
 
 
 def _chosen(workspace: "Workspace", project: str | None) -> "Sequence[Setting]":
@@ -180,16 +195,17 @@ def _stats(session: "Session", setting: "Setting") -> dict[str, Any]:
     return {"project": setting.name, **plain(backlog), **totals, "agreement": plain(agreed)}
 
 
-def _listed(session: "Session", setting: "Setting", which: str, by: "Actor | None", limit: int) -> Sequence[Any]:
-    from review_queue import clock, insights, parking, stuck
+def _listed(workspace: "Workspace", setting: "Setting", which: str, where: list[str] | None, limit: int) -> Sequence[Any]:
+    from review_queue import flags, parking, stuck
 
     if which == "stuck":
-        return stuck.tasks(session, setting.id, limit)
-    if by is not None:
-        return parking.parked(session, setting.id, by, limit)
-    if which == "overdue":
-        return insights.due_tasks(session, setting.id, clock.now(), limit)
-    return insights.waiting_tasks(session, setting.id, limit)
+        return workspace.database.read(stuck.tasks, setting.id, limit)
+    if which == "parked":
+        return workspace.database.read(parking.parked, setting.id, workspace.local_actor("cli"), limit)
+    if which == "flagged":
+        return workspace.database.read(flags.listed, setting.id, workspace.local_actor("cli"), limit).shown
+    given = {"state": "overdue"} if which == "overdue" else {}
+    return queue_leads.listed(workspace, setting, queue_leads.sifted(setting, where, **given), limit)
 
 
 def _apart(by: dict[str, int]) -> list[str]:

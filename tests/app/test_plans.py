@@ -229,7 +229,7 @@ COMMANDS = {
     "queue list --overdue": 12,
     "queue list --stuck": 12,
     "queue list --flagged": 12,
-    "queue list --where label=pay --where least=0.85 --where state=waiting --limit 5": 16,
+    "queue list --where label=pay --where least=0.85 --where state=waiting --limit 5": 40,
     "queue list --where person=person-3 --where text=north": 16,
     "queue acts": 8,
     "item show C-00000009": 30,
@@ -297,7 +297,7 @@ def test_pages_of_a_filter(there: Crowd, query: str) -> None:
 
 def test_many_are_counted_decided_and_taken_back(there: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "BATCH", 20)
-    held, wish, actor = filters.read(there.setting, "label=pay&least=0.8"), bulk.Wish("accept"), there.actors[0]
+    held, wish, actor = filters.read(there.setting, "label=pay&least=0.8&newer=6h"), bulk.Wish("accept"), there.actors[0]
     with Seen(there.database.engine) as seen:
         counted = there.database.read(bulk.look, there.setting, actor, held, wish)
         act = there.database.write(bulk.begin, there.setting, actor, "crowd", held, wish, asked=counted.fit, upto=counted.upto)

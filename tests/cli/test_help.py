@@ -58,7 +58,8 @@ def test_every_promised_command_is_there() -> None:
     promised = """
     demo; start; up; doctor; ui run; api run; worker run; project apply; project list; project show; project schema;
     policy check; policy apply; policy show; policy schema; item load; item show; item replace; item cancel; item review;
-    queue stats; queue list; queue release; queue drop; queue park; queue unpark; queue soak; gold add; gold list; gold end;
+    queue stats; queue list; queue release; queue drop; queue park; queue unpark; queue soak; queue assign; queue due;
+    queue decide; queue acts; queue undo; gold add; gold list; gold end;
     dataset export; dataset list; dataset verify; model add; model train; model list; model compare; model promote;
     model rollback; job list; job show; job cancel; autonomy show; autonomy freeze; autonomy unfreeze; user add; user list;
     user disable; user enable; user grant; user withdraw; user role; user password;

@@ -191,7 +191,7 @@ def test_what_is_overdue_is_listed_alone(claims: Signoff, workspace: Workspace, 
     workspace.database.write(lambda s: s.execute(update(Task).where(Task.id == 1).values(due_at=late)) and None)
     assert [row["task_id"] for row in claims.json("queue", "list", "--overdue")] == ["1"]
     assert claims.json("queue", "stats")[0]["overdue"] == 1
-    assert "one of --overdue, --parked and --stuck" in claims("queue", "list", "--overdue", "--stuck", code=2).stderr
+    assert "one of --overdue, --parked, --stuck and --flagged" in claims("queue", "list", "--overdue", "--stuck", code=2).stderr
 
 
 def test_a_lead_gives_up_what_nobody_may_take(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
@@ -217,3 +217,41 @@ def test_the_queue_of_all_projects_is_one_list(claims: Signoff, workspace: Works
 
 def _all_for_leads(session: Session) -> None:
     session.execute(update(Task).values(audience="leads"))
+
+
+def test_filters_of_the_command_line_are_those_of_the_page(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    assert [row["external_id"] for row in claims.json("queue", "list", "--where", "label=deny", "-w", "least=0.65")] == ["b"]
+    assert claims.json("queue", "list", "-w", "state=held") == []
+    assert "nearest is deny" in claims.refused("queue", "list", "-w", "label=denny")
+    assert "no NAME=VALUE of a filter" in claims("queue", "list", "-w", "colour=red", code=2).stderr
+    assert "takes no --where" in claims("queue", "list", "--stuck", "-w", "label=pay", code=2).stderr
+    assert claims("queue", "list", "--flagged").stdout == "nothing is flagged\n"
+
+
+def test_a_task_is_given_to_somebody_and_made_due(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    factories.person(workspace.database, "anna")
+    task = claims.json("queue", "list")[0]["task_id"]
+    assert claims("queue", "assign", task, "--to", "anna").stdout == f"task {task} is anna's to take\n"
+    assert claims.json("queue", "list", "-w", "person=anna")[0]["assigned_to"] == "anna"
+    assert claims("queue", "assign", task).stdout == f"task {task} is anybody's to take\n"
+    assert "no person 'bert'" in claims.refused("queue", "assign", task, "--to", "bert")
+    assert claims("queue", "due", task, "--at", "2d").stdout.startswith(f"task {task} is due 20")
+    assert claims("queue", "due", task).stdout == f"task {task} is due at no time\n"
+    assert "--at 'soon' is no moment" in claims.refused("queue", "due", task, "--at", "soon")
+
+
+def test_many_are_counted_then_decided_and_taken_back(claims: Signoff, workspace: Workspace, setting: Setting) -> None:
+    said = claims("queue", "decide", "accept").stdout
+    assert said.startswith("2 would be decided: accept\n")
+    assert "with --yes it is done" in said
+    assert claims.json("queue", "decide", "accept", "-w", "label=pay")["fit"] == 1
+    assert claims("queue", "acts").stdout == "nothing was decided many at a time\n"
+    assert claims("queue", "decide", "correct", "--label", "pay", "--yes").stdout == (
+        "1 of 1 decided; `signoff queue undo 1` takes them back\n"
+    )
+    (act,) = claims.json("queue", "acts")
+    assert (act["id"], act["verdict"], act["label"], act["done"], act["undone_at"]) == ("1", "correct", "pay", 1, None)
+    assert claims("queue", "undo", "1").stdout == "1 taken back, 1 of them before anything had left the house\n"
+    assert len(claims.json("queue", "list")) == 2
+    assert "no act 7" in claims.refused("queue", "undo", "7")
+    assert "needs the label" in claims.refused("queue", "decide", "correct")
