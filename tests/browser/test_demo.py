@@ -17,9 +17,12 @@ from sqlalchemy import select
 from app.settings import Settings
 from app.workspace import Workspace, open_workspace
 from db.tables import Decision, ItemKey
-from tests.browser.test_review import MAIN, TITLE, settled
+from tests.browser.test_deck import TITLE
+from tests.browser.test_review import settled
 from tests.end_to_end import processes
 
+MAIN = '.so-deck button[aria-keyshortcuts="a"]'
+TODAY = "today => document.querySelector('[data-count=today]')?.textContent === today"
 MIDDLES = "each => each.map(one => { const box = one.getBoundingClientRect(); return box.x + box.width / 2; })"
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -50,7 +53,6 @@ def test_ten_cases_one_taken_back_and_the_export_holds_exactly_those(folder: Pat
     workspace = open_workspace(Settings(dir=folder))
     page.goto(f"{address}/?project=digits")
     page.wait_for_selector(TITLE)
-    settled(page)
     said: dict[str, str] = {}
     blind = 0
     while len(said) < 10 or not blind:
@@ -58,13 +60,12 @@ def test_ten_cases_one_taken_back_and_the_export_holds_exactly_those(folder: Pat
         said[external_id] = answer
         blind += was_blind
         assert len(said) < 150, "a blind case must come"
-        assert page.inner_text('[data-count="today"]') == str(len(said))
+        page.wait_for_function(TODAY, arg=str(len(said)))
     page.keyboard.press("u")
-    page.wait_for_function(f"() => document.querySelector('[data-count=today]')?.textContent === '{len(said) - 1}'")
-    settled(page)
+    page.wait_for_function(TODAY, arg=str(len(said) - 1))
     external_id, answer, _ = decide(page)
     said[external_id] = answer
-    assert page.inner_text('[data-count="today"]') == str(len(said))
+    page.wait_for_function(TODAY, arg=str(len(said)))
     assert stored(workspace) == said
     time.sleep(17)  # until nothing can be taken back
     got = exported(page, address)
@@ -80,11 +81,11 @@ def decide(page: Any) -> tuple[str, str, bool]:
     if blind:
         page.keyboard.press("3")
         page.wait_for_selector(MAIN)
-        settled(page)
+        page.wait_for_timeout(60)
     main = page.inner_text(MAIN).split("\n")[0]
     page.keyboard.press("a")
     page.wait_for_function("before => document.querySelector('.so-title bdi')?.textContent !== before", arg=external_id)
-    settled(page)
+    page.wait_for_timeout(60)
     return external_id, main.partition(": ")[2].split()[0], blind
 
 
