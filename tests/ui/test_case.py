@@ -104,6 +104,10 @@ class TestStrips:
             assert len(shares) == 3
             assert all(0 <= each <= 100 for each in shares)
 
+    def test_it_is_said_once_what_the_strips_mean(self, along: tuple[Project, Spread]) -> None:
+        assert "against the 1\u202f100 rows that the model learned from" in strips.key(along[1])
+        assert strips.key(None) == strips.key(Spread(3, False, {})) == ""
+
     def test_nothing_of_it_is_markup(self) -> None:
         made = project({"region": {"type": "category"}})
         spread = spreads.spread(made, [{"region": '"><script>'}], whole=True)

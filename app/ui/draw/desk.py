@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from app.ui import answers, formats, sitting
 from app.ui.counts import Counts
-from app.ui.draw import bars, marks, overlays, prediction
+from app.ui.draw import bars, marks, overlays, prediction, strips
 from app.ui.draw import case as case_html
 from app.ui.draw import reasons as reasons_html
 from app.ui.draw.pictures import Picture
@@ -69,11 +69,12 @@ def body(project: Project, case: Case, pictures: Pictures, view: View = PLAIN) -
 
 def _table(project: Project, case: Case, pictures: Pictures, view: View) -> str:
     found = reasons_html.usable(reasons_html.ahead(case.explanations))
+    key = strips.key(view.spread)
     if sitting.awaited(case):
-        return bars.waiting(project, case.input, view)
+        return bars.waiting(project, case.input, view) + key
     if not found:
-        return case_html.values(project, case.input, view.spread)
-    return bars.table(project, case.input, found, view)
+        return case_html.values(project, case.input, view.spread) + key
+    return bars.table(project, case.input, found, view) + key
 
 
 def _text(project: Project, case: Case, pictures: Pictures, view: View) -> str:

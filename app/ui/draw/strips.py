@@ -22,15 +22,23 @@ def strip(spread: Spread | None, name: str, feature: Feature, given: Any, *, wor
     if spread is None or along is None:
         return ""
     drawn, odd, said = _strip(along, feature, given)
-    said = f"{said} {_of(spread)}"
     beside = f'<small class="so-odd">{text(odd)}</small>' if odd else ""
-    shown = f'<small class="so-rule">{text(said)}</small>' if words else ""
+    shown = f'<small class="so-rule" aria-hidden="true">{text(said.rstrip(","))}</small>' if words else ""
+    said = f"{said} of {_rows(spread)}"
     return f'<span class="so-strip {drawn} role="img" aria-label="{text(said)}" title="{text(said)}"></span>{beside}{shown}'
 
 
-def _of(spread: Spread) -> str:
+def key(spread: Spread | None) -> str:
+    """What the strips of a case say, once; empty where it has none."""
+    if spread is None or not spread.features:
+        return ""
+    what = "a number lies with its line, the dark part holding the middle half; a category fills its share"
+    return f'<p class="so-note">The strips hold each value against {_rows(spread)}: {what}.</p>'
+
+
+def _rows(spread: Spread) -> str:
     rows = formats.number(spread.rows)
-    return f"of the {rows} rows that the model learned from" if spread.whole else f"of a sample of {rows} rows"
+    return f"the {rows} rows that the model learned from" if spread.whole else f"a sample of {rows} rows"
 
 
 def _strip(along: Counted | Named, feature: Feature, given: Any) -> tuple[str, str, str]:

@@ -79,14 +79,14 @@ const step = (section, by) => {
 const find = (field) => {
   const place = cased(field), wanted = field.value.trim().toLowerCase();
   const rows = [...place.querySelectorAll("[data-field]")];
-  let found = 0;
+  let found = 0, all = 0;
   for (const row of rows) {
     row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
-    found += !row.hidden;
+    if (!row.closest(".so-unstable")) [found, all] = [found + !row.hidden, all + 1];
   }
   for (const group of place.querySelectorAll("details.so-group, details.so-rest")) unfold(group, wanted);
   const said = place.querySelector("[data-found]");
-  if (said) said.textContent = wanted ? `${found} of ${rows.length}` : "";
+  if (said) said.textContent = wanted ? `${found} of ${all}` : "";
 };
 const unfold = (group, wanted) => {
   if (wanted === "") {
