@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.tables import Decision, Draw, Item, ItemKey, Model, Outcome, Person, Routing, RoutingRule, Task
+from db.tables import Activity, Decision, Draw, Item, ItemKey, Model, Outcome, Person, Routing, RoutingRule, Task
 from db.tables import Prediction as PredictionRow
 from review_queue import activity, claims, events, explanations, names
 from review_queue.activity import Act, Actor
@@ -51,6 +51,8 @@ class Judged:
     via: str
     reasons_shown: tuple[str, ...] | None = None  # hashes
     reasons_opened: bool | None = None
+    among_many: bool = False  # one of many that a lead decided at once
+    taken_back_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,7 @@ def _decisions(session: Session, item_id: int, by: Actor) -> tuple[Judged, ...]:
         .where(Decision.item_id == item_id)
         .order_by(Decision.id)
     )
+    back = _taken_back(session, item_id)
     return tuple(
         Judged(
             d.decided_at,
@@ -236,9 +239,18 @@ def _decisions(session: Session, item_id: int, by: Actor) -> tuple[Judged, ...]:
             d.via,
             tuple(d.reasons_shown) if d.reasons_shown is not None else None,
             d.reasons_opened,
+            d.basis == "bulk",
+            back.get(str(d.id)),
         )
         for d, name, spoke, kind in session.execute(query)
     )
+
+
+def _taken_back(session: Session, item_id: int) -> dict[str, datetime]:
+    """When decisions on an item were taken back, by their id."""
+    said = select(Activity.at, Activity.before).where(Activity.subject == f"item:{item_id}", Activity.verb == "decision.undo")
+    rows = session.execute(said.order_by(Activity.id)).tuples()
+    return {str(before["decision"]): at for at, before in rows if before is not None}
 
 
 def _outcomes(session: Session, item_id: int) -> tuple[Stood, ...]:

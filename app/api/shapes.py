@@ -256,6 +256,8 @@ class Judged(_Out):
     via: str
     reasons_shown: list[str] | None = Field(description="Hashes of the explanations that were in view.")
     reasons_opened: bool | None = Field(description="Whether the person opened them.")
+    among_many: bool = Field(description="One of many that a lead decided at once.")
+    taken_back_at: datetime | None = Field(description="When it was taken back; it stands no more since.")
 
 
 class Stood(_Out):

@@ -81,3 +81,16 @@ def test_search_is_by_the_beginning(database: Database, held: Setting) -> None:
     assert database.read(find.search, held.id, "C%") == ["C%1"]
     assert len(database.read(find.search, held.id, "", limit=4)) == 4
     assert database.read(find.search, held.id + 1, "C") == []
+
+
+def test_what_was_taken_back_says_so(database: Database, held: Setting, ann: Actor) -> None:
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    case = take(database, held, ann)[0]
+    stored = database.write(decisions.decide, ann, case.task_id, case.token, Said("a", "correct", "deny"))
+    database.write(decisions.undo, ann, stored.id)
+    database.write(decisions.decide, ann, case.task_id, case.token, Said("b", "accept"))
+    said = database.read(find.record, held, "1", by=ann).decisions
+    assert [(each.label, each.taken_back_at is not None, each.among_many) for each in said] == [
+        ("deny", True, False),
+        ("pay", False, False),
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from app.ui import formats
 from app.ui.draw import bars, marks
@@ -18,9 +19,9 @@ VERDICTS = {"accept": "accepted", "correct": "corrected to", "reject": "rejected
 ROUTES = {"auto": "acted alone", "review": "sent to a person", "failed": "failed"}
 
 
-def page(record: Record, setting: Setting, pictures: Pictures) -> str:
-    """Everything, in the order in which it happened."""
-    at = _Clock(setting)
+def page(record: Record, setting: Setting, pictures: Pictures, zone: ZoneInfo) -> str:
+    """Everything, in the order in which it happened; times as the reader's zone has them."""
+    at = _Clock(zone)
     parts = [
         f'<h2 class="so-title"><small>{text(setting.project.noun)}</small> <bdi>{text(record.external_id)}</bdi></h2>',
         f'<p class="so-note">{_about(record, at)}</p>',
@@ -28,7 +29,7 @@ def page(record: Record, setting: Setting, pictures: Pictures) -> str:
         _section("Predictions", _predictions(record, setting)),
         _section("Routing", (_routed(each, setting, at(each.at)) for each in record.routings)),
         _section("Draws", (_draw(each) for each in record.draws)),
-        _section("Decisions", (_judged(each, record, setting, at(each.at)) for each in record.decisions)),
+        _section("Decisions", (_judged(each, record, setting, at) for each in record.decisions)),
         _section("Outcomes", (_stood(each, setting, at(each.at)) for each in record.outcomes)),
         _section("Told to the producer", (f"{at(e.made_at)}: {text(e.kind)} (number {e.seq})" for e in record.events)),
         _reasons(record, setting),
@@ -38,10 +39,10 @@ def page(record: Record, setting: Setting, pictures: Pictures) -> str:
 
 
 class _Clock:
-    """Times as the project reads them."""
+    """Times as whoever reads them has them."""
 
-    def __init__(self, setting: Setting) -> None:
-        self.zone = setting.project.zone
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.zone = zone
 
     def __call__(self, moment: datetime) -> str:
         return formats.moment(moment, self.zone)
@@ -105,7 +106,7 @@ def _draw(each: dict[str, object]) -> str:
     return f"{text(each['purpose'])} with probability {text(each['p'])}{resolved}"
 
 
-def _judged(each: Judged, record: Record, setting: Setting, at: str) -> str:
+def _judged(each: Judged, record: Record, setting: Setting, at: Callable[[datetime], str]) -> str:
     person = text(each.person) + (f" (recorded by {text(each.recorded_by)})" if each.recorded_by else "")
     answer = f" <b>{_label(each.label, setting)}</b>" if each.label is not None else ""
     blind = ", blind" if each.blind and each.stage == "first" else ""
@@ -114,7 +115,9 @@ def _judged(each: Judged, record: Record, setting: Setting, at: str) -> str:
         f"; {name}: <bdi>{text(value)}</bdi>" for name, value in (("reason", each.reason), ("comment", each.comment)) if value
     )
     took = f"; {each.seconds:.0f} s" if each.seconds is not None else ""
-    return f"{at}: {person} {said}{answer}{blind}{why}{took}{_saw(each, record)}"
+    many = ", one of many at once" if each.among_many else ""
+    back = f"; <b>taken back {at(each.taken_back_at)}</b>" if each.taken_back_at else ""
+    return f"{at(each.at)}: {person} {said}{answer}{blind}{many}{why}{took}{_saw(each, record)}{back}"
 
 
 def _saw(each: Judged, record: Record) -> str:

@@ -43,7 +43,7 @@ def _show(place: Place, typed: str) -> None:
         return
     widgets.said("find")
     _acts(place, record)
-    st.html(record_html.page(shown, place.setting, resources.picture))
+    st.html(record_html.page(shown, place.setting, resources.picture, place.zone))
 
 
 def _revision(place: Place, record: Record) -> Record:
