@@ -197,8 +197,10 @@ class Deck {
   acts(card) {
     const { told } = this, keys = told.keys, title = (label) => told.labels.find((each) => each.label === label)?.title ?? label;
     const button = (name, key, on, kind = "") => {
-      const made = make(`button.so-button${kind}`, { type: "button", onclick: () => { this.touch(); on(); } }, make("span", {}, name));
-      if (key) { made.append(make("kbd", { "aria-hidden": "true" }, key)); made.setAttribute("aria-keyshortcuts", key); card.keys.set(key, () => made.click()); }
+      const run = () => { this.touch(); on(); };
+      const made = make(`button.so-button${kind}`, { type: "button", onclick: run }, make("span", {}, name));
+      made.run = run;
+      if (key) { made.append(make("kbd", { "aria-hidden": "true" }, key)); made.setAttribute("aria-keyshortcuts", key); card.keys.set(key, run); }
       return made;
     };
     const speak = (label) => (card.blind ? this.answer(label) : this.choose(card.predicted === label ? "accept" : "correct", label));
@@ -234,14 +236,14 @@ class Deck {
     this.step = null;
     this.ready = false;
     if (!card) { this.empty(this.line.acts.length ? "The next cases come as soon as what you said is stored." : "Looking for the next case…"); return; }
+    const page = this.root.closest('[data-testid="stMain"]'), scrolled = page?.scrollTop;  // asked before anything changes: no layout in between
     this.slots.case.replaceChildren(card.nodes.case);
     this.slots.said.replaceChildren(card.nodes.said);
     this.slots.acts.replaceChildren(card.acts);
     this.more(card);
     this.keys = card.keys;
     this.shownAt = performance.now();
-    const scrolled = this.root.closest('[data-testid="stMain"]');
-    if (scrolled?.scrollTop) scrolled.scrollTo(0, 0);
+    if (scrolled) page.scrollTo(0, 0);
     requestAnimationFrame(() => setTimeout(() => this.painted(card)));
   }
 
@@ -413,7 +415,7 @@ class Deck {
     if (!this.ready) return;
     this.touch();
     if (this.step) this.step.confirm?.();
-    else if (!this.current?.lost && !this.current?.revealing) this.current?.confirm?.click();
+    else if (!this.current?.lost && !this.current?.revealing) this.current?.confirm?.run();
   }
 }
 
