@@ -31,7 +31,7 @@ from explain.errors import NotExplainable
 from inference.errors import ModelLoadError
 from inference.predictors import TablePredictor
 from retrain import registry
-from review_queue import batches, clock, decisions, explanations, projects, reason_quality
+from review_queue import batches, clock, decisions, explanations, projects, reason_quality, rules, spreads
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.explanations import Asked
@@ -416,6 +416,21 @@ def test_items_are_represented_with_their_reasons_and_decided_ones_after_a_promo
     assert found is not None
     assert {case.item_id for case in found.cases} == set(decided[1:])
     assert found.space == rows[0].space
+
+
+def test_how_the_background_of_a_model_is_spread_is_seen_once_where_it_was_not_kept(
+    crew: Crew, database: Database, held: Setting
+) -> None:
+    assert database.read(spreads.acting, held.id) is None
+    assert crew.spare.turn()
+    found = database.read(spreads.acting, held.id)
+    assert found is not None
+    rule = database.read(rules.in_force, held.id, held.policy)
+    assert rule is not None
+    background = crew.models.get(rule.model_id).background
+    assert (found.rows, found.whole) == (len(background), False)
+    assert set(found.features) == set(held.project.input.features)
+    assert not crew.spare.turn()
 
 
 def test_an_item_that_was_scored_by_nobody_leaves_no_work_behind(crew: Crew, database: Database, held: Setting) -> None:
