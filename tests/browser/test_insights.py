@@ -17,7 +17,8 @@ OVERFLOW = (
     "document.querySelector('[data-testid=stMain]').scrollWidth - document.querySelector('[data-testid=stMain]').clientWidth"
 )
 PAINTED = """[...document.querySelectorAll('.so-ink')].every(each => {
-  const style = getComputedStyle(each); return style.maskImage.startsWith('url("data:image/svg+xml') && each.clientHeight > 50; })"""
+  const mask = getComputedStyle(each).maskImage;
+  return mask.startsWith('url("data:image/svg+xml') && each.clientHeight > 50; })"""
 
 
 def fill(workspace: Workspace) -> None:
