@@ -3,7 +3,7 @@
 Exact search by faiss in this process. An index follows the vectors of its model; decisions are read when they are shown.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,12 +46,14 @@ class Near:
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
     """The nearest decided cases. `looked_at`: how many of the nearest LOOKED_AT had a predicted label; `disagreed`: in how many
-    of these people decided otherwise. `space` says in words what nearness is measured in."""
+    of these people decided otherwise. `space` says in words what nearness is measured in. `answers`: how the nearest LOOKED_AT
+    were decided, the most frequent label first; None for rejections."""
 
     space: str
     cases: tuple[Near, ...]
     looked_at: int
     disagreed: int
+    answers: tuple[tuple[str | None, int], ...] = ()
 
 
 class Similar:
@@ -77,7 +79,9 @@ class Similar:
         index.follow(self._database)
         near = self._decided(index, np.frombuffer(held, "<f4"), item_id)
         told = [case for case in near if case.predicted is not None]
-        return Neighbourhood(index.space, tuple(near[:count]), len(told), sum(case.decided != case.predicted for case in told))
+        against = sum(case.decided != case.predicted for case in told)
+        answers = tuple(Counter(case.decided for case in near).most_common())
+        return Neighbourhood(index.space, tuple(near[:count]), len(told), against, answers)
 
     def _index(self, model_id: int) -> "_Index":
         with self._lock:

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -87,6 +88,7 @@ def test_neighbours_are_those_of_brute_force_among_what_is_decided(database: Dat
     assert [case.similarity for case in found.cases] == pytest.approx([float(places[i] @ places[asked]) for i in ranked[:10]])
     assert [case.decided for case in found.cases] == [said[each] for each in ranked[:10]]
     assert {case.predicted for case in found.cases} == {"pay"}
+    assert dict(found.answers) == Counter(said[each] for each in ranked[:LOOKED_AT])
     assert (found.looked_at, found.disagreed) == (LOOKED_AT, sum(said[each] != "pay" for each in ranked[:LOOKED_AT]))
 
 

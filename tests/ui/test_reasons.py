@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -181,13 +181,16 @@ def test_while_reasons_are_made_their_place_is_kept() -> None:
 
 
 def near(name: str, decided: str | None, predicted: str | None = "pay") -> Near:
-    return Near(1, name, 0.931, predicted, decided, datetime(2026, 11, 27))
+    return Near(1, name, 0.931, predicted, decided, datetime(2026, 11, 27, tzinfo=UTC))
 
 
 def test_similar_cases_say_what_was_decided_and_how_often_against_the_model() -> None:
-    found = Neighbourhood("the <last> layer", (near("a/b&c", "deny"), near("<b>", "pay"), near("c", None, None)), 20, 3)
+    answers = (("deny", 12), ("pay", 7), (None, 1))
+    cases = (near("a/b&c", "deny"), near("<b>", "pay"), near("c", None, None))
+    found = Neighbourhood("the <last> layer", cases, 20, 3, answers)
     given = {1: {"age": 41, "amount": 12.5, "place": None}}
     drawn = similar.panel(project(), found, given, ["amount", "place"], lambda sha: None)
+    assert "<b>12</b> deny, <b>7</b> Pay it, <b>1</b> no label fits. " in drawn
     assert "Of the 20 nearest that people decided, <b>3</b> went against the model." in drawn
     assert "<b>deny</b> <small>the model said Pay it</small>" in drawn
     assert "<b>Pay it</b> <small>as the model said</small>" in drawn

@@ -8,6 +8,7 @@ from app.similar import Near, Neighbourhood
 from app.ui import formats
 from app.ui.formats import text
 from contract.project import Project
+from review_queue import clock
 
 Given = Mapping[int, Mapping[str, Any]]
 Thumbnail = Callable[[str], str | None]
@@ -18,11 +19,18 @@ SHORT = 140
 def panel(project: Project, found: Neighbourhood, given: Given, leading: Sequence[str], thumbnail: Thumbnail) -> str:
     """The nearest cases, nearest first. `leading`: the features to show of a table."""
     rows = "".join(_row(project, each, given.get(each.item_id, {}), leading, thumbnail) for each in found.cases)
+    said = _answers(project, found) + _counted(found)
     space = f"near in {text(found.space)}; 1 is the same" if found.space else "1 is the same"
     return (
-        f'<section class="so-more"><h3 class="so-title">Similar cases</h3><p class="so-note">{_counted(found)}</p>'
+        f'<section class="so-more"><h3 class="so-title">Similar cases</h3><p class="so-note">{said}</p>'
         f'<ul class="so-near">{rows}</ul><p class="so-note">{space}</p></section>'
     )
+
+
+def _answers(project: Project, found: Neighbourhood) -> str:
+    """How the nearest were decided: the labels by number."""
+    said = (f"<b>{n}</b> {'no label fits' if label is None else text(project.title_of(label))}" for label, n in found.answers)
+    return f"{', '.join(said)}. " if found.answers else ""
 
 
 def _counted(found: Neighbourhood) -> str:
@@ -36,7 +44,8 @@ def _counted(found: Neighbourhood) -> str:
 def _row(project: Project, near: Near, given: Mapping[str, Any], leading: Sequence[str], thumbnail: Thumbnail) -> str:
     query = urlencode({"project": project.project, "id": near.external_id})
     link = f'<a href="find?{text(query)}" target="_blank"><bdi>{text(near.external_id)}</bdi></a>'
-    alike = f'<span class="so-num" title="similarity">{near.similarity:.2f}</span>'
+    ago = f"{formats.span(clock.now() - near.at)} ago"
+    alike = f'<span class="so-num" title="similarity">{near.similarity:.2f}</span> <small>{ago}</small>'
     picture, said = _glimpse(project, given, leading, thumbnail)
     kind = "so-against" if near.predicted is not None and near.decided != near.predicted else ""
     return f'<li class="{kind}">{picture}<div><p>{_decided(project, near)} {link} {alike}</p>{said}</div></li>'
