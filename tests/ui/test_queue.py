@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from app.ui import formats, resources
 from app.ui.draw import figures, waiting
 from app.workspace import Workspace
-from review_queue import agreement, answers, cases, clock, decisions, people
+from review_queue import agreement, answers, cases, clock, decisions, flags, people, saved_filters
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.filters import Filter
@@ -188,3 +188,105 @@ def test_an_answer_that_no_label_fits_is_one_like_others() -> None:
     shown = figures.agreement(agreement.figures([(None, None), ("pay", None)]), str.upper)
     assert "no label fits" in shown
     assert "PAY" in shown
+
+
+def test_a_filter_in_the_address_is_said_shown_and_left_again(workspace: Workspace, screen: Screen, me: Actor) -> None:
+    filling.table(workspace, 30, False, **OFF)
+    assert "Only cases with region north." in html(queue(group__region="north"))
+    at = queue(label="pay", least="0.3")
+    assert "Only cases predicted Pay, with a confidence of 0.3 or more." in html(at)
+    assert html(at).count("predicted Pay,") > 1
+    assert "predicted Deny," not in html(at)
+    button(at, "queue-clear").click().run()
+    assert "Only cases" not in html(at)
+    assert at.query_params.get("label") is None
+    first = [each.key for each in at.checkbox if each.key.startswith("queue-box-")]
+    button(at, "queue-next").click().run()
+    second = [each.key for each in at.checkbox if each.key.startswith("queue-box-")]
+    assert (len(first), len(second), set(first) & set(second)) == (25, 5, set())
+    button(at, "queue-first").click().run()
+    assert [each.key for each in at.checkbox if each.key.startswith("queue-box-")] == first
+
+
+@pytest.mark.parametrize(("query", "said"), [({"label": "pey"}, "nearest is pay"), ({"after": "x"}, "no place in this list")])
+def test_an_address_that_is_no_filter_is_said_with_the_way_on(
+    workspace: Workspace, screen: Screen, me: Actor, query: dict[str, str], said: str
+) -> None:
+    filling.table(workspace, 2, False, **OFF)
+    at = queue(**query)
+    assert said in html(at)
+    button(at, "queue-clear-bad" if "label" in query else "queue-first-bad").click().run()
+    assert said not in html(at)
+
+
+def test_a_filter_is_kept_under_a_name_and_opened(workspace: Workspace, screen: Screen, me: Actor) -> None:
+    setting = filling.table(workspace, 4, False, **OFF)
+    at = queue(label="pay")
+    at.text_input(key="qs-name").set_value("those to pay")
+    button(at, "FormSubmitter:queue-save").click().run()
+    assert "Kept as those to pay" in html(at)
+    (kept,) = workspace.database.read(saved_filters.listed, setting, me)
+    assert (kept.name, kept.query) == ("those to pay", "label=pay")
+    at = queue("held")
+    button(at, "qs-go-").click().run()
+    assert "Only cases predicted Pay." in html(at)
+    button(at, "qs-forget-").click().run()
+    assert workspace.database.read(saved_filters.listed, setting, me) == []
+
+
+def test_chosen_cases_are_given_and_made_due(workspace: Workspace, screen: Screen, me: Actor) -> None:
+    filling.table(workspace, 3, False, **OFF)
+    factories.person(workspace.database, "ann")
+    at = queue()
+    button(at, "FormSubmitter:queue-assign").click().run()
+    assert "Choose some cases first." in html(at)
+    button(at, "queue-all").click().run()
+    at.selectbox(key="queue-assign-name").select("ann")
+    button(at, "FormSubmitter:queue-assign").click().run()
+    assert "3 cases given to ann" in html(at)
+    assert html(at).count("for ann alone until") == 3
+    button(at, "queue-all").click().run()
+    at.text_input(key="queue-due-at").set_value("whenever")
+    button(at, "FormSubmitter:queue-due-form").click().run()
+    assert "is no moment" in html(at)
+    at.text_input(key="queue-due-at").set_value("2d")
+    button(at, "FormSubmitter:queue-due-form").click().run()
+    assert html(at).count("due in") == 3
+
+
+def test_flags_are_looked_at_and_put_down(workspace: Workspace, screen: Screen, me: Actor) -> None:
+    setting = filling.table(workspace, 2, False, **OFF)
+    ann = factories.person(workspace.database, "ann")
+    case = workspace.database.write(cases.take, setting, ann, "s", 1)[0]
+    workspace.database.write(flags.flag, setting, ann, case.item_id, "<b>look</b>")
+    at = queue("flagged")
+    assert "by ann" in html(at)
+    assert "&lt;b&gt;look&lt;/b&gt;" in html(at)
+    button(at, "queue-unflag-").click().run()
+    assert "Nothing is flagged." in html(at)
+    assert f"The flag is down: {case.external_id}" in html(at)
+
+
+def test_many_at_once_is_counted_before_it_is_done_and_not_for_reviewers(
+    workspace: Workspace, screen: Screen, me: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filling.table(workspace, 6, False, **OFF)
+    at = queue()
+    assert not [each for each in at.button if each.key == "queue-many-count"]
+    at.radio(key="queue-many-verdict").set_value("reject").run()
+    button(at, "queue-many-count").click().run()
+    assert "A rejection needs a reason" in html(at)
+    at.selectbox(key="queue-many-reason").select("no label fits").run()
+    button(at, "queue-many-count").click().run()
+    assert "<b>6 claims</b> would be rejected, reason: no label fits" in html(at)
+    button(at, "queue-many-not").click().run()
+    assert "would be rejected" not in html(at)
+    reviewer = Actor(me.id, me.name, "reviewer", "desk")
+    monkeypatch.setattr(people, "actor", lambda *_, **__: reviewer)
+    monkeypatch.setattr(resources, "whoever", lambda *_, **__: reviewer)
+    at = queue(label="pay")
+    assert "Filtering by prediction, group or text is for leads." in html(at)
+    assert not at.radio
+    at = queue()
+    assert not [each for each in at.checkbox if each.key.startswith("queue-box-")]
+    assert html(at).count("waits for") == 6
