@@ -63,7 +63,7 @@ def is_due(session: Session) -> bool:
 def _is_due(session: Session, setting: Setting) -> bool:
     turn = select(GoldTurn.claim_id).where(GoldTurn.project_id == setting.id).scalar_subquery()
     some = exists().where(Gold.project_id == setting.id, Gold.ended_at.is_(None))
-    return finds(session, select(Claim.id).where(Claim.id > func.coalesce(turn, 0), some))
+    return finds(session, select(Claim.id).where(Claim.id > func.coalesce(turn, 0), some).order_by(Claim.id))
 
 
 def mix(session: Session, limit: int = BATCH) -> int:
@@ -157,12 +157,17 @@ def _picks(session: Session, setting: Setting, person_id: int, model_id: int, *,
 def _unseen(item_id: ColumnElement[int], person_id: int) -> tuple[ColumnElement[bool], ...]:
     """That a person held no seat of an item, did nothing about it, and no seat of it but others' gold is open."""
     seats = Claim.item_id == item_id, Claim.person_id == person_id
-    kept, let_go = exists().where(*seats, Claim.state.in_(claims.TAKEN)), exists().where(*seats, states.LET_GO)
+    kept, let_go = (select(Claim.id).where(*seats, each) for each in (Claim.state.in_(claims.TAKEN), states.LET_GO))
     theirs = or_(Activity.actor_id == person_id, Activity.for_id == person_id)
-    acted = exists().where(Activity.subject == literal("item:", String) + cast(item_id, String), theirs)
+    acted = select(Activity.id).where(Activity.subject == literal("item:", String) + cast(item_id, String), theirs)
     mine = or_(Task.kind != "gold", Task.assignee_id == person_id)
-    open_ = exists().where(Task.item_id == item_id, states.OPEN, mine)
-    return ~kept, ~let_go, ~acted, ~open_
+    open_ = select(Task.id).where(Task.item_id == item_id, states.OPEN, mine)
+    return tuple(~_some(each) for each in (kept, let_go, acted, open_))
+
+
+def _some(query: Select[int]) -> ColumnElement[bool]:
+    """Whether there is such a row. With a limit PostgreSQL looks by the index, row for row, rather than at all once."""
+    return query.limit(1).scalar_subquery().is_not(None)
 
 
 def _make(session: Session, project_id: int, person_id: int, beside: Beside, pick: Pick) -> bool:
@@ -199,14 +204,15 @@ def _withdraw(session: Session, setting: Setting, limit: int) -> int:
 
 def _stale(setting: Setting) -> Select[int]:
     """Gold that waits in vain. What somebody parked is theirs until it comes back."""
-    theirs = Claim.item_id == Task.item_id, Claim.person_id == Task.assignee_id
-    known = exists().where(Gold.item_id == Task.item_id, Gold.ended_at.is_(None))
-    here = exists().where(Person.id == Task.assignee_id, *members.present(setting.id, least="reviewer"))
-    lately = exists().where(Decision.person_id == Task.assignee_id, Decision.decided_at > clock.now() - AWAY)
-    holds = exists().where(Claim.person_id == Task.assignee_id, states.LEASED)
-    left = or_(*(exists().where(*theirs, each, Claim.closed_at < clock.now() - LEFT) for each in (states.SKIPPED, states.LET_GO)))
-    over = or_(~known, ~here, ~(lately | holds), left & or_(Task.skips > 0, Task.audience == "leads"))
+    known = _some(select(Gold.item_id).where(Gold.item_id == Task.item_id, Gold.ended_at.is_(None)))
+    here = _some(select(Person.id).where(Person.id == Task.assignee_id, *members.present(setting.id, least="reviewer")))
+    said = select(Decision.decided_at).where(Decision.person_id == Task.assignee_id).order_by(Decision.decided_at.desc())
+    last, holds = said.limit(1).scalar_subquery(), select(Claim.id).where(Claim.person_id == Task.assignee_id, states.LEASED)
+    away = or_(last.is_(None), last < clock.now() - AWAY) & ~_some(holds)
+    ended = Claim.item_id == Task.item_id, Claim.person_id == Task.assignee_id, Claim.closed_at < clock.now() - LEFT
+    left = or_(*(_some(select(Claim.id).where(*ended, each)) for each in (states.SKIPPED, states.LET_GO)))
+    over = or_(~known, ~here, away, left & or_(Task.skips > 0, Task.audience == "leads"))
     return select(Task.id).where(Task.project_id == setting.id, states.GOLD, states.PENDING, over)
 
 
-_BEGIN = "INSERT INTO gold_turn (project_id, claim_id) VALUES (:project, 0) ON CONFLICT DO NOTHING"
+_BEGIN = "INSERT INTO gold_turn (project_id, claim_id) VALUES (:project, 0) ON CONFLICT DO NOTHING RETURNING claim_id"
