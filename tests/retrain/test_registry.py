@@ -10,7 +10,7 @@ from db.engine import Database
 from db.tables import EvidencePeriod, RoutingRule
 from retrain import registry
 from retrain.records import ModelInfo
-from review_queue import people, projects
+from review_queue import people, projects, spreads
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound, Refused
 from review_queue.projects import Setting
@@ -166,3 +166,22 @@ def test_of_two_promotions_at_once_one_wins_and_one_is_told(database: Database, 
     assert rule is not None
     assert acting is not None
     assert rule.model_id == acting.id
+
+
+def test_the_spread_of_what_a_model_learned_from_is_kept_with_it(database: Database, held: Setting) -> None:
+    rows = [{"amount": float(n), "region": "north"} for n in range(30)]
+    found = spreads.spread(held.project, rows, whole=True)
+    figures = {"grids": {"max_probability": [0.4, 0.9]}}
+    given = {
+        "trainer": "test",
+        "labels": list(held.project.labels),
+        "schema_hash": "",
+        "figures": figures,
+        "datasets": [],
+        "by": None,
+    }
+    info = database.write(registry.register, held.id, b"spread", **given, spread=found)
+    assert not database.read(spreads.lacks, info.id)
+    assert database.read(spreads.lacks, register(database, held, b"none").id)
+    promote(database, held, info.version, owner(database))
+    assert database.read(spreads.acting, held.id) == found
