@@ -14,6 +14,7 @@ from app.workspace import Workspace
 from db.tables import Claim, Decision
 from review_queue import claims
 from review_queue.activity import Actor
+from review_queue.projects import Setting
 from tests import factories
 from tests.browser import filling
 from tests.browser.conftest import Desk, Seen, Start, start
@@ -222,6 +223,36 @@ def _take_away(desk: Desk, lead: Actor) -> None:
     database = desk.workspace.database
     for claim in database.read(lambda session: list(session.scalars(select(Claim).filter_by(state="held")))):
         database.write(claims.release_of, claim.task_id, by=lead)
+
+
+def test_reasons_come_by_themselves_and_in_full_without_moving_the_case(desk: Start, page: Any) -> None:
+    settings: list[Setting] = []
+    held = desk(lambda workspace: settings.append(filling.table(workspace, 3, False, **OFF)), "deck")
+    open_deck(page, held)
+    said(page, "Reasons are being made")
+    rows = "all => all.map(each => each.textContent)"
+    before = page.eval_on_selector_all(".so-deck .so-row .so-name", rows)
+    rng = random.Random(4)
+    methods = ("shap.permutation", "lime.tabular")
+    filling.explain(
+        held.workspace, settings[0], lambda given: [filling.tabular(settings[0], given, each, rng) for each in methods]
+    )
+    page.wait_for_selector(".so-deck .so-legend")
+    assert page.eval_on_selector_all(".so-deck .so-row .so-name", rows) == before
+    page.keyboard.press("w")
+    said(page, "Open every case in full")
+    page.get_by_label("Open every case in full").check()
+    page.get_by_role("button", name="Why not").click()
+    said(page, "is being made; go on as you like")
+    assert filling.answer(held.workspace, lambda each: filling.tabular(settings[0], {}, each, rng)) == 1
+    page.wait_for_selector(".so-deck .so-more h3:has-text('Why not')")
+    press(page, "a")
+    said(page, "Open every case in full")
+    press(page, "a")
+    sent(page)
+    first, second = decisions(held)
+    assert (first.reasons_opened, second.reasons_opened) == (True, True)
+    assert [len(row.reasons_shown or ()) for row in (first, second)] == [3, 2]
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(300, marks=[pytest.mark.slow, pytest.mark.timeout(400)])])

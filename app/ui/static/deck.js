@@ -254,6 +254,8 @@ class Deck {
       const title = card.nodes.case.querySelector("h2");
       if (title) { title.tabIndex = -1; title.focus({ preventScroll: true }); }
     }
+    const full = card.wants ?? this.full;
+    if (card.why && card.full !== full) this.look(card, full);
     this.watchReasons(card, true);
   }
 
@@ -353,8 +355,9 @@ class Deck {
 
   async turnWhy() {
     const card = this.current;
+    card.wants = !card.full;
     if (card.full) this.full = false;
-    await this.look(card, !card.full);
+    await this.look(card, card.wants);
   }
 
   async ask(card, method, label, params) {
