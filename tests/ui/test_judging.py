@@ -18,7 +18,7 @@ from tests.browser import filling
 from tests.review_queue.acting import take
 from tests.review_queue.known import say
 from tests.ui.conftest import Screen
-from tests.ui.test_screens import html
+from tests.ui.test_screens import button, html
 
 SOME, MANY, NONE = Share(4, 9), Share(7, 12), Share(0, 0)
 
@@ -62,9 +62,11 @@ def test_shares_have_their_interval_and_few_cases_are_no_figure() -> None:
     assert "44 %" not in words
     assert "ann <b>" in words
     assert "<b>ann" not in page
-    assert tuple(
-        each for each in words if each in ("4.0 s", "3.0 to 6.5", "no times yet")
-    ) == ("4.0 s", "3.0 to 6.5", "no times yet")
+    assert tuple(each for each in words if each in ("4.0 s", "3.0 to 6.5", "no times yet")) == (
+        "4.0 s",
+        "3.0 to 6.5",
+        "no times yet",
+    )
 
 
 def test_every_figure_says_its_method_and_source() -> None:
@@ -113,3 +115,14 @@ def test_the_file_tells_leads_of_all_and_others_of_themselves(workspace: Workspa
     assert {line.partition(",")[0] for line in told["ann"].splitlines()[1:]} == {"ann"}
     with pytest.raises(NotFound, match="nearest is judging"):
         workspace.database.write(takeaway.take, name, "juding", None, None, None, ann)
+
+
+def test_a_run_of_quick_accepts_brings_a_word_on_the_page(workspace: Workspace, screen: Screen) -> None:
+    filling.table(workspace, 9, True, automate={"at_least": "off"}, review={"prompt": {"after": 5, "within": "1h"}})
+    at = screen("review")
+    said = []
+    for _ in range(7):
+        button(at, "accept-").click().run()
+        said.append("accepted in a row" in html(at))
+    assert said == [False] * 4 + [True] + [False] * 2
+    assert not at.exception

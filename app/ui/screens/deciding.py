@@ -1,6 +1,7 @@
 """The keys of Review. Every button says what it leads to, and carries the turn it was drawn for."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from app.ui.formats import plain, text
 from app.ui.screens import why
 from app.ui.sitting import Held, Seat, Turn
 from app.ui.widgets import Place, button, sentence, tail
-from review_queue import calendar, clock, flags, lost, parking
+from review_queue import calendar, clock, flags, judging, lost, parking
 from review_queue.cases import Case
 from review_queue.decisions import Stored, Verdict
 from review_queue.errors import AlreadyDecided, ClaimExpired, KeyReused, Refused
@@ -225,7 +226,15 @@ def decide(place: Place, seat: Seat, turn: Turn, verdict: Verdict, label: str | 
     """Store a verdict and take the next case."""
     comment = st.session_state.get(_comment(turn)) or st.session_state.get(f"focus-{_comment(turn)}")
     said = sitting.said_of(turn, verdict, label, reason, comment)
-    _act(place, turn, lambda: once_more(place.database, sitting.decide, seat, turn, said), back=_back_by(place))
+    if _act(place, turn, lambda: once_more(place.database, sitting.decide, seat, turn, said), back=_back_by(place)):
+        _prompt(place, seat)
+
+
+def _prompt(place: Place, seat: Seat) -> None:
+    """A word about a long run of quick accepts, beside what was said of the last one."""
+    with suppress(*AWAY):
+        if word := place.database.write(judging.prompt, seat.setting, seat.actor):
+            st.session_state["review.said"] = (f"{st.session_state['review.said'][0]} · {word}", "said")
 
 
 def first_answer(place: Place, seat: Seat, turn: Turn, label: str | None) -> None:
@@ -258,26 +267,28 @@ def undo(place: Place, seat: Seat) -> None:
     st.session_state["review.said"] = (f"Taken back: {_in_words(place, stored)}", "said")
 
 
-def _act(place: Place, turn: Turn, act: Any, *, back: str) -> None:
-    """Store, remember what was said, and keep what comes next. A press that came late or twice is no event."""
+def _act(place: Place, turn: Turn, act: Any, *, back: str) -> bool:
+    """Store, remember what was said, and keep what comes next; whether that went well. A press that came late or twice is no
+    event."""
     asked = st.session_state.get("review.asking")
     st.session_state["review.asking"] = None
     try:
         done: tuple[Stored | Parked, Held] = act()
     except (AlreadyDecided, KeyReused):
-        return
+        return False
     except AWAY:
         st.session_state["review.asking"], st.session_state["review.said"] = asked, (calm.UNSTORED, "trouble")
-        return
+        return False
     except ClaimExpired:
         lost_ = place.database.read(lost.why, place.actor, turn.token, place.setting.project.noun)
         st.session_state["review.said"] = (lost_, "trouble")
-        return
+        return False
     except Refused as error:
         st.session_state["review.said"] = (sentence(str(error)), "trouble")
-        return
+        return False
     stored, st.session_state["review.held"] = done
     st.session_state["review.said"] = (f"{_in_words(place, stored)} · {back}", "said")
+    return True
 
 
 def _back_by(place: Place) -> str:
