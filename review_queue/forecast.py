@@ -7,7 +7,7 @@ of n days by which they are told. Intervals are normal and end at 0.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from math import sqrt
@@ -61,18 +61,19 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Days of one kind: how the open tasks changed on each."""
+    """Days of one kind, of which there are `n` behind: how the open tasks changed a day, and the variance of that."""
 
-    changes: tuple[int, ...]
+    n: int
+    mean: float
+    variance: float
 
-    @property
-    def mean(self) -> float:
-        return fmean(self.changes)
+    @classmethod
+    def of(cls, changes: Sequence[int]) -> "_Kind":
+        return cls(len(changes), fmean(changes), variance(changes) if len(changes) > 1 else 0.0)
 
     def spread(self, days: int) -> float:
         """The variance of the sum of so many days to come, and of the mean by which they are told."""
-        n = len(self.changes)
-        return variance(self.changes) * (days + days**2 / n) if n > 1 else 0.0
+        return self.variance * (days + days**2 / self.n)
 
 
 def forecast(
@@ -88,7 +89,7 @@ def forecast(
     if len(behind) < LEAST or not working:
         return Forecast(open_now, hours, coming, len(behind), new, decided, (), None, None, None)
     kinds = _kinds(counted, wished)
-    whole = [_ahead(kinds, open_now, wished, today, n) for n in range(1, UNTIL + 1)]
+    whole = list(_ahead(kinds, open_now, wished, today))
     empty, soonest, latest = (_first(whole, name) for name in ("value", "low", "high"))
     return Forecast(open_now, hours, coming, len(behind), new, decided, tuple(whole[:AHEAD]), empty, soonest, latest)
 
@@ -118,21 +119,23 @@ def _hours(per_case: Mean, cases: float) -> Mean:
 
 def _kinds(counted: Mapping[date, Counter[str]], wished: Calendar) -> dict[bool, _Kind]:
     """Working days and free ones; where one kind is too few to tell, all days together stand for it."""
-    every = _Kind(tuple(counts["open"] for counts in counted.values()))
+    every = _Kind.of([counts["open"] for counts in counted.values()])
     found = {}
     for kind in (True, False):
-        held = tuple(counts["open"] for day, counts in counted.items() if calendar.works(day, wished) == kind)
-        found[kind] = _Kind(held) if len(held) > 1 else every
+        held = [counts["open"] for day, counts in counted.items() if calendar.works(day, wished) == kind]
+        found[kind] = _Kind.of(held) if len(held) > 1 else every
     return found
 
 
-def _ahead(kinds: Mapping[bool, _Kind], open_now: int, wished: Calendar, today: date, n: int) -> Ahead:
-    """The end of the n-th day to come."""
-    working = sum(calendar.works(today + timedelta(days=k), wished) for k in range(1, n + 1))
-    parts = {True: working, False: n - working}
-    middle = open_now + sum(kinds[kind].mean * days for kind, days in parts.items())
-    reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * sqrt(sum(kinds[kind].spread(days) for kind, days in parts.items()))
-    return Ahead(today + timedelta(days=n), max(middle, 0.0), max(middle - reach, 0.0), max(middle + reach, 0.0))
+def _ahead(kinds: Mapping[bool, _Kind], open_now: int, wished: Calendar, today: date) -> Iterator[Ahead]:
+    """The ends of the days to come."""
+    z, parts = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), {True: 0, False: 0}
+    for n in range(1, UNTIL + 1):
+        day = today + timedelta(days=n)
+        parts[calendar.works(day, wished)] += 1
+        middle = open_now + sum(kinds[kind].mean * days for kind, days in parts.items())
+        reach = z * sqrt(sum(kinds[kind].spread(days) for kind, days in parts.items()))
+        yield Ahead(day, max(middle, 0.0), max(middle - reach, 0.0), max(middle + reach, 0.0))
 
 
 def _first(whole: Sequence[Ahead], name: str) -> date | None:

@@ -82,8 +82,13 @@ def _whole(each: Answered, firsts: dict[tuple[int, int], float]) -> float:
 
 def hourly(times: Sequence[tuple[datetime, float]], period: Period) -> Hourly:
     """The pace of those given in a period."""
-    spent = mean([took for at, took in times if period.since <= at < period.before])
+    spent = mean(_within(times, period))
     return Hourly(period, spent, Mean(spent.n, _per_hour(spent.value), _per_hour(spent.high), _per_hour(spent.low)))
+
+
+def _within(held: Sequence[tuple[datetime, float]], period: Period) -> list[float]:
+    since, before = period.since, period.before
+    return [took for at, took in held if since <= at < before]
 
 
 def _per_hour(spent: float | None) -> float | None:
@@ -134,7 +139,7 @@ def alone(session: Session, project_id: int, period: Period) -> tuple[int, Quant
 
 def waits(held: Sequence[tuple[datetime, float]], period: Period) -> Waits:
     """The times of those answered in a period."""
-    took = [spent for at, spent in held if period.since <= at < period.before]
+    took = _within(held, period)
     return Waits(period, len(took), quantile(took, 0.5), quantile(took, 0.9))
 
 
