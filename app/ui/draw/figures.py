@@ -49,7 +49,9 @@ def labels(found: Sequence[LabelFigures], title_of: Callable[[str], str]) -> str
     )
     head = "<tr><th>label</th><th>right when predicted</th><th>found when true</th></tr>"
     table = f'<table class="so-grid"><thead>{head}</thead><tbody>{rows}</tbody></table>'
-    held = f'<div class="so-scroll so-tall" tabindex="0" role="region" aria-label="Per label">{table}</div>' if rows else _nothing()
+    held = (
+        f'<div class="so-scroll so-tall" tabindex="0" role="region" aria-label="Per label">{table}</div>' if rows else _nothing()
+    )
     return f'<h3 class="so-title">Per label</h3>{held}'
 
 
