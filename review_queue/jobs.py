@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db.tables import Job as JobRow
 from review_queue import activity, clock, waking
 from review_queue.activity import Actor
-from review_queue.errors import Invalid, NotFound
+from review_queue.errors import Forbidden, Invalid, NotFound
 
 Kind = Literal["export", "train", "compare", "known-answers"]
 KINDS = ("export", "train", "compare", "known-answers")
@@ -36,9 +36,14 @@ class Job:
 
 
 def ask(session: Session, project_id: int, kind: str, args: dict[str, Any], *, by: Actor) -> Job:
-    """Write a job for a worker. Raises Invalid for an unknown kind."""
+    """Write a job for a worker. Raises Invalid for an unknown kind, Forbidden below lead.
+
+    An export over HTTP is for whoever has a key that reads: the key says what it may take.
+    """
     if kind not in KINDS:
         raise Invalid(f"{kind!r} is no kind of job; known: {', '.join(KINDS)}")
+    if not (kind == "export" and by.via == "api"):
+        _require_lead(by)
     now = clock.now()
     row = {"project_id": project_id, "kind": kind, "args": args, "state": "waiting", "progress": 0.0, "attempts": 0}
     job_id = session.scalars(
@@ -111,7 +116,8 @@ def finish(session: Session, job_id: int, worker: str, *, result: dict[str, Any]
 
 
 def cancel(session: Session, job_id: int, *, by: Actor) -> None:
-    """A waiting job will not run; a running one stops at its next step. Raises NotFound, Invalid."""
+    """A waiting job will not run; a running one stops at its next step. Raises NotFound, Invalid, Forbidden below lead."""
+    _require_lead(by)
     open_ = (JobRow.id == job_id, JobRow.state.in_(("waiting", "running")))
     ended = session.execute(update(JobRow).where(*open_).values(state="cancelled", ended_at=clock.now()).returning(JobRow.id))
     held = ended.first() is not None
@@ -119,6 +125,11 @@ def cancel(session: Session, job_id: int, *, by: Actor) -> None:
     if not held:
         raise Invalid(f"job {job_id} is {job.state} already")
     activity.record(session, by, "job.cancel", f"job:{job_id}", project_id=job.project_id)
+
+
+def _require_lead(by: Actor) -> None:
+    if not by.at_least("lead"):
+        raise Forbidden(f"{by.name} is a {by.role}; jobs are for leads and up")
 
 
 def _job(row: JobRow) -> Job:

@@ -19,7 +19,7 @@ from db.tables import Project as ProjectRow
 from db.types import moment
 from review_queue import activity, clock, rules, states, tallies
 from review_queue.activity import Actor
-from review_queue.errors import NotFound, NotYet, Refused
+from review_queue.errors import Forbidden, NotFound, NotYet, Refused
 
 REMEMBERED = 1000
 """Versions of projects, and of policies, that a process keeps in memory."""
@@ -49,7 +49,10 @@ class Applied:
 
 
 def apply(session: Session, project: Project, policy: Policy, guidelines: str, draw_key_id: int, *, by: Actor | None) -> Applied:
-    """Put both files in force. Raises NotYet for `autonomy: earned`, Refused where waiting work would be lost."""
+    """Put both files in force.
+
+    Raises Forbidden below owner, NotYet for `autonomy: earned`, Refused where waiting work would be lost.
+    """
     if policy.autonomy == "earned":
         raise NotYet(
             "autonomy: earned is not there yet: evidence is gathered but raises nothing by itself so far; "
@@ -57,6 +60,7 @@ def apply(session: Session, project: Project, policy: Policy, guidelines: str, d
         )
     _refuse_unserved(project)
     row = session.scalar(select(ProjectRow).where(ProjectRow.name == project.project))
+    _refuse_below(by, row)
     if row is not None:
         rules.lock(session, row.id)
         _refuse_loss(session, by_id(session, row.id), project)
@@ -70,6 +74,13 @@ def apply(session: Session, project: Project, policy: Policy, guidelines: str, d
         what = {"project": changed, "policy": policy_changed}
         activity.record(session, by, "project.apply", f"project:{project.project}", project_id=project_id, after=what)
     return Applied(changed, policy_changed, get(session, project.project))
+
+
+def _refuse_below(by: Actor | None, row: ProjectRow | None) -> None:
+    """A project is set by its owners, and made by whoever owns every one."""
+    here = by if by is None or row is None else by.within(row.id)
+    if here is not None and not here.at_least("owner"):
+        raise Forbidden(f"{here.name} is a {here.role}; what is in force is set by owners and admins")
 
 
 def _refuse_unserved(project: Project) -> None:

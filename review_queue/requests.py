@@ -13,7 +13,7 @@ from db.tables import Routing, Task
 from review_queue import activity, claims, clock, outcomes, routing, tallies, withdrawal
 from review_queue.activity import Actor
 from review_queue.calendar import add_working_time
-from review_queue.errors import Invalid, NotFound, Refused
+from review_queue.errors import Forbidden, Invalid, NotFound, Refused
 from review_queue.projects import Setting
 from review_queue.tallies import OPEN
 
@@ -33,8 +33,13 @@ class Asked:
 
 
 def request(session: Session, setting: Setting, external_id: str, reason: str, *, by: Actor) -> Asked:
-    """Have one more person look at an item that acted alone or was decided. Raises NotFound, Invalid, Refused."""
+    """Have one more person look at an item that acted alone or was decided.
+
+    Raises NotFound, Invalid, Refused; Forbidden for viewers at the desk. Over HTTP its key says what a program may ask.
+    """
     _check(reason)
+    if by.via == "desk" and not by.at_least("reviewer"):
+        raise Forbidden("a viewer looks on; asking for a look is for reviewers and up")
     item_id = decided(session, setting, external_id, by)
     routed, tasks = last_route(session, item_id)
     waiting = next((task for task in tasks if task.kind == "review" and task.state in OPEN), None)

@@ -13,7 +13,7 @@ from db.tables import Model as ModelRow
 from db.tables import ModelAlias as AliasRow
 from review_queue import activity, clock, routing
 from review_queue.activity import Actor
-from review_queue.errors import Refused
+from review_queue.errors import Forbidden, Refused
 from review_queue.routing import Level, Rule
 
 
@@ -86,7 +86,12 @@ def renew(session: Session, project_id: int, policy: Policy, labels: Sequence[st
 
 
 def freeze(session: Session, project_id: int, *, by: Actor, frozen: bool) -> bool:
-    """Send every new item to people, or stop doing so; the caller renews the rule. False where it was so already."""
+    """Send every new item to people, or stop doing so; the caller renews the rule. False where it was so already.
+
+    Raises Forbidden below lead, Refused where somebody below owner would lift a freeze.
+    """
+    if not by.at_least("lead"):
+        raise Forbidden(f"{by.name} is a {by.role}; freezing automation is for leads and up")
     control = lock(session, project_id)
     if (control.frozen_at is not None) == frozen:
         return False

@@ -86,7 +86,8 @@ class Jobs(Thread):
     def _do(self, job: Job, worker: str) -> dict[str, Any]:
         database = self._workspace.database
         setting = database.read(projects.by_id, job.project_id)
-        by = database.read(people.actor, job.asked_by, "worker") if job.asked_by is not None else None
+        asker = database.read(people.actor, job.asked_by, "worker") if job.asked_by is not None else None
+        by = asker.within(job.project_id) if asker is not None and asker.sees(job.project_id) else None
         return _KINDS[job.kind](self, setting, job.args, by, self._reporter(job, worker))
 
     def _reporter(self, job: Job, worker: str) -> Progress:

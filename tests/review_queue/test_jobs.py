@@ -1,5 +1,6 @@
 """Long work: leased, renewed, failed after three deaths, cancelled."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,10 +10,15 @@ from db.engine import Database
 from db.tables import Activity
 from review_queue import clock, jobs
 from review_queue.activity import Actor
-from review_queue.errors import Invalid, NotFound
+from review_queue.errors import Forbidden, Invalid, NotFound
 from review_queue.projects import Setting
 from tests import factories
 from tests.review_queue.acting import Move, at_once
+
+
+@pytest.fixture
+def ann(database: Database) -> Actor:
+    return factories.person(database, "ann", "lead")
 
 
 def ask(database: Database, held: Setting, by: Actor, kind: str = "train") -> int:
@@ -107,7 +113,7 @@ def test_threads_take_each_job_once(database: Database, held: Setting, ann: Acto
 
 
 def test_the_latest_come_first(sqlite: Database) -> None:
-    held, ann = factories.setting(sqlite), factories.person(sqlite, "ann")
+    held, ann = factories.setting(sqlite), factories.person(sqlite, "ann", "lead")
     first, second = ask(sqlite, held, ann, "export"), ask(sqlite, held, ann, "train")
     assert [job.id for job in sqlite.read(jobs.recent, held.id)] == [second, first]
     assert [job.id for job in sqlite.read(jobs.recent, held.id, kinds=["export"])] == [first]
@@ -122,3 +128,18 @@ def test_a_job_is_held_beside_a_step_that_says_nothing(database: Database, monke
     database.write(jobs.keep, job.id, "w1")
     monkeypatch.setattr(clock, "now", lambda: present() + jobs.LEASE * 1.5)
     assert database.write(jobs.lease, "w2") is None
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer"])
+def test_jobs_are_for_leads(sqlite: Database, role: str) -> None:
+    held, low = factories.setting(sqlite), factories.person(sqlite, "low", role)
+    lead = factories.person(sqlite, "lea", "lead")
+    job = sqlite.write(jobs.ask, held.id, "train", {}, by=lead)
+    for kind in jobs.KINDS:
+        with pytest.raises(Forbidden, match="jobs are for leads"):
+            sqlite.write(jobs.ask, held.id, kind, {}, by=low)
+    with pytest.raises(Forbidden, match="jobs are for leads"):
+        sqlite.write(jobs.cancel, job.id, by=low)
+    assert sqlite.write(jobs.ask, held.id, "export", {}, by=replace(low, via="api")).kind == "export"
+    with pytest.raises(Forbidden, match="jobs are for leads"):
+        sqlite.write(jobs.ask, held.id, "train", {}, by=replace(low, via="api"))

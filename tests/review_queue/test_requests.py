@@ -1,6 +1,7 @@
 """Somebody asks for a look, and leads correct: another answer goes out, and neither counts as evidence."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("sound")
 
 @pytest.fixture
 def shop(database: Database) -> Actor:
-    return factories.person(database, "shop", "viewer")
+    return replace(factories.person(database, "shop", "viewer"), via="api")
 
 
 def ask(database: Database, held: Setting, by: Actor, external_id: str = "1", reason: str = "they complain") -> requests.Asked:

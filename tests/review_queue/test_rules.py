@@ -10,9 +10,14 @@ from db.engine import Database
 from db.tables import EvidencePeriod, Routing, RoutingRule
 from review_queue import batches, projects, rules
 from review_queue.activity import Actor
-from review_queue.errors import Moved, Refused
+from review_queue.errors import Forbidden, Moved, Refused
 from review_queue.projects import Setting
 from tests import factories
+
+
+@pytest.fixture
+def ann(database: Database) -> Actor:
+    return factories.person(database, "ann", "lead")
 
 
 def apply(database: Database, **policy: Any) -> Setting:
@@ -110,7 +115,7 @@ class TestFreeze:
     def test_a_freeze_survives_a_new_policy(self, sqlite: Database) -> None:
         factories.setting(sqlite)
         key = factories.keys(sqlite).draw_key_id
-        sqlite.write(projects.freeze, "claims", key, by=factories.person(sqlite, "ann"))
+        sqlite.write(projects.freeze, "claims", key, by=factories.person(sqlite, "ann", "lead"))
         held = apply(sqlite, automate={"at_least": 0.5})
         assert in_force(sqlite, held).level == "frozen"
 
@@ -180,3 +185,17 @@ class TestFreeze:
         now = database.read(projects.get, "claims")
         assert in_force(database, now).thresholds == {"deny": 0.5, "pay": 0.5}
         assert in_force(database, now).level == "frozen"
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer"])
+def test_freezing_is_for_leads_and_what_is_in_force_for_owners(sqlite: Database, role: str) -> None:
+    held, low = factories.setting(sqlite), factories.person(sqlite, "low", role)
+    key = factories.keys(sqlite).draw_key_id
+    with pytest.raises(Forbidden, match="for leads and up"):
+        sqlite.write(projects.freeze, "claims", key, by=low)
+    for by in (low, factories.person(sqlite, "lea", "lead")):
+        with pytest.raises(Forbidden, match="set by owners"):
+            sqlite.write(projects.apply, held.project, factories.policy(), "", key, by=by)
+        with pytest.raises(Forbidden, match="set by owners"):
+            sqlite.write(projects.apply, factories.project(project="new"), factories.policy(), "", key, by=by)
+    assert sqlite.read(projects.get, "claims") == held
