@@ -529,4 +529,32 @@ _REASONS = (
         """,
     ),
 )
-RULES = (*_ITEMS, *_ROUTES, *_HOLDS, *_DECISIONS, *_OUTCOMES, *_EVENTS, *_REASONS)
+_MANY = (
+    Rule(
+        "acts",
+        "act",
+        "acts over many cases that count other answers than they gave",
+        """
+        SELECT b.id FROM bulk b
+        LEFT JOIN (SELECT bulk_id, count(*) AS n FROM bulk_decision GROUP BY bulk_id) d ON d.bulk_id = b.id
+        WHERE b.done <> coalesce(d.n, 0) OR b.done > b.asked
+        """,
+    ),
+    Rule(
+        "one of many",
+        "decision",
+        "decisions of an act over many cases that are another person's or have another basis, or that no act knows",
+        """
+        SELECT d.id FROM decision d LEFT JOIN bulk_decision m ON m.decision_id = d.id LEFT JOIN bulk b ON b.id = m.bulk_id
+        WHERE (d.basis = 'bulk') <> (m.decision_id IS NOT NULL)
+            OR (b.id IS NOT NULL AND (b.person_id <> d.person_id OR b.project_id <> d.project_id OR b.verdict <> d.verdict))
+        """,
+    ),
+    Rule(
+        "flags",
+        "flag",
+        "flags on a case of another project",
+        "SELECT f.id FROM flag f JOIN item i ON i.id = f.item_id WHERE i.project_id <> f.project_id",
+    ),
+)
+RULES = (*_ITEMS, *_ROUTES, *_HOLDS, *_DECISIONS, *_OUTCOMES, *_EVENTS, *_REASONS, *_MANY)

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import mean
-from typing import Any
 
-from sqlalchemy import Integer, Row, ScalarSelect, Select, func, literal_column, select
+from sqlalchemy import Integer, Row, ScalarSelect, Select, func, select
 from sqlalchemy.orm import Session
 
-from db.tables import Claim, Decision, Explanation, ItemKey, Person, Task, Work
+from db.tables import Decision, Explanation, Person, Task, Work
 from review_queue import agreement, answers, clock, quality, states, stuck, tallies
 from review_queue.agreement import Agreement
 from review_queue.answers import Window
@@ -105,20 +104,6 @@ class Insight:
     agreement: Agreement
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One open task, for the page Queue. Says nothing of why it was made: that would unblind it."""
-
-    task_id: int
-    external_id: str
-    since: datetime
-    due_at: datetime | None
-    audience: str
-    state: str
-    skips: int
-    held_by: str | None
-
-
 def backlog(session: Session, project_id: int) -> Backlog:
     """Counts of the queue as it stands: from the tallies, and from small indexes up to MOST."""
     now, counted = clock.now(), tallies.read(session, project_id)
@@ -181,27 +166,6 @@ def _up_to(query: Select[int]) -> ScalarSelect[int]:
 def _oldest(session: Session, project_id: int) -> datetime | None:
     query = select(Task.made_at).where(Task.project_id == project_id, states.OPEN)
     return session.scalar(query.order_by(Task.made_at, Task.id).limit(1))
-
-
-def waiting_tasks(session: Session, project_id: int, limit: int = 200) -> list[Waiting]:
-    """Open tasks, oldest first, with who holds them."""
-    query = select(Task.id).where(Task.project_id == project_id, states.OPEN).order_by(Task.made_at, Task.id)
-    return _listed(session, query.limit(limit), Task.made_at, Task.id)
-
-
-def due_tasks(session: Session, project_id: int, before: datetime, limit: int = 200) -> list[Waiting]:
-    """Open tasks that are due before a time, the most overdue first; those parked are not pressed."""
-    query = select(Task.id).where(Task.project_id == project_id, states.DUE, Task.due_at < before).order_by(Task.due_at)
-    return _listed(session, query.limit(limit), Task.due_at, Task.id)
-
-
-def _listed(session: Session, picked: Select[int], *order: Any) -> list[Waiting]:
-    """The tasks that were picked, each by its key, with item and holder."""
-    page, held = picked.subquery(), (Claim.task_id == Task.id) & literal_column("claim.state = 'held'")
-    columns = (Task.id, ItemKey.name, Task.made_at, Task.due_at, Task.audience, Task.state, Task.skips, Person.name)
-    query = select(*columns).join(page, page.c.id == Task.id).join(ItemKey, ItemKey.item_id == Task.item_id)
-    query = query.outerjoin(Claim, held).outerjoin(Person, Person.id == Claim.person_id)
-    return [Waiting(*row) for row in session.execute(query.order_by(*order)).tuples()]
 
 
 def explained_ahead(session: Session, project_id: int, ahead: int = 200) -> Share:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app import bulk as acting
 from contract.records import Explanation, Scored, Unscored, Unshowable
 from db.engine import Database
 from review_queue import (
@@ -19,6 +20,7 @@ from review_queue import (
     embeddings,
     events,
     explanations,
+    flags,
     intake,
     mixing,
     outcomes,
@@ -28,7 +30,9 @@ from review_queue import (
     withdrawal,
 )
 from review_queue.activity import Actor
+from review_queue.bulk import Wish
 from review_queue.decisions import Said
+from review_queue.filters import Filter
 from review_queue.projects import Setting
 from tests import factories
 from tests.review_queue.acting import Move, take
@@ -41,6 +45,12 @@ DONE = "(SELECT min(id) FROM task WHERE state = 'completed' AND kind = 'review')
 HELD = "(SELECT min(task_id) FROM claim WHERE state = 'held')"
 REST = "item_id, project_id, routing_n, kind, seat, audience, blind, state, rank, weight, skips, made_at"
 BROKEN: dict[str, Sequence[str]] = {
+    "acts": ["UPDATE bulk SET done = done + 1"],
+    "one of many": ["UPDATE decision SET basis = 'routed' WHERE basis = 'bulk'"],
+    "flags": [
+        "INSERT INTO project (id, name, made_at) SELECT 900, 'other', made_at FROM project WHERE id = 1",
+        "UPDATE flag SET project_id = 900 WHERE project_id <> 900",
+    ],
     "content": ["INSERT INTO item_key (item_id, project_id, external_id, content_hash) VALUES (900, 1, 'empty', '')"],
     "lost": ["DELETE FROM work WHERE kind = 'score'"],
     "scored twice": [f"UPDATE work SET item_id = {AUTO} WHERE item_id = (SELECT max(item_id) FROM work)"],
@@ -124,15 +134,30 @@ def lived(database: Database, held: Setting, move: Move) -> Database:
     database.write(outcomes.resolve_overdue)
     for actor in staff[:2]:
         take(database, held, actor)
+    many(database, factories.setting(database, factories.project(project="many")), factories.person(database, "mia", "lead"))
     factories.submit(database, held, [factories.raw("new")])
     owner = factories.person(database, "olga", "owner")
     database.write(webhooks.add, held.id, "https://example.org/hook", keys=factories.keys(database), by=owner)
-    for name, other in (("1-1", "r"), ("1-2", "s")):
-        database.write(withdrawal.replace, held, intake.check(held.project, factories.raw(name, region=other)), by=staff[0])
+    for name, region in (("1-1", "r"), ("1-2", "s")):
+        database.write(withdrawal.replace, held, intake.check(held.project, factories.raw(name, region=region)), by=staff[0])
     database.write(withdrawal.cancel, held, "1-3", by=staff[0])
     explain(database, held, staff[0])
     known(database, held, factories.person(database, "eve"))
     return database
+
+
+def many(database: Database, held: Setting, lead: Actor) -> None:
+    """A lead decides some cases at once, takes others back, and flags one."""
+    factories.routed(database, held, {f"many-{n}": factories.says("pay", 0.6) for n in range(12)})
+    for text_, undone in (("many-1", True), ("many", False)):
+        sifted, wish = Filter(text=text_), Wish("reject", reason="no label fits")
+        counted = acting.preview(database, held, lead, sifted, wish)
+        begun = acting.begin(database, held, lead, text_, sifted, wish, asked=counted.fit, upto=counted.upto)
+        acting.act(database, held, lead, begun.id)
+        if undone:
+            acting.undo(database, held, lead, begun.id)
+    decided: int = database.read(lambda s: s.scalar(text("SELECT max(item_id) FROM decision")) or 0)
+    database.write(flags.flag, held, lead, decided)
 
 
 def known(database: Database, held: Setting, actor: Actor) -> None:

@@ -115,15 +115,6 @@ def test_known_answers_are_told_apart(sqlite: Database) -> None:
     assert look(sqlite, held).known_answers == Share(1, 2)
 
 
-def test_the_queue_page_says_nothing_of_why(sqlite: Database) -> None:
-    held = factories.setting(sqlite, wished=factories.policy(audit={"rate": 1.0}))
-    factories.routed(sqlite, held, {"1": factories.says("pay", 0.97), "2": factories.says("pay", 0.6)})
-    waiting = sqlite.read(insights.waiting_tasks, held.id)
-    assert [each.external_id for each in waiting] == ["1", "2"]
-    told = {"task_id", "external_id", "since", "due_at", "audience", "state", "skips", "held_by"}
-    assert set(insights.Waiting.__slots__) == told
-
-
 def test_overdue_leads_and_reasons_ahead(sqlite: Database, move: Move) -> None:
     held = factories.setting(sqlite, wished=factories.policy(review={"due": "4h"}))
     ann = factories.person(sqlite, "ann")

@@ -233,3 +233,12 @@ def test_ones_own_flag_is_seen(database: Database, held: Setting, ann: Actor, le
     assert [row.flagged for row in database.read(lists.page, held, ann, Filter()).rows] == [True]
     assert [row.flagged for row in database.read(lists.page, held, lea, Filter()).rows] == [False]
     database.write(claims.release, ann, [case.token])
+
+
+def test_a_list_says_nothing_of_why_a_case_is_there(sqlite: Database) -> None:
+    held, lea = factories.setting(sqlite, wished=factories.policy(audit={"rate": 1.0})), factories.person(sqlite, "lea", "lead")
+    fill(sqlite, held, {"1": ("pay", 0.97), "2": ("pay", 0.6)})
+    rows = sqlite.read(lists.page, held, lea, Filter()).rows
+    assert [(row.external_id, row.label, row.confidence) for row in rows] == [("1", None, None), ("2", None, None)]
+    told = {"task_id", "item_id", "external_id", "since", "due_at", "state", "audience", "skips", "held_by", "assigned_to"}
+    assert set(lists.Row.__slots__) == told | {"assigned_until", "flagged", "label", "confidence"}
