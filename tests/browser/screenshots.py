@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.conftest import ARGS, CHROMIUM
-from tests.browser.test_review import MAIN, TITLE, settled
+from tests.browser.test_review import settled
 from tests.end_to_end import processes
 
 READY = ".so-title, .so-empty"
+DECK = ".so-deck .so-title bdi"
+ACCEPT = '.so-deck button[aria-keyshortcuts="a"]'
 SCREENS = {
     "review-image": "?project=digits",
     "review-table": "?project=diagnosis",
     "queue": "queue?project=digits",
-    "insights": "insights?project=digits",
+    "insights-traffic": "insights?project=digits",
+    "insights-model": "insights?project=digits&section=Model",
+    "insights-pace": "insights?project=digits&section=Pace",
+    "insights-people": "insights?project=digits&section=People",
     "data": "data?project=digits",
     "models": "models?project=digits",
+    "activity": "activity?project=digits",
+    "settings": "settings?project=digits",
 }
 VARIANTS = [(scheme, width, height) for scheme in ("light", "dark") for width, height in ((1440, 900), (390, 844))]
 MOST = 80
@@ -40,38 +47,38 @@ def shoot(address: str, folder: Path) -> None:
             _all_variants(page, folder, name)
         page.goto(f"{address}/?project=digits")
         _until(page, blind=False)
-        decided = page.inner_text(TITLE)
+        decided = page.inner_text(DECK)
         _all_variants(page, folder, "review-why", _open)
         page.keyboard.press("a")
         _until(page, blind=True)
         _all_variants(page, folder, "review-blind")
         page.goto(f"{address}/find?project=digits&id={decided}")
         _all_variants(page, folder, "find")
+        page.goto(f"{address}/signin")
+        _all_variants(page, folder, "sign-in", lambda _: None)
         browser.close()
 
 
 def _until(page: Any, *, blind: bool) -> None:
     """Decide cases until one of the wanted kind is on the page."""
     for _ in range(MOST):
-        page.wait_for_selector(READY)
-        settled(page)
-        if (page.query_selector(MAIN) is None) == blind:
+        page.wait_for_selector(DECK)
+        page.wait_for_timeout(300)
+        if (page.query_selector(ACCEPT) is None) == blind:
             return
-        page.keyboard.press("a" if page.query_selector(MAIN) else "s")
-        page.wait_for_timeout(700)
-        if page.query_selector('[class*="st-key-reason-1-"] button'):
+        page.keyboard.press("a" if page.query_selector(ACCEPT) else "s")
+        page.wait_for_timeout(300)
+        if page.query_selector(".so-deck-step"):
             page.keyboard.press("1")
-            page.wait_for_timeout(700)
 
 
 def _open(page: Any) -> None:
     """Why, in full, with the runner-up; a page that was loaded anew may show another case."""
     _until(page, blind=False)
     page.keyboard.press("w")
-    page.wait_for_selector('[class*="st-key-runner-up-"] button')
-    settled(page)
+    page.get_by_role("button", name="Less").wait_for()
     page.keyboard.press("y")
-    page.wait_for_selector(".so-more .so-over")
+    page.wait_for_timeout(3000)
 
 
 def _all_variants(page: Any, folder: Path, name: str, act: Callable[[Any], None] = settled) -> None:
@@ -79,8 +86,7 @@ def _all_variants(page: Any, folder: Path, name: str, act: Callable[[Any], None]
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": height})
         page.reload()
-        page.wait_for_selector(READY)
-        settled(page)
+        page.wait_for_selector(f"{READY}, h1")
         act(page)
         page.wait_for_timeout(1200)
         page.screenshot(path=folder / f"{name}-{scheme}-{width}.png")

@@ -129,7 +129,7 @@ def test_what_held_out_rows_allow_is_in_force_and_shown(folder: Path, address: s
     policy = (folder / "projects" / "digits" / "policy.yaml").read_text(encoding="utf-8")
     found = re.search(r"at_least: (\S+) +# .* of 337 old rows reach it", policy)
     assert found, policy
-    page.goto(f"{address}/insights?project=digits")
+    page.goto(f"{address}/insights?project=digits&section=Model")
     page.wait_for_selector(".so-plot")
     settled(page)
     assert f"may act alone: confidence {found[1]} or more." in page.inner_text("body")

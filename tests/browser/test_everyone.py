@@ -10,14 +10,9 @@ from tests.browser.test_review import settled
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 PAGES = (
-    "review?project=claims",
-    "review?project=messages",
-    "review?project=digits",
-    "queue",
-    "insights",
-    "data",
-    "models",
-    "settings",
+    *(f"review?project={project}" for project in ("claims", "messages", "digits")),
+    *("queue", "queue?view=leads", "data", "models", "activity", "settings", "find?id=M-1003"),
+    *(f"insights?section={section}" for section in ("Traffic", "Model", "Pace", "People")),
 )
 READY = ".so-title, .so-empty, [data-deck]"
 GRAVE = ("serious", "critical")

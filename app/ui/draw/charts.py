@@ -172,7 +172,12 @@ def _y(value: float | None, axis: Axis) -> str:
 def shares(values: Sequence[float | None]) -> Axis:
     """From nothing to a little over the largest share, at most to all."""
     top = max((v for v in values if v is not None), default=0.0)
-    return upto(min(max(1.08 * top, 0.05), 1.0) if top < 0.93 else 1.0, lambda v: percent(v, 0 if top > 0.05 else 1), most=1.0)
+    return upto(min(max(1.08 * top, 0.05), 1.0) if top < 0.93 else 1.0, _share, most=1.0)
+
+
+def _share(value: float) -> str:
+    """With a place after the point where the step has one."""
+    return percent(value, 0 if abs(100 * value - round(100 * value)) < 1e-6 else 1)
 
 
 def counts(values: Sequence[float | None]) -> Axis:
