@@ -38,14 +38,14 @@ UNDOING = "undoing"
 SAMPLE = 8
 """Cases that a preview shows."""
 LEFT = {
-    "blind": "wait for a blind answer, whatever was predicted",
-    "held": "are held by somebody",
-    "parked": "are parked",
-    "others": "are for several people to answer, or somebody asked for a look",
-    "assigned": "are another person's to take",
-    "yours": "had an answer or a skip of yours before",
-    "unpredicted": "have no prediction to accept",
-    "same": "are predicted as that already: accept them",
+    "blind": "to be answered blind, whatever was predicted",
+    "held": "held by somebody",
+    "parked": "parked",
+    "others": "for several people to answer, or somebody asked for a look",
+    "assigned": "another person's to take",
+    "yours": "answered or skipped by you before",
+    "unpredicted": "without a prediction to accept",
+    "same": "predicted as that already: accept them",
 }
 """Why a case that fits the filter is left out of an act."""
 
