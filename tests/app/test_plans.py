@@ -1,11 +1,13 @@
 """No page and no call reads a large table whole or asks once more for every row, on either database."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -20,6 +22,7 @@ from app.ui import counts, look, resources, sitting, takeaway
 from app.ui.sitting import Seat
 from app.worker.house import House
 from app.workspace import Workspace
+from contract.policy import Gold
 from contract.records import Explanation
 from db.engine import Database
 from review_queue import (
@@ -35,6 +38,7 @@ from review_queue import (
     insights,
     judging,
     lists,
+    mixing,
     people,
     reason_quality,
     rules,
@@ -381,6 +385,27 @@ def test_house_keeping(there: Crowd) -> None:
     with Seen(there.database.engine) as seen:
         House(there.workspace, Event()).keep()
     hold(seen, there.database, 60)
+
+
+def test_gold_is_drawn_chosen_and_put(there: Crowd) -> None:
+    database, setting = there.database, there.setting
+    database.write(_know, setting.id, there.actors[0].id)
+    wished = setting.policy.model_copy(update={"review": setting.policy.review.model_copy(update={"gold": Gold(rate=0.5)})})
+    drawn = replace(setting, policy=wished)
+    with Seen(database.engine) as seen:
+        assert database.write(mixing.put, drawn, there.actors[1].id)
+        database.read(mixing._is_due, drawn)
+        database.write(mixing._mix, drawn, 50)
+        database.read(mixing.is_stale)
+        database.write(judging.prompt, setting, there.actors[1])
+    hold(seen, database, 60)
+
+
+def _know(session: Session, project_id: int, by: int) -> None:
+    """The answers to many that acted alone are known."""
+    columns = "item_id, project_id, label, source, made_at, made_by"
+    known = f"SELECT item_id, {project_id}, 'deny', 'named', decided_at, {by} FROM outcome WHERE source = 'auto'"
+    session.connection().exec_driver_sql(f"INSERT INTO gold ({columns}) {known} ORDER BY item_id LIMIT 3000")
 
 
 def test_a_sitting(there: Crowd) -> None:
