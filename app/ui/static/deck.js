@@ -30,8 +30,9 @@ class Deck {
     this.beside = make("div");
     this.help = make("div", { hidden: true }, ...grown(this.told.help));
     this.troubles = make("div", { role: "status" });
-    this.slots.more.append(this.message, this.troubles, this.net, this.counts, this.beside, this.help);
-    const places = [this.slots.said, this.slots.acts, this.slots.more, this.slots.case, this.slots.below];
+    const hand = make("div.so-deck-hand", {}, this.slots.acts, this.message, this.troubles, this.net);
+    this.slots.more.append(this.counts, this.beside, this.help);
+    const places = [this.slots.said, hand, this.slots.more, this.slots.case, this.slots.below];
     this.root = make("section.so-deck", { "aria-label": `Deck of ${this.told.heading}`, data: { deck: this.told.project } }, ...places);
     this.root.addEventListener("pointerdown", () => this.touch());
   }
@@ -145,7 +146,7 @@ class Deck {
   connected(status, answer) {
     const unsent = this.line.acts.length;
     const kept = unsent ? `Not sent yet: ${plural(unsent, "act")}. They are kept here and go out by themselves.` : "";
-    const link = make("a", { href: `/signin?next=${encodeURIComponent(location.pathname + location.search)}`, target: "_self" }, "Sign in");
+    const link = make("a", { href: `/signin?next=${encodeURIComponent(location.pathname + location.search)}`, target: "_self", onclick: () => { this.leaving = true; } }, "Sign in");
     const news = answer?.build && answer.build !== this.told.build;
     const said = {
       0: ["Signoff does not answer. ", kept || "Nothing is lost; this page goes on by itself."],
@@ -200,7 +201,8 @@ class Deck {
       const run = () => { this.touch(); on(); };
       const made = make(`button.so-button${kind}`, { type: "button", onclick: run }, make("span", {}, name));
       made.run = run;
-      if (key) { made.append(make("kbd", { "aria-hidden": "true" }, key)); made.setAttribute("aria-keyshortcuts", key); card.keys.set(key, run); }
+      if (key && key !== name) made.append(make("kbd", { "aria-hidden": "true" }, key));
+      if (key) { made.setAttribute("aria-keyshortcuts", key); card.keys.set(key, run); }
       return made;
     };
     const speak = (label) => (card.blind ? this.answer(label) : this.choose(card.predicted === label ? "accept" : "correct", label));
@@ -369,7 +371,9 @@ class Deck {
   // The case as it stands now; drawn where something of it is new, and never into another order.
   async look(card, full, hurry = false) {
     const asked = { token: card.token, full, late: Boolean(card.late || card.awaited), hurry };
+    const nth = card.looks = (card.looks ?? 0) + 1;
     const { status, answer } = await this.line.post("/look", asked);
+    if (nth !== card.looks) return;  // somebody asked again meanwhile, and that answer counts
     if (status !== 200 || !answer?.card) { if (full !== card.full) this.say(answer?.message ?? "Signoff does not answer; try again in a moment.", "trouble"); return; }
     const same = (one, other) => JSON.stringify([one.case, one.below ?? null, one.awaited]) === JSON.stringify([other.case, other.below ?? null, other.awaited]);
     if (same(card, answer.card)) return;
@@ -429,7 +433,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); deck.goOn(); }
   else if (!event.ctrlKey && !event.metaKey && !event.altKey) deck.press(event);
 });
-window.addEventListener("beforeunload", (event) => { if (deck?.line?.acts.length) event.preventDefault(); });
+window.addEventListener("beforeunload", (event) => { if (deck?.line?.acts.length && !deck.leaving) event.preventDefault(); });
 window.addEventListener("online", () => deck?.line?.send());
 document.addEventListener("visibilitychange", () => { if (!document.hidden && deck?.root.isConnected) deck.line?.send(); });
 
