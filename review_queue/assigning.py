@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from db.tables import Person, Task
 from db.types import microseconds
-from review_queue import activity, claims, clock, outcomes, parking, projects
+from review_queue import activity, claims, clock, outcomes, parking, people, projects
 from review_queue.activity import RANKS, Actor
 from review_queue.errors import Forbidden, Invalid, NotFound, Refused
 
@@ -71,8 +71,12 @@ def _taker(session: Session, task: Task, name: str) -> Person:
     if person is None or person.disabled_at is not None:
         raise NotFound(f"there is no person {name!r} here; `signoff user list` shows who there is")
     least = "lead" if task.audience == "leads" else "reviewer"
-    if RANKS[person.role] < RANKS[least]:
-        raise Refused(f"{name} is a {person.role} and this task is for a {least}; name somebody else")
+    known = people.actor(session, person.id, "worker")
+    role = known.role_in(task.project_id) if known is not None else None
+    if role is None:
+        raise Refused(f"this project is not open to {name}; `signoff user grant` opens it, or name somebody else")
+    if RANKS[role] < RANKS[least]:
+        raise Refused(f"{name} is a {role} and this task is for a {least}; name somebody else")
     if claims.has_seat(session, task.item_id, person.id):
         raise Refused(f"{name} has had a part in this case already; name somebody else")
     return person

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from db.engine import Database
-from review_queue import assigning, clock, decisions, filters, people, saved_filters
+from review_queue import assigning, clock, decisions, filters, members, people, saved_filters
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import Forbidden, Invalid, NotFound, Refused
@@ -131,3 +131,18 @@ def test_a_filter_needs_a_name(sqlite: Database, name: str) -> None:
     held, ann = factories.setting(sqlite), factories.person(sqlite, "ann")
     with pytest.raises(Invalid, match="needs a name"):
         sqlite.write(saved_filters.save, held, ann, name, Filter())
+
+
+def test_nobody_is_given_a_task_of_a_project_that_is_closed_to_them(
+    database: Database, held: Setting, bob: Actor, lea: Actor
+) -> None:
+    fill(database, held, 1)
+    (task,) = factories.tasks(database)
+    database.write(members.everywhere, "bob", False)
+    with pytest.raises(Refused, match="not open to bob"):
+        database.write(assigning.assign, task.id, "bob", by=lea)
+    database.write(members.grant, "bob", held.name, "viewer")
+    with pytest.raises(Refused, match="bob is a viewer"):
+        database.write(assigning.assign, task.id, "bob", by=lea)
+    database.write(members.grant, "bob", held.name, "reviewer")
+    database.write(assigning.assign, task.id, "bob", by=lea)

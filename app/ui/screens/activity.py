@@ -86,8 +86,9 @@ def _clear() -> None:
 
 def _page(place: Place, wanted: Wanted, found: Page, before: int | None) -> None:
     if not found.rows:
+        nobody = "Nothing was done here yet." if place.actor.at_least("lead") else "You have done nothing here yet."
         fits = bool(wanted.written()) or before is not None
-        widgets.empty("Nothing", "No act fits these filters." if fits else "Nothing was done here yet.")
+        widgets.empty("Nothing", "No act fits these filters." if fits else nobody)
     else:
         whose = "Acts" if place.actor.at_least("lead") else "Your own acts"
         rows = [_row(place, each) for each in found.rows]

@@ -9,7 +9,7 @@ from app.ui import formats, widgets
 from app.ui.draw import waiting
 from app.ui.screens.sifting import AT, PAGE
 from app.ui.widgets import Place
-from review_queue import assigning, calendar, claims, clock, lists, parking, people
+from review_queue import assigning, calendar, claims, clock, lists, members, parking
 from review_queue.errors import Invalid, Refused
 from review_queue.filters import Filter
 from review_queue.lists import Page, Row
@@ -96,7 +96,7 @@ def _bar(place: Place, rows: Sequence[Row]) -> None:
         st.button("Choose all shown", key="queue-all", on_click=_choose, args=(rows,), type="tertiary")
         st.button("Release", key="queue-release", on_click=_release, args=(place, rows))
         with st.popover("Give to", key="queue-give"), st.form("queue-assign", border=False):
-            names = [each.name for each in place.database.read(people.accounts) if not each.disabled and each.role != "viewer"]
+            names = place.database.read(members.who_may, place.setting.id)
             st.selectbox("Person", names, index=None, key="queue-assign-name", placeholder="anybody")
             st.text_input("Theirs alone for", key="queue-assign-until", placeholder="1d")
             st.form_submit_button("Give the chosen ones", on_click=_assign, args=(place, rows))
