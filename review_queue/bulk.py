@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from contract.canonical import content_hash
@@ -338,8 +338,9 @@ def _outcomes(session: Session, setting: Setting, wish: Wish, found: Sequence[_T
 
 
 def _standing(session: Session, items: Sequence[int]) -> dict[int, Stands]:
-    rows = session.scalars(select(Outcome).where(among(session, Outcome.item_id, items)).order_by(Outcome.revision))
-    return {row.item_id: Stands(row.revision, row.label, row.source) for row in rows}
+    columns = (Outcome.item_id, Outcome.revision, Outcome.label, Outcome.source)
+    rows = session.execute(select(*columns).where(among(session, Outcome.item_id, items)).order_by(Outcome.revision)).tuples()
+    return {item_id: Stands(*stood) for item_id, *stood in rows}  # type: ignore[arg-type]
 
 
 # Taking back
@@ -357,13 +358,83 @@ def undo(session: Session, setting: Setting, actor: Actor, act_id: int, *, after
         activity.record(session, actor, "bulk.undo", f"bulk:{act_id}", project_id=setting.id, before={"done": act.done})
     query = select(BulkDecision.decision_id).where(BulkDecision.bulk_id == act_id, BulkDecision.decision_id > after)
     ids = session.scalars(query.order_by(BulkDecision.decision_id).limit(BATCH)).all()
-    found = Undone()
-    for decision_id in ids:
+    plain = _plain(session, ids)
+    found = _take_back_all(session, setting, actor, plain) if plain else Undone()
+    for decision_id in set(ids).difference(each.decision_id for each in plain):
         found += _take_back(session, setting, actor, session.get_one(Decision, decision_id))
     if len(ids) < BATCH:
         act.filter = {name: value for name, value in act.filter.items() if name != UNDOING}
         session.flush()
     return found + Undone(after=ids[-1] if len(ids) == BATCH else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An answer of an act that still stands alone on its item."""
+
+    decision_id: int
+    item_id: int
+    task_id: int
+    claim_id: int
+
+
+def _plain(session: Session, ids: Sequence[int]) -> list[_Said]:
+    """Of these answers, those that nothing followed: they are taken back together. Their items' tasks are locked first, so that
+    whatever came in between is seen."""
+    items = session.scalars(select(Decision.item_id).where(among(session, Decision.id, ids))).all()
+    session.execute(select(Task.id).where(among(session, Task.item_id, items)).order_by(Task.id).with_for_update())
+    later, other = aliased(Decision), aliased(Task)
+    query = select(Decision.id, Decision.item_id, Task.id, Claim.id).join(Task, Task.id == Decision.task_id)
+    query = query.join(Claim, Claim.id == Decision.claim_id).join(ItemKey, ItemKey.item_id == Decision.item_id)
+    stands = (Claim.state == "answered", Task.state == "completed", ItemKey.closed_at.is_(None))
+    alone = (
+        ~exists().where(later.supersedes_id == Decision.id).correlate(Decision),
+        ~exists().where(other.item_id == Decision.item_id, other.id != Decision.task_id).correlate(Decision),
+    )
+    rows = session.execute(query.where(among(session, Decision.id, ids), *stands, *alone).order_by(Decision.id))
+    return [_Said(*row) for row in rows.tuples()]
+
+
+def _take_back_all(session: Session, setting: Setting, actor: Actor, said: Sequence[_Said]) -> Undone:
+    """The tasks wait again; what has not left the house is withdrawn with the outcomes that it tells."""
+    now, gone = clock.now(), _unsaid(session, said)
+    counted = _unstood(session, [each for each in said if each.decision_id in gone])
+    over, again = {"state": "released", "closed_at": now}, {"state": "pending", "closed_at": None}
+    unsynced = {"synchronize_session": False}
+    claims_, tasks = [each.claim_id for each in said], [each.task_id for each in said]
+    session.execute(update(Claim).where(among(session, Claim.id, claims_)).values(over), execution_options=unsynced)
+    session.execute(update(Task).where(among(session, Task.id, tasks)).values(again), execution_options=unsynced)
+    counted.update(open=len(said), decided=-len(said))
+    tallies.add(session, setting.id, **counted)
+    told = [(each.item_id, {"decision": str(each.decision_id), "basis": "bulk"}) for each in said]
+    _note(session, actor, "decision.undo", setting.id, "before", told)
+    return Undone(len(said), len(gone))
+
+
+def _unsaid(session: Session, said: Sequence[_Said]) -> set[int]:
+    """Take what these answers announced out of the outbox, where it is the last that waits there of its item; whose it was."""
+    by_item = {each.item_id: each.decision_id for each in said}
+    query = select(Outbox.id, Outbox.item_id, Outbox.body).where(among(session, Outbox.item_id, list(by_item)))
+    last = {item_id: (row_id, body) for row_id, item_id, body in session.execute(query.order_by(Outbox.id)).tuples() if item_id}
+    theirs = {item_id: row_id for item_id, (row_id, body) in last.items() if body.get("decision") == str(by_item[item_id])}
+    gone = delete(Outbox).where(among(session, Outbox.id, list(theirs.values()))).returning(Outbox.item_id)
+    left = session.scalars(gone, execution_options={"synchronize_session": False}).all()
+    return {by_item[item_id] for item_id in left if item_id is not None}
+
+
+def _unstood(session: Session, said: Sequence[_Said]) -> Counter[str]:
+    """Delete the outcomes that rest on these answers; the counts that change with it."""
+    items, ids = [each.item_id for each in said], {each.decision_id for each in said}
+    before = _sources(session, items)
+    gone = delete(Outcome).where(among(session, Outcome.item_id, items), among(session, Outcome.decision_id, sorted(ids)))
+    session.execute(gone, execution_options={"synchronize_session": False})
+    counted = Counter(f"outcomes/{source}" for source in _sources(session, items).values())
+    counted.subtract(f"outcomes/{source}" for source in before.values())
+    return counted
+
+
+def _sources(session: Session, items: Sequence[int]) -> dict[int, str]:
+    return {item_id: each.source for item_id, each in _standing(session, items).items()}
 
 
 def _take_back(session: Session, setting: Setting, actor: Actor, row: Decision) -> Undone:
