@@ -256,8 +256,7 @@ class Deck {
       const title = card.nodes.case.querySelector("h2");
       if (title) { title.tabIndex = -1; title.focus({ preventScroll: true }); }
     }
-    const full = card.wants ?? this.full;
-    if (card.why && card.full !== full) this.look(card, full);
+    if (card.why && card.full !== this.wanted(card)) this.look(card);
     this.watchReasons(card, true);
   }
 
@@ -359,18 +358,21 @@ class Deck {
     const card = this.current;
     card.wants = !card.full;
     if (card.full) this.full = false;
-    await this.look(card, card.wants);
+    await this.look(card);
   }
 
   async ask(card, method, label, params) {
     const { status, answer } = await this.line.post("/ask", { token: card.token, method, label, params });
     if (status !== 200) this.say(answer?.message ?? "Signoff does not answer; ask again in a moment.", "trouble");
-    else await this.look(card, true);
+    else { card.wants = true; await this.look(card); }
   }
 
+  // Whether a case is to be open in full: as it was turned itself, else as every case is.
+  wanted(card) { return card.wants ?? this.full; }
+
   // The case as it stands now; drawn where something of it is new, and never into another order.
-  async look(card, full, hurry = false) {
-    const asked = { token: card.token, full, late: Boolean(card.late || card.awaited), hurry };
+  async look(card, hurry = false) {
+    const full = this.wanted(card), asked = { token: card.token, full, late: Boolean(card.late || card.awaited), hurry };
     const nth = card.looks = (card.looks ?? 0) + 1;
     const { status, answer } = await this.line.post("/look", asked);
     if (nth !== card.looks) return;  // somebody asked again meanwhile, and that answer counts
@@ -400,7 +402,7 @@ class Deck {
     if (!card.awaited && !card.waits) return;
     const look = async () => {
       if (card !== this.current || !this.root.isConnected || performance.now() - this.touched > PATIENCE) return;
-      await this.look(card, card.full, first && card.awaited);
+      await this.look(card, first && card.awaited);
       if (card === this.current) this.watchReasons(card);
     };
     this.watch = setTimeout(look, first ? 0 : LOOK);
