@@ -150,7 +150,7 @@ def test_image_for_desk_and_api_leaves_out_what_only_workers_import() -> None:
     assert not apart & names(held["dependencies"])
     assert apart <= names(held["optional-dependencies"]["worker"])
     installs = re.findall(r'^RUN pip install -c constraints.txt "\.\[(.*)\]"$', text("Dockerfile"), re.MULTILINE)
-    assert installs == ["postgres", "postgres,worker,onnx,hf"]
+    assert installs == ["postgres,oidc", "postgres,oidc,worker,onnx,hf"]
 
 
 def test_images_run_as_nobody_in_particular_and_tell_nobody() -> None:

@@ -159,7 +159,10 @@ def _brake(place: Place) -> None:
     frozen = place.setting.frozen_at is not None
     name = "Lift the freeze: automation acts again" if frozen else "Freeze automation: every new case goes to people"
     if place.actor.at_least("owner" if frozen else "lead"):
-        lifted, braked = "Automation acts again as the policy says. Lift it?", "Nothing acts alone from now on. Freeze it?"
+        lifted, braked = (
+            "Then automation acts again as the policy says. Lift it?",
+            "Then every new case goes to people. Freeze it?",
+        )
         question = lifted if frozen else braked
         widgets.twice(name, question, name="models-freeze", on_click=_freeze, args=(place, not frozen))
 
