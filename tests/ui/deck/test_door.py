@@ -1,8 +1,6 @@
 """The deck's routes: who gets in, what is not read, what another site cannot send."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +9,6 @@ from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from app.ui import resources
 from app.ui.deck import dealing
 from app.ui.deck.door import MOST, Deck
 from app.ui.door import Door
@@ -21,15 +18,6 @@ from review_queue import people
 from tests.browser import filling
 
 OFF: dict[str, Any] = {"automate": {"at_least": "off"}}
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    held = filling.workspace(tmp_path / "desk")
-    resources.hand_over(held, local=True)
-    resources.forget()
-    yield held
-    held.database.close()
 
 
 def post(workspace: Workspace, path: str = "/desk/claims", **sent: Any) -> httpx.Response:
