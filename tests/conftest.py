@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from db.engine import Database
 from db.migrate import upgrade
+from tests.pool import Pool
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: test processes share the cores
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -44,6 +45,11 @@ def postgres_template(postgres_server: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def postgres_pool(postgres_server: str, postgres_template: str) -> Pool:
+    return Pool(postgres_server, postgres_template)
+
+
+@pytest.fixture(scope="session")
 def sqlite_template() -> Path:
     path = Path(tempfile.mkdtemp(prefix="signoff-sqlite-")) / "template.db"
     atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
@@ -62,12 +68,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "signoff.db")
         yield f"sqlite:///{tmp_path / 'signoff.db'}"
         return
-    server = request.getfixturevalue("postgres_server")
-    template = request.getfixturevalue("postgres_template")
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    _administrate(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _named(server, name)
-    _administrate(server, f"DROP DATABASE {name} WITH (FORCE)")
+    pool = request.getfixturevalue("postgres_pool")
+    name = pool.take()
+    yield _named(pool.server, name)
+    pool.give_back(name)
 
 
 @pytest.fixture
