@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, exists, select, union
+from sqlalchemy import ColumnElement, Select, exists, or_, select, union
 from sqlalchemy.orm import Session, aliased
 
 from db.engine import Database
 from db.tables import Activity, Claim, Decision, ItemKey, Person, Task
-from review_queue import activity
+from review_queue import activity, gold
 from review_queue.activity import Actor
+from review_queue.claims import TAKEN
 from review_queue.errors import Forbidden, Invalid
 from review_queue.projects import Setting
 
@@ -87,7 +88,7 @@ def page(
 
     `zone`: in which the days are meant. Raises Forbidden for the acts of others.
     """
-    query = _fitting(session, setting, _allowed(actor, wanted), zone)
+    query = _fitting(session, setting, actor, _allowed(actor, wanted), zone)
     if query is None:
         return Page((), None, 0)
     chosen = query if before is None else query.where(Activity.id < before)
@@ -125,13 +126,18 @@ def plain(row: Row) -> dict[str, Any]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def verbs(session: Session, project_id: int) -> list[str]:
-    """The acts that there are in a project, in order: a step along the index for each."""
+def verbs(session: Session, project_id: int, actor: Actor) -> list[str]:
+    """The acts that there are in a project and that somebody may read of, in order: a step along the index for each."""
     found: list[str] = []
     first = select(Activity.verb).where(Activity.project_id == project_id).order_by(Activity.verb).limit(1)
     while (verb := session.scalar(first.where(Activity.verb > found[-1]) if found else first)) is not None:
         found.append(verb)
-    return found
+    return [verb for verb in found if verb not in _secret(actor)]
+
+
+def _secret(actor: Actor) -> tuple[str, ...]:
+    """Acts that this person does not read: which answers are known is for owners."""
+    return () if actor.at_least("owner") else gold.VERBS
 
 
 def _allowed(actor: Actor, wanted: Wanted) -> Wanted:
@@ -143,16 +149,24 @@ def _allowed(actor: Actor, wanted: Wanted) -> Wanted:
     return Wanted(actor.name, wanted.verb, wanted.subject, wanted.since, wanted.until)
 
 
-def _fitting(session: Session, setting: Setting, wanted: Wanted, zone: ZoneInfo) -> Select[Activity, str, str] | None:
-    """The statement for a filter; None where it names nobody that there is."""
-    conditions = [Activity.project_id == setting.id]
+def _fitting(
+    session: Session, setting: Setting, actor: Actor, wanted: Wanted, zone: ZoneInfo
+) -> Select[Activity, str, str] | None:
+    """The statement for a filter; None where it names nobody that there is, or a case that is to be answered blind: how much was
+    done about it would tell a check from a review."""
+    conditions: list[ColumnElement[bool]] = [Activity.project_id == setting.id]
+    if secret := _secret(actor):
+        conditions.append(Activity.verb.not_in(secret))
     if wanted.verb:
         conditions.append(Activity.verb == wanted.verb)
     if wanted.subject:
-        conditions.append(Activity.subject == _subject(session, setting, wanted.subject))
+        subject = _subject(session, setting, wanted.subject)
+        if _closed(session, actor, {number} if (number := _item(subject)) is not None else set()):
+            return None
+        conditions.append(Activity.subject == subject)
     conditions += _between(session, setting.id, wanted, zone)
-    actor, other = aliased(Person), aliased(Person)
-    query = select(Activity, actor.name, other.name).outerjoin(actor, actor.id == Activity.actor_id)
+    who, other = aliased(Person), aliased(Person)
+    query = select(Activity, who.name, other.name).outerjoin(who, who.id == Activity.actor_id)
     query = query.outerjoin(other, other.id == Activity.for_id)
     if not wanted.person:
         return query.where(*conditions)
@@ -195,15 +209,20 @@ def _subject(session: Session, setting: Setting, given: str) -> str:
 
 def _item(subject: str) -> int | None:
     kind, _, number = subject.partition(":")
-    return int(number) if kind == "item" and number.isdigit() else None
+    return int(number) if kind == "item" and number.isdecimal() and number.isascii() and len(number) < 19 else None
 
 
 def _closed(session: Session, actor: Actor, items: set[int]) -> set[int]:
     """Of these items, those that this person may still have to answer blind: who did what to them would tell."""
     if not actor.at_least("reviewer") or not items:
         return set()
-    open_ = Task.blind, Task.state.in_(("pending", "in_progress", "parked"))
-    had = exists().where(Claim.item_id == Task.item_id, Claim.person_id == actor.id, Claim.state == "answered")
+    open_ = (
+        Task.blind,
+        Task.state.in_(("pending", "in_progress", "parked")),
+        or_(Task.kind != "gold", Task.assignee_id == actor.id),
+    )
+    theirs = (Claim.item_id == Task.item_id, Claim.person_id == actor.id, Claim.state.in_(TAKEN))  # as the index has it
+    had = exists().where(*theirs, Claim.state == "answered")
     first = exists().where(Decision.item_id == Task.item_id, Decision.person_id == actor.id, Decision.stage == "first")
     return set(session.scalars(select(Task.item_id).where(Task.item_id.in_(items), *open_, ~had, ~first)))
 

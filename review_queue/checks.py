@@ -199,7 +199,7 @@ _ROUTES = (
             OR t.assigned_until IS NOT NULL OR c.id IS NOT NULL OR r.item_id IS NULL)
         UNION SELECT t.id FROM task t JOIN task other ON other.item_id = t.item_id AND other.id <> t.id
         JOIN decision d ON d.task_id = other.id AND d.person_id = t.assignee_id AND d.task_id <> t.id
-        WHERE t.kind = 'gold' AND t.state IN ('pending', 'in_progress', 'parked')
+        WHERE t.kind = 'gold' AND t.state = 'in_progress'
         """,
     ),
     Rule(

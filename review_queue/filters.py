@@ -239,12 +239,9 @@ def blind() -> ColumnElement[bool]:
 
 
 def _listed(actor: Actor) -> ColumnElement[bool]:
-    """A case whose answer is known looks like any other to the one who holds it, and is in nobody else's list."""
-    return or_(Task.kind != "gold", and_(Task.state != "pending", Task.assignee_id == actor.id), _held_by(actor))
-
-
-def _held_by(actor: Actor) -> ColumnElement[bool]:
-    return exists().where(Claim.task_id == Task.id, states.LEASED, Claim.person_id == actor.id).correlate(Task)
+    """A case whose answer is known looks like any other to the one who has it, or let it go, and is in nobody else's list."""
+    had = exists().where(Claim.task_id == Task.id, Claim.person_id == actor.id).correlate(Task)
+    return or_(Task.kind != "gold", and_(Task.assignee_id == actor.id, or_(Task.state != "pending", had)))
 
 
 def _aged(held: Filter) -> list[ColumnElement[bool]]:
@@ -258,7 +255,7 @@ def _theirs(session: Session, setting: Setting, name: str) -> list[int]:
     person_id = session.scalar(select(Person.id).where(Person.name == name))
     held = select(Claim.task_id).where(Claim.person_id == person_id, states.LEASED)
     mine = select(Task.id).where(Task.project_id == setting.id, Task.assignee_id == person_id)
-    queries = (held, mine.where(states.ASSIGNED, still()), mine.where(states.PARKED))
+    queries = (held, mine.where(states.ASSIGNED, still(), Task.kind != "gold"), mine.where(states.PARKED))
     return [task_id for query in queries for task_id in session.scalars(query.limit(MOST))]
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.tables import Activity, Decision, Draw, Item, ItemKey, Model, Outcome, Person, Routing, RoutingRule, Task
 from db.tables import Prediction as PredictionRow
-from review_queue import activity, claims, events, explanations, names
+from review_queue import activity, claims, events, explanations, gold, names
 from review_queue.activity import Act, Actor
 from review_queue.errors import Forbidden, NotFound
 from review_queue.events import Happened
@@ -129,7 +129,7 @@ def record(session: Session, setting: Setting, external_id: str, *, by: Actor, r
         outcomes=stood,
         events=tuple(events.of_item(session, item_id)),
         explanations=_explanations(session, item_id),
-        activity=tuple(activity.of_subject(session, f"item:{item_id}")),
+        activity=_activity(session, item_id, by),
     )
 
 
@@ -205,6 +205,12 @@ def _draws(session: Session, item_id: int) -> tuple[dict[str, Any], ...]:
     return tuple(
         {"purpose": d.purpose, "p": d.p, "drawn_at": d.drawn_at, "resolved_as": d.resolved_as, "loss": d.loss} for d in rows
     )
+
+
+def _activity(session: Session, item_id: int, by: Actor) -> tuple[Act, ...]:
+    """What was done about an item; that its answer is a known one is for owners to read."""
+    acts = activity.of_subject(session, f"item:{item_id}")
+    return tuple(act for act in acts if by.at_least("owner") or act.verb not in gold.VERBS)
 
 
 def _kind(kind: str, person_id: int, by: Actor) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.statements import run
@@ -104,7 +104,10 @@ def _waits_blind(person_id: int) -> ColumnElement[bool]:
     """Whether an open blind task of the flagged case may be this person's to answer."""
     theirs = (Claim.item_id == Flag.item_id, Claim.person_id == person_id, Claim.state.in_(TAKEN))  # as the index has it
     seat = exists().where(*theirs, Claim.state == "answered")
-    waits = exists().where(Task.item_id == Flag.item_id, Task.blind, Task.state.in_(("pending", "in_progress", "parked")))
+    theirs_too = or_(Task.kind != "gold", Task.assignee_id == person_id)
+    waits = exists().where(
+        Task.item_id == Flag.item_id, Task.blind, Task.state.in_(("pending", "in_progress", "parked")), theirs_too
+    )
     return waits & ~seat
 
 

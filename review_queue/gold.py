@@ -16,6 +16,8 @@ from review_queue.projects import Setting
 
 MOST = 200
 """Known answers of one list."""
+VERBS = ("gold.add", "gold.end")
+"""What the log says of them; for owners to read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ def _stretch(
     )
     query = joined(select(walk.key, *columns), window(walk, where), held)
     query = query.outerjoin(Claim, and_(Claim.task_id == Task.id, states.LEASED)).outerjoin(Person, Person.id == Claim.person_id)
-    theirs = and_(whose.id == Task.assignee_id, Task.state == "pending", filters.still())
+    theirs = and_(whose.id == Task.assignee_id, Task.state == "pending", Task.kind != "gold", filters.still())
     rows = session.execute(query.outerjoin(whose, theirs).where(*wanted).order_by(walk.key, Task.id).limit(most)).all()
     found = [(Row(*row[1:]), (row[0], row[1])) for row in rows]
     return found, None if len(found) == most else end(session, walk, where)

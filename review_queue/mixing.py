@@ -191,7 +191,8 @@ def is_stale(session: Session) -> bool:
 
 
 def withdraw(session: Session, limit: int = BATCH) -> int:
-    """Take back gold that waits in vain: its person left it, is gone or away, or the answer is known no more; how many."""
+    """Take back gold that waits in vain: its person left it, is gone or away or has another seat by now, or the answer is known
+    no more; how many."""
     return sum(_withdraw(session, each, limit) for each in projects.everything(session))
 
 
@@ -211,7 +212,13 @@ def _stale(setting: Setting) -> Select[int]:
     away = or_(last.is_(None), last < clock.now() - AWAY) & ~_some(holds)
     ended = Claim.item_id == Task.item_id, Claim.person_id == Task.assignee_id, Claim.closed_at < clock.now() - LEFT
     left = or_(*(_some(select(Claim.id).where(*ended, each)) for each in (states.SKIPPED, states.LET_GO)))
-    over = or_(~known, ~here, away, left & or_(Task.skips > 0, Task.audience == "leads"))
+    seat = (
+        Claim.item_id == Task.item_id,
+        Claim.person_id == Task.assignee_id,
+        Claim.state.in_(claims.TAKEN),
+        Claim.task_id != Task.id,
+    )
+    over = or_(~known, ~here, away, left & or_(Task.skips > 0, Task.audience == "leads"), _some(select(Claim.id).where(*seat)))
     return select(Task.id).where(Task.project_id == setting.id, states.GOLD, states.PENDING, over)
 
 

@@ -95,7 +95,8 @@ def lock(session: Session, item_id: int) -> None:
 
 
 def first_answer(session: Session, task: Task, label: str | None) -> None:
-    """A blind first answer is stored: resolve the draws that it resolves, once and for good. A requested one resolves none, nor gold."""
+    """A blind first answer is stored: resolve the draws that it resolves, once and for good. A requested one resolves none, nor
+    does gold."""
     if task.requested is not None or task.kind == "gold":
         return
     routed = session.get_one(Routing, (task.item_id, task.routing_n))

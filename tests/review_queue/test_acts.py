@@ -48,7 +48,7 @@ class TestFilters:
         assert read(database, held, lea, verb="one", person="ann", subject="model:1") == ["one"]
         assert read(database, held, lea, subject="model:2") == ["one"]
         assert read(database, held, lea, person="nobody") == []
-        assert {"one", "two", "three"} <= set(database.read(acts.verbs, held.id))
+        assert {"one", "two", "three"} <= set(database.read(acts.verbs, held.id, lea))
 
     def test_whom_a_key_named_is_found_as_well_as_its_owner(self, database: Database, held: Setting, lea: Actor) -> None:
         bot, ann = factories.person(database, "bot"), factories.person(database, "eve")
@@ -150,10 +150,12 @@ def test_no_filter_reads_the_log_whole(database: Database, held: Setting, lea: A
     rows = [activity.row(lea, f"verb{n % 3}", f"model:{n}", held.id) for n in range(3000)]
     database.write(lambda s: s.execute(Activity.__table__.insert(), rows))
     filters = [{}, {"person": "lea"}, {"verb": "verb1"}, {"subject": "model:9"}, {"since": "2026-01-01"}, {"until": "2026-01-01"}]
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    note(database, held, lea, "one", subject=f"item:{factories.tasks(database)[0].item_id}")
     with plans.Seen(database.engine) as seen:
-        for each in filters:
+        for each in [*filters, {"subject": "1"}]:
             read(database, held, lea, **each)
-        database.read(acts.verbs, held.id)
+        database.read(acts.verbs, held.id, lea)
     assert len(seen.texts) > len(filters)
     assert seen.wholes() == []
 

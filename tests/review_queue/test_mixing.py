@@ -1,6 +1,7 @@
 """Gold among people's work: who gets it, where it stands, and that nothing follows from its answer."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select
@@ -8,13 +9,17 @@ from sqlalchemy import func, select
 from db.engine import Database
 from db.tables import Claim, Decision, Draw, Gold, GoldTurn, Outbox, Outcome, Task
 from review_queue import (
+    activity,
+    acts,
     cases,
     claims,
     decisions,
+    filters,
     find,
     flags,
     gold,
     insights,
+    lists,
     mixing,
     outcomes,
     parking,
@@ -24,6 +29,7 @@ from review_queue import (
     withdrawal,
 )
 from review_queue.activity import Actor
+from review_queue.acts import Wanted
 from review_queue.decisions import Said
 from review_queue.errors import Forbidden, Refused
 from review_queue.projects import Setting
@@ -233,6 +239,56 @@ def test_find_and_requests_say_what_they_say_of_any_blind_case(
         by.name: {each.kind for each in database.read(find.record, held, "known", by=by).decisions} for by in (ann, bob, lea)
     }
     assert kinds == {"ann": {"audit"}, "bob": {"audit"}, "lea": {"gold"}}
+
+
+def test_which_answers_are_known_is_for_owners_to_read(
+    database: Database, held: Setting, own: Actor, bob: Actor, lea: Actor
+) -> None:
+    named(database, held, own, {"known": "deny"})
+    zone = ZoneInfo("UTC")
+    for by, told in ((own, True), (lea, False), (bob, False)):
+        rows = database.read(acts.page, held, by, Wanted(), zone).rows
+        assert ("gold.add" in {row.verb for row in rows}) is told
+        assert ("gold.add" in database.read(acts.verbs, held.id, by)) is told
+        assert ("gold.add" in {act.verb for act in database.read(find.record, held, "known", by=by).activity}) is told
+
+
+def test_the_log_says_nothing_of_a_case_in_hand(database: Database, held: Setting, own: Actor, lea: Actor) -> None:
+    """Of a spot check nothing was done before; of a known case something may have been, and how much is not told either."""
+    named(database, held, own, {"known": "deny"})
+    case = given(database, held, lea)
+    database.write(activity.record, None, "task.wake", f"item:{case.item_id}", project_id=held.id)
+    page = database.read(acts.page, held, lea, Wanted(subject="known"), ZoneInfo("UTC"))
+    assert (page.rows, page.withheld) == ((), 0)
+    assert database.read(acts.page, held, own, Wanted(subject="known"), ZoneInfo("UTC")).rows
+
+
+@pytest.mark.parametrize("verdict", ["skip", "escalate"])
+def test_what_was_let_go_is_in_lists_as_any_case(
+    database: Database, held: Setting, ann: Actor, bob: Actor, lea: Actor, case: cases.Case, verdict: decisions.Verdict
+) -> None:
+    def rows(by: Actor, query: str = "") -> list[tuple[str, str | None]]:
+        page = database.read(lists.page, held, by, filters.read(held, query))
+        return [(row.external_id, row.assigned_to) for row in page.rows]
+
+    assert ("known", None) in rows(ann)
+    database.write(decisions.decide, ann, case.task_id, case.token, Said("gone", verdict))
+    assert ("known", None) in rows(ann)
+    assert "known" not in {name for by in (bob, lea) for name, _ in rows(by)}
+    assert "known" not in {name for name, _ in rows(ann, "person=ann")}
+
+
+def test_whoever_took_another_seat_is_given_no_gold_of_the_item(
+    database: Database, held: Setting, own: Actor, ann: Actor, bob: Actor
+) -> None:
+    named(database, held, own, {"known": "deny"})
+    factories.routed(database, held, {"w": factories.says("pay", 0.6)})
+    assert database.write(mixing.put, held, ann.id)
+    database.write(requests.request, held, "known", "Is it?", by=bob)
+    asked = next(each for each in take(database, held, ann, 5) if each.external_id == "known")
+    assert asked.requested == "Is it?"
+    house(database)
+    assert [task.state for task in golden(database)] == ["cancelled"]
 
 
 def test_nothing_is_made_where_nothing_waits_or_nothing_fits(database: Database, held: Setting, own: Actor, ann: Actor) -> None:

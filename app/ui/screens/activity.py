@@ -53,7 +53,7 @@ def _filters(place: Place, wanted: Wanted) -> None:
 
 
 def _choices(session: Any, place: Place) -> tuple[list[str], list[str]]:
-    return list(members.who_may(session, place.setting.id, least="viewer")), acts.verbs(session, place.setting.id)
+    return list(members.who_may(session, place.setting.id, least="viewer")), acts.verbs(session, place.setting.id, place.actor)
 
 
 def _select(name: str, label: str, options: list[str], value: str) -> None:
