@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from app.ui import formats, resources
 from app.ui.draw import figures, waiting
 from app.workspace import Workspace
-from review_queue import agreement, answers, cases, clock, decisions, flags, people, saved_filters
+from review_queue import agreement, answers, bulk, cases, clock, decisions, flags, members, people, saved_filters
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.filters import Filter
@@ -290,3 +290,25 @@ def test_many_at_once_is_counted_before_it_is_done_and_not_for_reviewers(
     at = queue()
     assert not [each for each in at.checkbox if each.key.startswith("queue-box-")]
     assert html(at).count("waits for") == 6
+
+
+@pytest.mark.parametrize("press", ["release", "many"])
+def test_a_page_that_was_drawn_for_a_lead_does_nothing_for_who_is_none_any_more(
+    workspace: Workspace, screen: Screen, me: Actor, press: str
+) -> None:
+    setting = filling.table(workspace, 2, False, **OFF)
+    ann = factories.person(workspace.database, "ann")
+    workspace.database.write(cases.take, setting, ann, "s", 1)
+    at = queue("held" if press == "release" else "open")
+    if press == "release":
+        next(each for each in at.checkbox if str(each.key).startswith("queue-box-")).check().run()
+        pressed = button(at, "queue-release")
+    else:
+        at.radio(key="queue-many-verdict").set_value("accept").run()
+        button(at, "queue-many-count").click().run()
+        pressed = button(at, "queue-many-do")
+    workspace.database.write(members.set_role, me.name, "reviewer")
+    shown = html(pressed.click().run())
+    assert "has changed since this page was drawn" in shown
+    assert len(workspace.database.read(cases.held, setting, ann, "s")) == 1
+    assert workspace.database.read(bulk.recent, setting) == []

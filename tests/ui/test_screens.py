@@ -15,7 +15,7 @@ from app.workspace import Workspace
 from contract.records import Unscored
 from db.tables import Claim, Decision, Job, Model, Person
 from retrain.alone import alone
-from review_queue import cases, flags, people, projects
+from review_queue import cases, flags, members, people, projects
 from tests import factories
 from tests.browser import filling
 from tests.ui.conftest import Screen
@@ -121,6 +121,22 @@ def test_undo_takes_back_the_last_decision(workspace: Workspace, screen: Screen)
     assert at.session_state["review.turn"].token == token
     button(at, "accept-").click().run()
     assert len(stored(workspace)) == 2
+
+
+@pytest.mark.parametrize("press", ["undo-", "gather"])
+def test_who_is_shut_out_takes_nothing_up_again(workspace: Workspace, screen: Screen, press: str) -> None:
+    setting = filling.table(workspace, 2, False, **OFF)
+    actor = workspace.local_actor("desk")
+    if press == "gather":
+        workspace.database.write(cases.take, setting, actor, "another tab", 2)
+    at = screen("review")
+    if press == "undo-":
+        button(at, "accept-").click().run()
+    pressed = next(each for each in at.button if press in str(each.key) or "another tab" in each.label)
+    workspace.database.write(members.everywhere, actor.name, False)
+    pressed.click().run()
+    states = workspace.database.read(lambda session: list(session.scalars(select(Claim.state))))
+    assert sorted(states) == ["released" if press == "gather" else "answered", "released"]
 
 
 def test_skip_asks_its_reason_and_back_returns(workspace: Workspace, screen: Screen) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.again import once_more
-from app.ui import answers, calm, sitting, widgets
+from app.ui import answers, calm, resources, sitting, widgets
 from app.ui.answers import Answer
 from app.ui.calm import AWAY
 from app.ui.draw import desk
@@ -253,6 +253,7 @@ def undo(place: Place, seat: Seat) -> None:
     """Take back the last decision."""
     st.session_state["review.asking"] = st.session_state["review.turn"] = None
     try:
+        resources.require_current()
         done = place.database.write(sitting.undo, seat)
     except AWAY:
         st.session_state["review.said"] = (calm.UNSTORED, "trouble")

@@ -96,7 +96,10 @@ def _play(place: Place) -> None:
 
 
 def _gather(place: Place, seat: Seat) -> None:
-    st.session_state["review.held"] = place.database.write(sitting.gather, seat)
+    def act() -> None:
+        st.session_state["review.held"] = place.database.write(sitting.gather, seat)
+
+    widgets.tried(act, "Here they are.", at="review")
 
 
 def _undo(place: Place, seat: Seat) -> None:

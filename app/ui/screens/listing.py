@@ -5,7 +5,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from app.ui import formats, widgets
+from app.ui import formats, resources, widgets
 from app.ui.draw import waiting
 from app.ui.screens.sifting import AT, PAGE
 from app.ui.widgets import Place
@@ -157,6 +157,7 @@ def _each(rows: Sequence[Row], act: Callable[[Row], None], said: str) -> None:
     chosen, done, trouble = _chosen(rows), 0, list[str]()
     for each in chosen:
         try:
+            resources.require_current()
             act(each)
             done += 1
             st.session_state[_box(each)] = False

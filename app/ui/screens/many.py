@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app import bulk as acting
-from app.ui import formats, widgets
+from app.ui import formats, resources, widgets
 from app.ui.draw import waiting
 from app.ui.screens.sifting import AT
 from app.ui.widgets import Place
@@ -64,6 +64,7 @@ def _count(place: Place, held: Filter, verdict: Verdict) -> None:
     label = st.session_state.get("queue-many-label") if verdict == "correct" else None
     wish = Wish(verdict, label, st.session_state.get("queue-many-reason"))
     try:
+        resources.require_current()
         counted = acting.preview(place.database, place.setting, place.actor, held, wish)
         st.session_state["queue.preview"] = Preview(filters.write(held), wish, counted, str(uuid.uuid4()))
     except Refused as error:
@@ -86,6 +87,7 @@ def _confirm(place: Place, preview: Preview) -> None:
 def _begin(place: Place, preview: Preview) -> None:
     held, counted = filters.read(place.setting, preview.query), preview.counted
     try:
+        resources.require_current()
         said = {"asked": counted.fit, "upto": counted.upto}
         act = acting.begin(place.database, place.setting, place.actor, preview.key, held, preview.wish, **said)
         _go_on(act, "act")

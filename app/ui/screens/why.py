@@ -176,6 +176,7 @@ def _count(count: int | None) -> str:
 
 def _ask(place: Place, seat: Seat, case: Case, method: str, label: str, params: dict[str, int] | None = None) -> None:
     try:
+        resources.require_current()
         place.database.write(sitting.ask, seat, case, method, label, params or {})
     except (Invalid, Refused) as error:
         st.session_state["review.said"] = (sentence(str(error)), "trouble")
