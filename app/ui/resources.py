@@ -198,7 +198,7 @@ def seat(person_id: int) -> str:
 def _in_address() -> str | None:
     """The seat that the address names, unless another tab sits on it."""
     name = st.query_params.get("seat")
-    if name is None or not re.fullmatch(r"[\w-]{8}", name):
+    if name is None or not re.fullmatch(r"[A-Za-z0-9_-]{8}", name):
         return None
     tab = _place.seats.get(name, (0, ""))[1]
     return None if tab and runtime.exists() and runtime.get_instance().is_active_session(tab) else name

@@ -17,8 +17,9 @@ from review_queue.decisions import Said, Stored
 from review_queue.errors import AlreadyDecided, ClaimExpired, Invalid, Refused
 from review_queue.parking import Parked
 
-Key = Annotated[str, Field(min_length=8, max_length=64)]
-Token = Annotated[str, Field(min_length=8, max_length=64)]
+Key = Annotated[str, Field(pattern=r"^[!-~]{8,64}$")]
+Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+Id = Annotated[int, Field(ge=0, lt=2**63)]
 Words = Annotated[str, Field(max_length=decisions.MAX_COMMENT)]
 Seconds = Annotated[float, Field(ge=0, lt=1e7)]
 Shown = Annotated[str, Field(pattern=r"^\d{1,18}:[0-9a-f]{1,64}$")]
@@ -33,7 +34,7 @@ class Answer(_Act):
     """The first answer of a blind case; None is that no label fits."""
 
     act: Literal["answer"]
-    task: int
+    task: Id
     token: Token
     label: str | None
     seconds: Seconds | None = None
@@ -43,7 +44,7 @@ class Decide(_Act):
     """A verdict, with what was on the screen."""
 
     act: Literal["decide"]
-    task: int
+    task: Id
     token: Token
     verdict: decisions.Verdict
     label: str | None = None
@@ -58,7 +59,7 @@ class Park(_Act):
     """Put aside: until a moment, until a day as people write it, or, with neither, until the item changes."""
 
     act: Literal["park"]
-    task: int
+    task: Id
     token: Token
     until: datetime | None = None
     day: Annotated[str, Field(max_length=40)] | None = None
@@ -67,7 +68,7 @@ class Park(_Act):
 
 class Flag(_Act):
     act: Literal["flag"]
-    item: int
+    item: Id
     up: bool
 
 
@@ -97,7 +98,7 @@ class Ack:
 
 def do(database: Database, seat: Seat, said: Mapping[str, Any], zone: ZoneInfo) -> Ack:
     """One act; a refusal is an answer as well. Raises what the database raises where it is away."""
-    key = str(said.get("key", ""))[:64]
+    key = str(said.get("key", ""))[:64].encode(errors="replace").decode()
     try:
         act = _READ.validate_python(said)
     except ValidationError:

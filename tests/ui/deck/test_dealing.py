@@ -134,6 +134,12 @@ def test_a_parking_that_cannot_be_read_leaves_the_case_in_hand(cards: list[dict[
         },
         {"act": "flag", "key": "short", "item": 1, "up": True},
         {"act": "answer", "key": ["a"], "task": "x"},
+        {**WHOLE, "key": "a\ud800-key-of-eight"},
+        {**WHOLE, "task": 10**30},
+        {**WHOLE, "token": "a-token\x00of-a-case"},
+        {**WHOLE, "comment": "a lone \ud800"},
+        {"act": "flag", "key": "a-key-of-eight", "item": 10**30, "up": True},
+        {"act": "undo", "key": "a-key-of-eight", "decided": "a-key\x00of-eight"},
     ],
 )
 def test_what_is_not_understood_is_said_so_and_stays_nobodys_obstacle(
@@ -141,6 +147,7 @@ def test_what_is_not_understood_is_said_so_and_stays_nobodys_obstacle(
 ) -> None:
     first, second = deal(said=[act, accept(cards[0])])["acks"]
     assert (first["ok"], first["words"]) == (False, acts.UNREAD)
+    assert json.dumps(first, ensure_ascii=False).encode()
     assert second["ok"]
 
 
