@@ -80,7 +80,7 @@ def test_contents_of_a_case_are_never_markup(text: str) -> None:
         "summary",
         "div",
         "section",
-        "h4",
+        "h3",
         "mark",
         "sup",
         "p",
@@ -148,7 +148,7 @@ def test_words_keep_the_whole_text_in_order() -> None:
         ],
     }
     drawn = marks.words(line, [reason(body)])
-    bare = re.sub(r"<sup[^>]*>.</sup>|<h4>.*?</h4>|<[^>]+>", "", drawn)
+    bare = re.sub(r"<sup[^>]*>.</sup>|<h3>.*?</h3>|<[^>]+>", "", drawn)
     assert bare == formats.text(line)
 
 

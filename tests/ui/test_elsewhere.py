@@ -41,7 +41,7 @@ def test_reasons_without_name_and_unit_say_no_more_than_was_sent() -> None:
     drawn = reasons_html.small_print([reason(bare)], str)
     assert "<b>the producer</b> sent by the producer, version v&lt;1&gt; · in a unit that was not said, for pay · not" in drawn
     words = {**bare, "contributions": [{"start": 0, "end": 4, "text": "free", "contribution": 1.0}]}
-    assert "<h4>the producer</h4>" in marks.words("free now", [reason(words)])
+    assert "<h3>the producer</h3>" in marks.words("free now", [reason(words)])
 
 
 def test_a_prediction_from_elsewhere_names_its_version_and_why_it_is_here() -> None:

@@ -67,7 +67,7 @@ def _jumps(count: int) -> str:
 
 
 def _method(named: str, drawn: str) -> str:
-    return f'<section class="so-method"><h4>{named or "&nbsp;"}</h4>{drawn}</section>'
+    return f'<section class="so-method"><h3>{named or "&nbsp;"}</h3>{drawn}</section>'
 
 
 def strongest(reason: Reason) -> str:

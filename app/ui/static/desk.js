@@ -9,7 +9,7 @@ const goOn = () => document.querySelector('[class*="st-key-actions"] [data-testi
 document.addEventListener("keydown", (event) => {
   const field = typing(document.activeElement);
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    if (document.querySelector("[data-deck]") || document.activeElement?.closest("form")) return;
+    if (document.querySelector(".so-deck") || document.activeElement?.closest("form")) return;
     event.preventDefault();
     goOn()?.click();
     return;
