@@ -15,6 +15,7 @@ from review_queue import activity, gold
 from review_queue.activity import Actor
 from review_queue.claims import TAKEN
 from review_queue.errors import Forbidden, Invalid
+from review_queue.periods import day
 from review_queue.projects import Setting
 
 PAGE = 100
@@ -242,6 +243,6 @@ def _day(given: str) -> date | None:
     if not given.strip():
         return None
     try:
-        return date.fromisoformat(given.strip())
-    except ValueError:
-        raise Invalid(f"{given!r} is no day; write it as 2026-11-28") from None
+        return day(given.strip())
+    except ValueError as error:
+        raise Invalid(str(error)) from None

@@ -161,6 +161,8 @@ def _state(key: ItemKey, routed: tuple[Routed, ...], stood: tuple[Stood, ...]) -
 
 def search(session: Session, project_id: int, text: str, limit: int = 20) -> list[str]:
     """External ids that begin with a text, in order."""
+    if "\x00" in text:
+        return []
     begins = (ItemKey.external_id >= text, ItemKey.external_id < text + "\U0010ffff", ItemKey.shown_id.is_(None))
     query = select(ItemKey.external_id).where(ItemKey.project_id == project_id, *begins)
     rows = session.scalars(query.order_by(ItemKey.external_id).limit(limit))

@@ -62,8 +62,8 @@ def period(name: str | None = None, first: str | None = None, last: str | None =
             raise ValueError(f"{name!r} is no period; there are {', '.join(LENGTHS)}, or name the first and the last day")
         return latest(LENGTHS[name])
     today = clock.now().date()
-    end = _day(last) if last else today
-    found = Period(_day(first) if first else end - timedelta(days=LENGTHS[USUAL] - 1), end)
+    end = day(last) if last else today
+    found = Period(day(first) if first else end - timedelta(days=LENGTHS[USUAL] - 1), end)
     if found.first > found.last:
         raise ValueError(f"a period ends on or after the day on which it begins; {found.first} is after {found.last}")
     if found.days > LONGEST:
@@ -71,8 +71,12 @@ def period(name: str | None = None, first: str | None = None, last: str | None =
     return found
 
 
-def _day(text: str) -> date:
+def day(text: str) -> date:
+    """A day as an address has it. Raises ValueError for what is none, or lies where time cannot be reckoned with any more."""
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is no day; write it as 2026-11-28") from None
+    if not 1970 <= found.year < 9000:
+        raise ValueError(f"{text!r} is no day on which anything is done; name one from 1970 on")
+    return found

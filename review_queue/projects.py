@@ -98,7 +98,7 @@ def _refuse_unserved(project: Project) -> None:
 
 def get(session: Session, name: str, *, by: Actor | None = None) -> Setting:
     """Raises NotFound, also for a project that is closed to `by`: then as if there were none."""
-    found = _seen(_settings(session, "WHERE p.name = :it", name), by)
+    found = _seen(_settings(session, "WHERE p.name = :it", name), by) if "\x00" not in name else []
     if not found:
         known = ", ".join(each.name for each in everything(session, by=by)) or "none yet"
         raise NotFound(f"there is no project {name!r}; known: {known}")

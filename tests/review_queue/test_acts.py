@@ -81,6 +81,9 @@ class TestFilters:
     def test_a_day_that_is_none_is_told(self) -> None:
         with pytest.raises(Invalid, match="'soon' is no day; write it as"):
             Wanted.read({"since": "soon"})
+        for far in ("0001-01-01", "9999-12-31"):
+            with pytest.raises(Invalid, match="no day on which anything is done"):
+                Wanted.read({"until": far})
         assert Wanted.read({"since": " 2026-11-28 ", "person": "\x00ann"}) == Wanted("ann", since=date(2026, 11, 28))
         assert Wanted.read(Wanted("a", "b", "c", date(2026, 1, 2), None).written()) == Wanted("a", "b", "c", date(2026, 1, 2))
 

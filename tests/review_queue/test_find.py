@@ -80,6 +80,7 @@ def test_search_is_by_the_beginning(database: Database, held: Setting) -> None:
     assert sorted(database.read(find.search, held.id, "C-")) == ["C-10", "C-2"]
     assert database.read(find.search, held.id, "C%") == ["C%1"]
     assert len(database.read(find.search, held.id, "", limit=4)) == 4
+    assert database.read(find.search, held.id, "C\x00") == []
     assert database.read(find.search, held.id + 1, "C") == []
 
 

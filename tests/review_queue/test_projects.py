@@ -147,7 +147,8 @@ def test_an_optional_feature_leaves_waiting_items_valid(database: Database) -> N
     assert versions == [held.project_version_id] * 2 + [wider.project_version_id]
 
 
-def test_unknown_projects_are_told_with_the_known(sqlite: Database) -> None:
-    apply(sqlite)
+@pytest.mark.parametrize("name", ["clams", "claims\x00"])
+def test_unknown_projects_are_told_with_the_known(database: Database, name: str) -> None:
+    apply(database)
     with pytest.raises(NotFound, match="known: claims"):
-        sqlite.read(projects.get, "clams")
+        database.read(projects.get, name)

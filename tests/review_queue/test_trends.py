@@ -37,6 +37,7 @@ def test_periods_by_name_and_by_day() -> None:
     [
         (("8 weeks", None, None), "'8 weeks' is no period; there are 7 days"),
         ((None, "yesterday", None), "'yesterday' is no day; write it as 2026-11-28"),
+        ((None, "2026-11-01", "9999-12-31"), "no day on which anything is done; name one from 1970 on"),
         ((None, "2026-03-04", "2026-03-02"), "2026-03-04 is after 2026-03-02"),
         ((None, "2020-01-01", "2026-01-01"), "at most 1,100 days"),
     ],
