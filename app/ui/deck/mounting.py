@@ -7,7 +7,7 @@ from streamlit.components.v2 import component
 from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
 from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
-from app.ui import answers, frame
+from app.ui import answers, frame, keys
 from app.ui.deck.dealing import DEEP
 from app.ui.deck.trees import tree
 from app.ui.draw import desk
@@ -55,6 +55,7 @@ def _told(place: Place, seat: Seat) -> dict[str, Any]:
         "labels": [_label(project, each) for each in answers.everything(project)],
         "reasons": {each: list(project.reasons_for(each)) for each in verdicts},
         "keys": place.keys,
+        "left": sorted(keys.STREAMLIT),
         "help": tree(desk.keys_help(project, place.keys)),
         "below": project.input.type != "tabular",
     }

@@ -17,7 +17,7 @@ export const reason = (deck, verdict, label, reasons) => {
   const title = { reject: "Reject, because", skip: "Skip, because", correct: `Correct to ${named}, because` }[verdict];
   const [row, comment] = field("Comment (optional)", { maxLength: 2000, value: deck.current.draft?.comment ?? "" });
   const { buttons, keys } = numbered(reasons.map((each) => [each, () => deck.decide(verdict, label, each, comment.value.trim())]));
-  return { title, nodes: [...buttons, row], keys, typed: () => comment.value, confirm: () => deck.say("Choose a reason by its number.", "note") };
+  return { title, nodes: [...buttons, row], keys, typed: () => comment.value, draft: () => ({ comment: comment.value }), confirm: () => deck.say("Choose a reason by its number.", "note") };
 };
 
 export const words = (deck) => {
@@ -25,7 +25,7 @@ export const words = (deck) => {
   const send = () => deck.decide("escalate", null, null, comment.value.trim());
   onEnter(comment, send);
   const button = make("button.so-button", { type: "button", onclick: send }, "Escalate to a lead");
-  return { title: "Escalate", nodes: [row, button], keys: new Map(), focus: comment, typed: () => comment.value, confirm: send };
+  return { title: "Escalate", nodes: [row, button], keys: new Map(), focus: comment, typed: () => comment.value, draft: () => ({ comment: comment.value }), confirm: send };
 };
 
 export const until = (deck) => {
@@ -41,12 +41,14 @@ const day = (deck) => {
   const send = () => deck.park(null, when.value.trim(), note.value.trim());
   [when, note].forEach((each) => onEnter(each, send));
   const button = make("button.so-button", { type: "button", onclick: send }, "Park it");
-  return { title: "Park", nodes: [one, two, button], keys: new Map(), focus: when, typed: () => [when.value, note.value].filter(Boolean).join(" · "), confirm: send };
+  return { title: "Park", nodes: [one, two, button], keys: new Map(), focus: when, typed: () => [when.value, note.value].filter(Boolean).join(" · "), draft: () => ({ day: when.value, note: note.value }), confirm: send };
 };
 
-// Labels found by typing: those that begin so, then those with a word that does, then those that hold it anywhere.
-const found = (labels, typed) => {
+// Labels found by typing: those that begin so, then those with a word that does, then those that hold it anywhere. Before
+// anything is typed, those that stand on the case's buttons come first.
+const found = (labels, typed, likely) => {
   const wanted = typed.trim().toLowerCase();
+  if (!wanted) return [...likely, ...labels.filter((each) => !likely.includes(each))];
   const rank = ({ title, label }) => {
     const said = `${title} ${label}`.toLowerCase();
     if (title.toLowerCase().startsWith(wanted) || label.toLowerCase().startsWith(wanted)) return 0;
@@ -59,6 +61,7 @@ export const label = (deck) => {
   const card = deck.current, list = make("ul.so-choices", { id: "deck-choices", role: "listbox", "aria-label": "Labels" });
   const [row, typed] = field(card.blind ? "Your answer" : "Correct to", { placeholder: "type to find a label", role: "combobox", "aria-controls": "deck-choices", "aria-expanded": "true", "aria-autocomplete": "list" });
   const guide = make("p.so-note", { role: "status" });
+  const likely = card.buttons.map((name) => deck.told.labels.find((each) => each.label === name));
   let shown = [], at = 0;
   const pick = (each) => each && (card.blind ? deck.answer(each.label) : deck.choose(each.label === card.predicted ? "accept" : "correct", each.label));
   const mark = () => {
@@ -68,7 +71,7 @@ export const label = (deck) => {
     guide.textContent = shown.length ? shown[at]?.guideline ?? "" : "No label is called so.";
   };
   const draw = () => {
-    const all = found(deck.told.labels, typed.value);
+    const all = found(deck.told.labels, typed.value, likely);
     shown = all.slice(0, MOST);
     at = 0;
     const item = (each, n) => make("li", { id: `deck-choice-${n}`, role: "option", onclick: () => pick(each) }, make("span", {}, each.title), ...(each.key ? [make("kbd", {}, each.key)] : []));

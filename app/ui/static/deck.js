@@ -5,6 +5,7 @@ import * as steps from "./deck-steps.js";
 
 const IDLE_LEASES = 3, PATIENCE = 900_000, LOOK = 1000, KEPT = 20, TROUBLES = 4, LEFT = 60_000, FRESH = 1000;
 const typing = (node) => node && (node.isContentEditable || (/^(input|textarea|select)$/i.test(node.tagName) && node.type !== "checkbox"));
+const sentence = (words) => (/[.!?]$/.test(words) ? words : `${words}.`);
 const plural = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 
 class Deck {
@@ -94,6 +95,7 @@ class Deck {
   stored(act, ack) {
     if (act.act === "undo") this.front = ack.token;
     const back = act.act === "decide" || act.act === "park";
+    if (back) this.settle(act.token);
     if (ack.words) this.say(back && this.told.keys.undo ? `${ack.words} · ${this.told.keys.undo} takes it back` : ack.words);
   }
 
@@ -102,8 +104,8 @@ class Deck {
     this.stack = this.stack.filter((each) => each.key !== act.key);
     const { token } = act;
     const card = this.past.get(token) ?? this.queue.find((each) => each.token === token);
-    const typed = [act.comment, act.note, act.day].filter(Boolean).join(" · ");
-    this.trouble(`${card ? `${card.name}: ` : ""}${ack.words}${typed ? ` You had written: “${typed}”` : ""}`);
+    const typed = [act.comment, act.day, act.note].filter(Boolean).join(" · ");
+    this.trouble(`${card ? `${card.name}: ` : ""}${sentence(ack.words)}${typed ? ` You had written: “${typed}”` : ""}`, "trouble", token);
     if (act.act === "flag") this.flagged(act.item, !act.up);
     else if (act.act === "answer" || act.act === "undo") this.queue = this.queue.filter((each) => each.token !== token || held.includes(token));
     else if (card && held.includes(token) && !this.queue.includes(card)) this.queue.unshift(Object.assign(card, { draft: act }));
@@ -172,13 +174,17 @@ class Deck {
     this.message.textContent = words;
   }
 
-  // What went wrong stays for a while beside what goes well; Escape takes it away.
-  trouble(words, kind = "trouble") {
-    const line = make(`p.so-line.so-${kind}`, {}, words);
+  // What went wrong stays for a while beside what goes well; Escape takes it away, and a case that is dealt with its own.
+  trouble(words, kind = "trouble", token = "") {
+    const line = make(`p.so-line.so-${kind}`, { data: { token: token ?? "" } }, words);
     this.say("");
     this.troubles.append(line);
     if (this.troubles.children.length > TROUBLES) this.troubles.firstChild.remove();
     setTimeout(() => line.remove(), LEFT);
+  }
+
+  settle(token) {
+    for (const line of [...this.troubles.children]) if (line.dataset.token === token) line.remove();
   }
 
   // The nodes of a case, made before it is shown.
@@ -252,12 +258,15 @@ class Deck {
   painted(card) {
     if (card !== this.current) return;
     this.ready = true;
-    if (document.activeElement === document.body) {
-      const title = card.nodes.case.querySelector("h2");
-      if (title) { title.tabIndex = -1; title.focus({ preventScroll: true }); }
-    }
+    this.settleFocus();
     if (card.why && card.full !== this.wanted(card)) this.look(card);
     this.watchReasons(card, true);
+  }
+
+  // Who was in something that is gone goes on at the head of the case, not at the head of the page.
+  settleFocus() {
+    const title = document.activeElement === document.body && this.current?.nodes.case.querySelector("h2");
+    if (title) { title.tabIndex = -1; title.focus({ preventScroll: true }); }
   }
 
   more(card) {
@@ -280,14 +289,18 @@ class Deck {
     this.step = step;
     this.keys = new Map([...(this.told.keys.undo ? [[this.told.keys.undo, () => this.back()]] : []), ...step.keys]);
     const back = make("button.so-button.so-quiet", { type: "button", onclick: () => this.back() }, make("span", {}, "Back"), make("kbd", { "aria-hidden": "true" }, "Esc"));
-    this.slots.acts.replaceChildren(make("div.so-deck-step", { role: "group", "aria-label": step.title }, make("p.so-lead-in", {}, step.title), ...step.nodes, back));
-    step.focus?.focus();
+    const group = make("div.so-deck-step", { role: "group", "aria-label": step.title, tabIndex: -1 }, make("p.so-lead-in", {}, step.title), ...step.nodes, back);
+    this.slots.acts.replaceChildren(group);
+    (step.focus ?? group).focus();
   }
 
+  // What was typed in a step that is left is there when it opens again.
   back() {
+    if (this.current) this.current.draft = { ...this.current.draft, ...this.step?.draft?.() };
     this.step = null;
     this.keys = this.current?.keys ?? new Map();
     if (this.current) this.slots.acts.replaceChildren(this.current.acts);
+    this.settleFocus();
   }
 
   // A verdict was chosen: ask what is still open, else send it.
@@ -394,6 +407,7 @@ class Deck {
     if (card !== this.current) return;
     this.more(card);
     if (!this.step && !card.lost) { this.keys = card.keys; this.slots.acts.replaceChildren(card.acts); }
+    this.settleFocus();
     this.watchReasons(card);
   }
 
@@ -414,10 +428,18 @@ class Deck {
     if (typing(document.activeElement) || event.repeat || !this.ready) return;
     if ((key === "enter" || key === " ") && document.activeElement?.closest("button, a, summary")) return;
     const act = this.keys?.get(key);
-    if (!act) return;
+    if (!act) { this.nothing(event); return; }
     event.preventDefault();
     this.touch();
     act();
+  }
+
+  // A key that leads nowhere says so; Streamlit's own, and those that the page answers itself, are left alone.
+  nothing(event) {
+    const why = this.root.querySelector("[data-dead]")?.dataset.dead, { help } = this.told.keys;
+    const told = event.defaultPrevented || this.told.left.includes(event.key) || new URLSearchParams(why ?? "").has(event.key);
+    if (told || !/^\S$/u.test(event.key)) return;
+    this.say(`Nothing is on ${event.key} ${this.step ? "in this choice" : "here"}${help && !this.step ? `; ${help} shows the keys` : ""}.`, "note");
   }
 
   goOn() {
