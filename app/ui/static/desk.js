@@ -34,6 +34,27 @@ new MutationObserver(() => {
   if (field && !seen.has(field)) { seen.add(field); field.focus(); putBack(field); }
 }).observe(document.documentElement, { childList: true, subtree: true });
 
+// A popover hangs at the end of the page: who opens it by a key goes on in it, and with Tab past its last or first field to its button.
+const POPOVER = '[data-testid="stPopoverBody"]';
+const inside = (body) => [...body.querySelectorAll("input, button, select, textarea, a[href]")].filter((each) => each.tabIndex >= 0 && each.checkVisibility());
+const opener = () => document.querySelector('[data-testid="stPopover"] button[aria-expanded="true"]');
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" || event.key === " ") {
+    if (document.activeElement?.closest('[data-testid="stPopover"]')) into(document.activeElement);
+    return;
+  }
+  const body = event.key === "Tab" && document.activeElement?.closest(POPOVER), all = body ? inside(body) : [];
+  if (document.activeElement !== (event.shiftKey ? all[0] : all.at(-1)) || !opener()) return;
+  event.preventDefault();
+  opener().focus();
+});
+const into = (from, left = 20) => setTimeout(() => {
+  const body = document.querySelector(POPOVER), drawn = body && !body.querySelector('[data-testid="stSkeleton"]');
+  const first = drawn && inside(body)[0];
+  if (first && document.activeElement === from) first.focus();
+  else if (left) into(from, left - 1);
+}, 25);
+
 // What is typed outlives a page that loses its server: it is put back where the same field of the same case opens again.
 const about = () => document.querySelector(".so-title bdi")?.textContent;
 const mine = (field) => field?.closest?.('[class*="st-key-actions"]') && field.ariaLabel;
