@@ -376,6 +376,7 @@ class _Said:
     item_id: int
     task_id: int
     claim_id: int
+    at: datetime
 
 
 def _plain(session: Session, ids: Sequence[int]) -> list[_Said]:
@@ -384,7 +385,7 @@ def _plain(session: Session, ids: Sequence[int]) -> list[_Said]:
     items = session.scalars(select(Decision.item_id).where(among(session, Decision.id, ids))).all()
     session.execute(select(Task.id).where(among(session, Task.item_id, items)).order_by(Task.id).with_for_update())
     later, other = aliased(Decision), aliased(Task)
-    query = select(Decision.id, Decision.item_id, Task.id, Claim.id).join(Task, Task.id == Decision.task_id)
+    query = select(Decision.id, Decision.item_id, Task.id, Claim.id, Decision.decided_at).join(Task, Task.id == Decision.task_id)
     query = query.join(Claim, Claim.id == Decision.claim_id).join(ItemKey, ItemKey.item_id == Decision.item_id)
     stands = (Claim.state == "answered", Task.state == "completed", ItemKey.closed_at.is_(None))
     alone = (
@@ -404,8 +405,10 @@ def _take_back_all(session: Session, setting: Setting, actor: Actor, said: Seque
     claims_, tasks = [each.claim_id for each in said], [each.task_id for each in said]
     session.execute(update(Claim).where(among(session, Claim.id, claims_)).values(over), execution_options=unsynced)
     session.execute(update(Task).where(among(session, Task.id, tasks)).values(again), execution_options=unsynced)
-    counted.update(open=len(said), decided=-len(said))
+    counted.update(open=len(said))
     tallies.add(session, setting.id, **counted)
+    for day, n in Counter(tallies.day_of(each.at) for each in said).items():
+        tallies.add(session, setting.id, day, decided=-n)
     told = [(each.item_id, {"decision": str(each.decision_id), "basis": "bulk"}) for each in said]
     _note(session, actor, "decision.undo", setting.id, "before", told)
     return Undone(len(said), len(gone))
@@ -449,7 +452,8 @@ def _take_back(session: Session, setting: Setting, actor: Actor, row: Decision) 
     now = clock.now()
     held.state, held.closed_at, task.state, task.closed_at = "released", now, "pending", None
     session.flush()
-    tallies.add(session, setting.id, open=1, decided=-1)
+    tallies.add(session, setting.id, open=1)
+    tallies.add(session, setting.id, tallies.day_of(row.decided_at), decided=-1)
     _note(session, actor, "decision.undo", setting.id, "before", [(row.item_id, {"decision": str(row.id), "basis": "bulk"})])
     return Undone(1, int(not left))
 

@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select
 
+from app import bulk
 from db.engine import Database
 from db.tables import DailyTally, Tally
-from review_queue import clock, days, decisions, tallies
+from review_queue import clock, days, decisions, filters, requests, tallies
 from review_queue.activity import Actor
+from review_queue.bulk import Wish
 from review_queue.days import FIRST, LAST
 from review_queue.decisions import Said
 from review_queue.projects import Setting
@@ -136,3 +138,16 @@ def test_only_answers_that_rule_or_draw_asked_for_are_held_against_predictions(
     verdict: str, basis: str, predicted: str | None, names: list[str]
 ) -> None:
     assert list(tallies.answered(verdict, basis, predicted)) == names
+
+
+def test_what_was_decided_with_many_is_taken_from_its_own_day(database: Database, held: Setting, ann: Actor, move: Move) -> None:
+    lea = factories.person(database, "lea", "lead")
+    factories.routed(database, held, {name: factories.says("pay", 0.6) for name in "abc"})
+    counted = bulk.preview(database, held, lea, filters.read(held, ""), Wish("accept"))
+    given, about = today(), {"asked": counted.fit, "upto": counted.upto}
+    act = bulk.begin(database, held, lea, "a key of many", filters.read(held, ""), Wish("accept"), **about)
+    assert bulk.act(database, held, lea, act.id).done == 3
+    database.write(requests.request, held, "b", "why", by=ann)  # this one is taken back by itself
+    move(timedelta(days=1))
+    assert bulk.undo(database, held, lea, act.id).back == 3
+    assert {day: counts["decided"] for day, counts in told(database, held).items()} == {given: 0, today(): 0}
