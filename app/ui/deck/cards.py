@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.ui import answers, resources, sitting
-from app.ui.deck import full as full_view
+from app.ui import answers, further, resources, sitting
 from app.ui.deck.trees import Node, tree
 from app.ui.draw import case as case_html
 from app.ui.draw import desk
@@ -20,7 +19,7 @@ def card(
 ) -> dict[str, Any]:
     """One held case. `full`: opened in full, where there is a why to show. `late`: its reasons came while it was on the page."""
     turn = sitting.turn_of(case, full=full)
-    opened = full and full_view.offered(case)
+    opened = full and further.offered(case)
     project = seat.setting.project
     return {
         "name": case.external_id,
@@ -36,7 +35,7 @@ def card(
         "shown": turn.shown,
         "opened": turn.opened,
         "awaited": sitting.awaited(case),
-        "why": full_view.offered(case),
+        "why": further.offered(case),
         "full": opened,
         "case": _case(seat, case, keys, View(opened, late, resources.spread(seat.setting))),
         "said": _said(seat, case, turn, keys),

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from app.ui import counts, keys, sitting
+from app.ui import counts, further, keys, sitting
 from app.ui.calm import AWAY, AWAY_SAYS
 from app.ui.deck import acts, cards
 from app.ui.deck import full as full_view
@@ -171,7 +171,7 @@ def look(held: Table, wish: Look) -> dict[str, Any]:
 def ask(held: Table, wish: Ask) -> dict[str, Any]:
     """Ask for more reasons; where they are to be seen they come by looking again. Raises Refused and Invalid as the verb does."""
     case, _ = held.database.read(_held, held.seat, wish.token)
-    if not full_view.offered(case):
+    if not further.offered(case):
         raise Forbidden("your answer comes first; the reasons are shown after it")
     held.database.write(sitting.ask, held.seat, case, wish.method, wish.label, wish.params)
     return {}

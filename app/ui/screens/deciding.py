@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.again import once_more
-from app.ui import answers, calm, resources, sitting, widgets
+from app.ui import answers, calm, further, resources, sitting, widgets
 from app.ui.answers import Answer
 from app.ui.calm import AWAY
 from app.ui.draw import desk
@@ -48,7 +48,7 @@ def _verdicts(place: Place, seat: Seat, case: Case, turn: Turn, *, flagged: bool
         name = "Flagged: take it down" if flagged else "Flag"
         button(name, "flag", turn, keys["flag"], flag, (place, seat, case, flagged), kind="tertiary")
         button("Undo", "undo", turn, keys["undo"], undo, (place, seat), kind="tertiary")
-        if why.offered(case):
+        if further.offered(case):
             _why(place, case, turn)
         button("Keys ?", "help", turn, None, _toggle_help, (), kind="tertiary")
 

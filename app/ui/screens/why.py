@@ -4,21 +4,17 @@ import time
 
 import streamlit as st
 
-from app.ui import resources, sitting
+from app.ui import further, resources, sitting
 from app.ui.draw import asked as asked_html
-from app.ui.draw import bars, desk, prediction
 from app.ui.draw import case as case_html
-from app.ui.draw import reasons as reasons_html
-from app.ui.draw import similar as similar_html
+from app.ui.draw import desk, prediction
 from app.ui.draw.reasons import View
 from app.ui.formats import number, plain
 from app.ui.sitting import Reasons, Seat, Turn
 from app.ui.widgets import Place, button, sentence, tail
 from contract.reasons import METHODS, suiting
-from review_queue import embeddings
 from review_queue.cases import Case
 from review_queue.errors import Invalid, Refused
-from review_queue.explanations import Reason
 
 LOOK = 1.0
 """Seconds between two looks for what is being made."""
@@ -26,19 +22,12 @@ PATIENCE = 900
 """Seconds without a press after which nobody looks any more."""
 ROOM = 600
 """Characters up to which a text leaves room below it."""
-NUMBERS = (2_000, 10_000, 50_000)
-"""Samples, or evaluations, that may be asked for instead of the usual number."""
 
 
 def full(case: Case) -> bool:
     """Whether this case is open in full."""
     opened: bool = st.session_state.get("why.keep") or st.session_state.get("why.open") == case.token
     return opened
-
-
-def offered(case: Case) -> bool:
-    """Whether there is a why to show: an answer of the model that may be seen."""
-    return case.prediction is not None and case.prediction.label is not None
 
 
 def turn_to(case: Case, *, full: bool) -> None:
@@ -51,7 +40,7 @@ def turn_to(case: Case, *, full: bool) -> None:
 def draw(place: Place, case: Case, turn: Turn) -> None:
     """The case with its reasons."""
     project = place.setting.project
-    view = View(full(case) and offered(case), turn.late, resources.spread(place.setting))
+    view = View(full(case) and further.offered(case), turn.late, resources.spread(place.setting))
     beside = case_html.shown(project, case.show, resources.picture_uri, case.item_id)
     body = desk.body(project, case, resources.picture, view)
     keys = desk.case_keys(project, place.keys)
@@ -92,66 +81,22 @@ def _stand(place: Place, case: Case) -> Reasons:
 
 def _in_full(place: Place, seat: Seat, case: Case, turn: Turn, stand: Reasons) -> None:
     with st.container(horizontal=True, key="why-acts", vertical_alignment="center"):
-        _runner_up(place, seat, case, turn)
+        if other := further.runner_up(case):
+            name = f"Why not {plain(place.setting.project.title_of(other[1]))}?"
+            button(name, "runner-up", turn, place.keys["runner_up"], _ask, (place, seat, case, *other))
         kept = bool(st.session_state.get("why.keep"))
         st.checkbox("Open every case in full", value=kept, key=f"why-keep-{tail(turn)}", on_change=_keep, args=(turn,))
     if said := asked_html.states(stand.asked, place.setting.project.title_of):
         st.html(said)
-    _asked(place, case)
-    if not case.blind:
-        _similar(place, case)
-    if case.explanations and all(reason.method in METHODS for reason in case.explanations):
+    if known := further.asked(place.setting, case) + further.similar(place.database, place.setting, case):
+        st.html(known)
+    if further.asks(case):
         with st.expander("Another method, label or number"):
             _ask_for(place, seat, case, turn)
 
 
 def _keep(turn: Turn) -> None:
     st.session_state["why.keep"] = st.session_state[f"why-keep-{tail(turn)}"]
-
-
-def _runner_up(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
-    """Why not the second label? Of two labels, what speaks against the one speaks for the other: nothing is left to ask."""
-    assert case.prediction is not None
-    main, ranked = _main(case), prediction.ranked(case.prediction)
-    if main is None or len(ranked) < 3:
-        return
-    project, other = place.setting.project, next(label for label, _ in ranked if label != case.prediction.label)
-    asks, name = (place, seat, case, main.method, other), f"Why not {plain(project.title_of(other))}?"
-    button(name, "runner-up", turn, place.keys["runner_up"], _ask, asks)
-
-
-def _main(case: Case) -> Reason | None:
-    """The reasons that the runner-up is asked beside: the first that may be relied on, else the first."""
-    found = reasons_html.usable(reasons_html.ahead(case.explanations))
-    found = [reason for reason in found if reason.method in METHODS]
-    return next((reason for reason in found if not reason.doubt), next(iter(found), None))
-
-
-def _asked(place: Place, case: Case) -> None:
-    """What somebody asked for and is there."""
-    project = place.setting.project
-    picture = desk.shown_picture(project, case.input, resources.picture) if project.input.type == "image" else (None, False)
-    for reason in reversed([reason for reason in case.explanations if reason.requested]):
-        st.html(asked_html.section(project, case.input, reason, _beside(case, reason), picture))
-
-
-def _similar(place: Place, case: Case) -> None:
-    """The nearest cases that people decided. Not for a case that is to be judged blind."""
-    found = resources.similar().near(case.item_id, case.model_id)
-    if found is None or not found.cases:
-        return
-    project = place.setting.project
-    given = place.database.read(embeddings.inputs, place.setting, [each.item_id for each in found.cases])
-    leading = bars.leading(project, reasons_html.ahead(case.explanations)) if project.input.type == "tabular" else []
-    st.html(similar_html.panel(project, found, given, leading, resources.thumbnail))
-
-
-def _beside(case: Case, reason: Reason) -> Reason | None:
-    """The same method for the predicted label, for what was asked of another label."""
-    if case.prediction is None or reason.label == case.prediction.label:
-        return None
-    same = (each for each in reasons_html.usable(case.explanations) if each.method == reason.method)
-    return next((each for each in same if each.label == case.prediction.label), None)
 
 
 def _ask_for(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
@@ -162,10 +107,10 @@ def _ask_for(place: Place, seat: Seat, case: Case, turn: Turn) -> None:
         methods = suiting(project.input.type)
         method = st.selectbox("Another method", methods, format_func=lambda m: METHODS[m].title, key=f"ask-method-{tail(turn)}")
         label = st.selectbox("for", labels, format_func=project.title_of, key=f"ask-label-{tail(turn)}")
-        asks = next((name for name in ("samples", "evaluations") if name in METHODS[method].asks), None)
+        asks = further.counted(method)
         count = None
         if asks is not None:
-            count = st.selectbox(asks.capitalize(), (None, *NUMBERS), format_func=_count, key=f"ask-{asks}-{tail(turn)}")
+            count = st.selectbox(asks.capitalize(), (None, *further.NUMBERS), format_func=_count, key=f"ask-{asks}-{tail(turn)}")
         params = {asks: count} if asks is not None and count is not None else {}
         button("Ask", "ask", turn, None, _ask, (place, seat, case, method, label, params))
 
