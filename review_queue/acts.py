@@ -89,11 +89,13 @@ def page(
 
     `zone`: in which the days are meant. Raises Forbidden for the acts of others.
     """
-    query = _fitting(session, setting, actor, _allowed(actor, wanted), zone)
-    if query is None:
+    wanted = _allowed(actor, wanted)
+    conditions = _conditions(session, setting, actor, wanted, zone)
+    if conditions is None:
         return Page((), None, 0)
-    chosen = query if before is None else query.where(Activity.id < before)
-    found = session.execute(chosen.order_by(Activity.id.desc()).limit(limit + 1)).all()
+    conditions += [] if before is None else [Activity.id < before]
+    query = _newest(session, wanted.person, conditions, limit + 1)
+    found = session.execute(query).all() if query is not None else []
     acts = [act for act, _, _ in found[:limit]]
     names = _names(session, acts)
     closed = _closed(session, actor, set(names))
@@ -150,11 +152,11 @@ def _allowed(actor: Actor, wanted: Wanted) -> Wanted:
     return Wanted(actor.name, wanted.verb, wanted.subject, wanted.since, wanted.until)
 
 
-def _fitting(
+def _conditions(
     session: Session, setting: Setting, actor: Actor, wanted: Wanted, zone: ZoneInfo
-) -> Select[Activity, str, str] | None:
-    """The statement for a filter; None where it names nobody that there is, or a case that is to be answered blind: how much was
-    done about it would tell a check from a review."""
+) -> list[ColumnElement[bool]] | None:
+    """What a filter asks for, but for the person; None where it names a case that is to be answered blind: how much was done
+    about it would tell a check from a review."""
     conditions: list[ColumnElement[bool]] = [Activity.project_id == setting.id]
     if secret := _secret(actor):
         conditions.append(Activity.verb.not_in(secret))
@@ -165,17 +167,27 @@ def _fitting(
         if _closed(session, actor, {number} if (number := _item(subject)) is not None else set()):
             return None
         conditions.append(Activity.subject == subject)
-    conditions += _between(session, setting.id, wanted, zone)
+    return conditions + _between(session, setting.id, wanted, zone)
+
+
+def _newest(
+    session: Session, name: str, conditions: Sequence[ColumnElement[bool]], limit: int
+) -> Select[Activity, str, str] | None:
+    """The newest acts that fit, of somebody where one is named; None where there is nobody of that name.
+
+    What they did and what was done in their name are each read by their index, as far as is wanted.
+    """
     who, other = aliased(Person), aliased(Person)
     query = select(Activity, who.name, other.name).outerjoin(who, who.id == Activity.actor_id)
-    query = query.outerjoin(other, other.id == Activity.for_id)
-    if not wanted.person:
+    query = query.outerjoin(other, other.id == Activity.for_id).order_by(Activity.id.desc()).limit(limit)
+    if not name:
         return query.where(*conditions)
-    person = session.scalar(select(Person.id).where(Person.name == wanted.person))
+    person = session.scalar(select(Person.id).where(Person.name == name))
     if person is None:
         return None
-    mine = select(Activity.id).where(*conditions)
-    either = union(mine.where(Activity.actor_id == person), mine.where(Activity.for_id == person)).subquery()
+    mine = select(Activity.id).where(*conditions).order_by(Activity.id.desc()).limit(limit)
+    halves = [mine.where(theirs == person).subquery() for theirs in (Activity.actor_id, Activity.for_id)]
+    either = union(*(select(half.c.id) for half in halves)).subquery()
     return query.where(Activity.id.in_(select(either.c.id)))
 
 
