@@ -43,14 +43,13 @@ BY_NAME = {action.name: action for action in ACTIONS}
 
 
 def keymap(project: Project, chosen: Mapping[str, str]) -> dict[str, str | None]:
-    """The key of each action in a project. A label's key is the label's: who chose it for an action has the usual one there."""
+    """The key of each action in a project, none of them twice. A label's key is the label's: who chose it for an action has the
+    usual one there, or none where that is chosen for another."""
     labels = set(answers.keys(project).values())
-    return {action.name: _key(action, chosen.get(action.name), labels) for action in ACTIONS}
-
-
-def _key(action: Action, chosen: str | None, labels: set[str]) -> str | None:
-    wanted = chosen if chosen is not None and chosen not in labels else action.key
-    return None if wanted in labels else wanted
+    moved = {name: key for name, key in chosen.items() if name in BY_NAME and key not in labels}
+    taken = {*labels, *moved.values()}
+    usual = {action.name: None if action.key in taken else action.key for action in ACTIONS}
+    return {name: moved.get(name, key) for name, key in usual.items()}
 
 
 def check(chosen: Mapping[str, str]) -> dict[str, str]:

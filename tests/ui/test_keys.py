@@ -19,6 +19,14 @@ def test_a_chosen_key_stands_unless_a_label_has_it() -> None:
     assert (held["accept"], held["skip"], held["overlay"]) == ("a", "n", None)
 
 
+def test_no_key_does_two_things_where_a_label_takes_a_chosen_one() -> None:
+    taken = factories.project(labels={"yes": {"key": "j"}, "no": {"key": "o"}})
+    held = keys.keymap(taken, {"accept": "j", "reject": "a"})
+    assert (held["accept"], held["reject"]) == (None, "a")
+    given = [key for key in held.values() if key is not None]
+    assert len(set(given)) == len(given)
+
+
 def test_a_choice_keeps_only_what_was_moved() -> None:
     typed = {action.name: action.key for action in keys.MOVABLE} | {"accept": " J "}
     assert keys.check(typed) == {"accept": "j"}

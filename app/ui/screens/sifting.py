@@ -7,7 +7,7 @@ import streamlit as st
 from app.ui import formats, widgets
 from app.ui.draw import waiting
 from app.ui.widgets import Place
-from review_queue import filters, people, saved_filters
+from review_queue import filters, members, saved_filters
 from review_queue.errors import Invalid
 from review_queue.filters import WHYS, Filter
 from review_queue.saved_filters import Saved
@@ -63,7 +63,7 @@ def _form(place: Place, held: Filter) -> None:
         if place.actor.at_least("lead"):
             _prediction(place, held, at)
             _case(place, held, at)
-        names = [each.name for each in place.database.read(people.accounts) if not each.disabled and each.kind == "person"]
+        names = list(place.database.read(members.who_may, place.setting.id))
         given = names.index(held.person) if held.person in names else None
         st.selectbox("Held by, given to or parked by", names, index=given, key=f"qf-person-{at}", placeholder="anybody")
         with st.container(horizontal=True):
