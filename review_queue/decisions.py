@@ -123,6 +123,8 @@ def undo(session: Session, actor: Actor, decision_id: int, *, session_name: str 
         raise Invalid(
             "this was decided with many others at once; take that whole act back on the page Queue, or correct it in Find"
         )
+    if row.verdict == "escalate":
+        _let_go(session, actor, task, claim)
     if row.stage != "final" or _superseded(session, row) or not _can_reopen(session, task, claim, row):
         raise Invalid("this can no longer be taken back: it was taken back before, or somebody else has the case")
     outcomes.retract(session, row)
@@ -404,6 +406,14 @@ def _corrected(session: Session, row: Decision) -> bool:
     answered = after.where(Decision.stage == "final", Decision.verdict.in_(outcomes.ANSWERS), Task.state == "completed")
     stands = answered.where(Task.requested.is_not(None), ~exists().where(later.supersedes_id == Decision.id))
     return session.scalar(stands.limit(1)) is not None
+
+
+def _let_go(session: Session, actor: Actor, task: Task, but: Claim) -> None:
+    """A lead who left a case to leads may have been handed it again already: that hold ends."""
+    mine = Claim.person_id == actor.id, Claim.state == "held", Claim.id != but.id
+    again = select(Claim.token).where(Claim.task_id == task.id, *mine)
+    claims.release(session, actor, session.scalars(again).all())
+    session.refresh(task)
 
 
 def _can_reopen(session: Session, task: Task, claim: Claim, row: Decision) -> bool:

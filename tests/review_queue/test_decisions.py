@@ -217,6 +217,21 @@ def test_only_ones_own_decision_can_be_taken_back(database: Database, held: Sett
         database.write(decisions.undo, ann, stored.id)
 
 
+def test_a_lead_who_was_handed_again_what_they_left_to_leads_can_take_that_back(database: Database, held: Setting) -> None:
+    factories.routed(database, held, {"1": factories.says("pay", 0.6)})
+    lea = factories.person(database, "lea", "lead")
+    case = take(database, held, lea)[0]
+    left = database.write(decisions.decide, lea, case.task_id, case.token, Said("k", "escalate"))
+    again = take(database, held, lea)[0]
+    assert (again.task_id, again.token != case.token) == (case.task_id, True)
+    database.write(decisions.undo, lea, left.id)
+    mine = database.read(claims.held, held.id, lea, "s")
+    assert [each.token for each in mine] == [case.token], "the first hold goes on, the second is over"
+    with pytest.raises(Invalid, match="no longer"):
+        database.write(decisions.undo, lea, left.id)
+    assert len(database.read(claims.held, held.id, lea, "s")) == 1
+
+
 class TestBlind:
     """Drawn work shows nothing of the prediction until the first answer is stored."""
 
