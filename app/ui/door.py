@@ -4,6 +4,7 @@ import secrets
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import parse_qs, urlencode
 
 import anyio
@@ -77,6 +78,7 @@ class Door:
         self.workspace, self.local, self.provider = workspace, local, provider
         self.tries, self.hashing = Tries(), anyio.CapacityLimiter(2)
         self.forms = itsdangerous.URLSafeTimedSerializer(workspace.keys.link, salt="signoff form")
+        self.goals = itsdangerous.URLSafeTimedSerializer(workspace.keys.link, salt="signoff goal")
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -93,8 +95,8 @@ class Door:
 
     async def page(self, request: Request) -> Response:
         """The desk for whoever is signed in; the sign-in page for the others."""
-        if request.url.path == "/" and (goal := self._goal(request)) is not None:
-            return await self._come_back(request, goal)
+        if request.url.path == "/" and (gone := self._gone_to(request)) is not None:
+            return await self._come_back(request, *gone)
         if await self.who(request) is None:
             goal = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/signin?{urlencode({'next': goal})}", 303)
@@ -127,14 +129,14 @@ class Door:
         """To the provider. What it vouched for before in this browser is forgotten first."""
         response = RedirectResponse(oidc.login_address(), 303)
         oidc.forget(request, response)
-        self._keep(request, response, GOAL, str(self.forms.dumps(_inside(request.query_params.get("next", "/")))), 900)
+        self._keep(request, response, GOAL, str(self.goals.dumps(_inside(request.query_params.get("next", "/")))), 900)
         return response
 
-    async def _come_back(self, request: Request, goal: str) -> Response:
+    async def _come_back(self, request: Request, goal: str, since: datetime) -> Response:
         """From the provider, with whom it vouches for or without."""
         assert self.provider is not None
         claims, name = oidc.vouched_for(request), self.provider.name
-        if claims is None:
+        if claims is None or not oidc.is_fresh(claims, since):
             here = await self.who(request) is not None
             said = f"The sign-in with {name} did not come to its end; please try again."
             return self._gone(RedirectResponse(goal, 303) if here else await self._asked(request, goal, said))
@@ -153,13 +155,14 @@ class Door:
         except IntegrityError:
             return self.workspace.database.write(vouched.welcome, claims, self.provider.rules)
 
-    def _goal(self, request: Request) -> str | None:
-        """Where somebody goes who set out for the provider from this browser; None where nobody did."""
+    def _gone_to(self, request: Request) -> tuple[str, datetime] | None:
+        """Where somebody goes who set out for the provider from this browser, and when they did; None where nobody did."""
         held = request.cookies.get(GOAL)
         if held is None or self.provider is None:
             return None
         try:
-            return _inside(str(self.forms.loads(held, max_age=900)))
+            goal, at = self.goals.loads(held, max_age=900, return_timestamp=True)
+            return _inside(str(goal)), at
         except itsdangerous.BadData:
             return None
 

@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from review_queue.vouched import Rules
 KEY = "signoff"
 """What Streamlit calls the provider."""
 LOGOUT = "/auth/logout"
+SKEW = timedelta(minutes=5)
+"""By how much the provider's clock may be behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,12 @@ def vouched_for(request: Request) -> dict[str, Any] | None:
     held = routes._get_cookie_value_from_request(request, USER_COOKIE_NAME)
     claims = json.loads(held) if held else None
     return claims if isinstance(claims, dict) and claims.get("provider") == KEY else None
+
+
+def is_fresh(claims: Mapping[str, Any], since: datetime) -> bool:
+    """Whether the provider said it after somebody set out for it, and not to an earlier sign-in that this browser still keeps."""
+    issued = claims.get("iat")
+    return isinstance(issued, (int, float)) and issued >= (since - SKEW).timestamp()
 
 
 def forget(request: Request, response: Response) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import time
 from typing import Any
 
 import httpx
@@ -234,3 +235,27 @@ def test_streamlits_cookie_alone_opens_nothing(workspace: Workspace, monkeypatch
         assert (reply.status_code, reply.headers["location"]) == (303, "/signin?next=%2F")
     assert seen == []
     assert not any(each.vouched for each in workspace.database.read(people.accounts))
+
+
+@pytest.mark.parametrize(("minutes", "lets_in"), [(0, True), (-60, False), (None, False)])
+def test_what_the_provider_said_before_somebody_set_out_opens_nothing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, minutes: int | None, lets_in: bool
+) -> None:
+    """A browser keeps the last sign-in with the provider: whoever sits there next does not come in by it."""
+    provider = oidc.provider(TestProvider().settings(monkeypatch), workspace.keys.link)
+    claims: dict[str, Any] = {"iss": "i", "sub": "s", "email": "ann@example.org", "email_verified": True}
+    if minutes is not None:
+        claims["iat"] = int(time.time()) + 60 * minutes
+    monkeypatch.setattr(oidc, "vouched_for", lambda request: claims)
+    monkeypatch.setattr(oidc, "login_address", lambda: "/there")
+    workspace.database.write(people.add_person, "ann", role="reviewer", email="ann@example.org")
+
+    async def work() -> httpx.Response:
+        app = Starlette(routes=Door(workspace, local=False, provider=provider).routes())
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost") as http:
+            await http.get("/signin/provider?next=/queue")
+            return await http.get("/")
+
+    reply = asyncio.run(work())
+    assert (resources.COOKIE in reply.cookies) is lets_in
+    assert reply.headers.get("location") == ("/queue" if lets_in else None)
