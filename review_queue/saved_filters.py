@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from db.statements import run
 from db.tables import Person, SavedFilter
 from review_queue import activity, clock, filters
 from review_queue.activity import Actor
@@ -43,8 +44,7 @@ def save(session: Session, setting: Setting, actor: Actor, name: str, held: Filt
     if saved_id is None:
         if (session.scalar(select(func.count()).where(*mine)) or 0) >= MOST:
             raise Invalid(f"you keep {MOST} filters here already; forget one first")
-        parts = {"project_id": setting.id, "person_id": actor.id, "name": name, **row}
-        saved_id = session.scalars(insert(SavedFilter).returning(SavedFilter.id), parts).one()
+        saved_id = run(session, _PUT, {"project": setting.id, "person": actor.id, "name": name, **row})[0][0]
     if shared:
         after = {"name": name, "query": row["query"]}
         activity.record(session, actor, "filter.share", f"filter:{saved_id}", project_id=setting.id, after=after)
@@ -72,3 +72,9 @@ def listed(session: Session, setting: Setting, actor: Actor) -> list[Saved]:
     )
     found = [Saved(row.id, row.name, row.query, person, row.shared, row.person_id == actor.id) for row, person in rows]
     return sorted(found, key=lambda each: (each.name.casefold(), not each.mine))
+
+
+_PUT = """INSERT INTO saved_filter (project_id, person_id, name, query, shared, made_at)
+    VALUES (:project, :person, :name, :query, :shared, :made_at)
+    ON CONFLICT (project_id, person_id, name) DO UPDATE SET query = excluded.query, shared = excluded.shared RETURNING id"""
+"""Saved twice at once is saved once."""
