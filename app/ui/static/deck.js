@@ -55,13 +55,15 @@ class Deck {
     if (!this.line?.acts.length) this.line?.end();
   }
 
-  // Streamlit drew the page anew: the same deck goes on in it.
+  // Streamlit drew the page anew: the same deck goes on in it. With other keys its cases are drawn anew as well.
   put(told, parent, tell) {
     const back = !this.root.isConnected || (this.dry && this.told.round !== told.round);
+    const moved = JSON.stringify(this.told.keys) !== JSON.stringify(told.keys);
     Object.assign(this, { told, tell });
     if (this.root.parentNode !== parent) parent.append(this.root);
     this.help.replaceChildren(...grown(told.help));
-    if (back && this.line) { this.dry = false; this.shownAt = performance.now(); this.line.send(); }
+    if (moved) { this.queue = []; this.past.clear(); this.show(); }
+    if ((back || moved) && this.line) { this.dry = false; this.shownAt = performance.now(); this.line.send(); }
   }
 
   // What the server is told with every request: which cases are here, and how many there should be.
