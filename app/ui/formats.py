@@ -10,7 +10,7 @@ from contract.reasons import METHODS
 from review_queue.insights import MOST
 
 MISSING = "not given"
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&^=@])")
+_MARKDOWN = re.compile(r"([\\`*{}\[\]()#+.!|~<>$:&^=@]|(?<!\w)[_-]|[_-](?!\w))")
 
 
 def text(value: Any) -> str:
@@ -19,7 +19,8 @@ def text(value: Any) -> str:
 
 
 def plain(value: Any) -> str:
-    """Any text for places that read Markdown (buttons, captions): shown exactly as it is."""
+    """Any text for places that read Markdown (buttons, captions): shown exactly as it is. Within a word `_` and `-` mean nothing
+    there and stay bare: names for screen readers are read with the backslashes."""
     return _MARKDOWN.sub(r"\\\1", " ".join(str(value).split()))
 
 

@@ -97,6 +97,7 @@ def test_only_web_addresses_become_links() -> None:
 
 def test_text_for_buttons_shows_exactly_itself() -> None:
     assert formats.plain("a*b [x](y) :red[z] $1$\n# h") == r"a\*b \[x\]\(y\) \:red\[z\] \$1\$ \# h"
+    assert formats.plain("- M-10_b _x_ a--b ->") == r"\- M-10_b \_x\_ a\-\-b \-\>"
 
 
 @pytest.mark.parametrize(
