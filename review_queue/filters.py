@@ -21,6 +21,7 @@ from db import bulk
 from db.tables import Claim, Item, ItemKey, Person, Routing, Task
 from review_queue import calendar, clock, states
 from review_queue.activity import Actor
+from review_queue.claims import TAKEN
 from review_queue.errors import Forbidden, Invalid
 from review_queue.projects import Setting
 
@@ -214,7 +215,7 @@ def conditions(session: Session, setting: Setting, held: Filter, actor: Actor) -
     """
     if held.is_for_leads and not actor.at_least("lead"):
         raise Forbidden("filtering by prediction, group or text is for leads")
-    parts = [_listed(actor)]
+    parts = [_listed(session, setting, actor)]
     if held.state in ONLY:
         parts.append(Task.state == ONLY[held.state])
     if held.state == "disputed":
@@ -238,10 +239,19 @@ def blind() -> ColumnElement[bool]:
     return exists().where(other.item_id == Task.item_id, other.blind, waits).correlate(Task)
 
 
-def _listed(actor: Actor) -> ColumnElement[bool]:
+def _listed(session: Session, setting: Setting, actor: Actor) -> ColumnElement[bool]:
     """A case whose answer is known looks like any other to the one who has it, or let it go, and is in nobody else's list."""
-    had = exists().where(Claim.task_id == Task.id, Claim.person_id == actor.id).correlate(Task)
-    return or_(Task.kind != "gold", and_(Task.assignee_id == actor.id, or_(Task.state != "pending", had)))
+    mine = and_(Task.state != "pending", Task.assignee_id == actor.id)
+    let_go = _let_go(session, setting, actor)
+    return or_(Task.kind != "gold", mine, *([Task.id.in_(let_go)] if let_go else []))
+
+
+def _let_go(session: Session, setting: Setting, actor: Actor) -> Sequence[int]:
+    """Such cases that wait after this person had them; looked up first, as few as they are."""
+    theirs = select(Claim.id).where(Claim.item_id == Task.item_id, Claim.person_id == actor.id, Claim.task_id == Task.id)
+    had = (theirs.where(each).limit(1).correlate(Task).scalar_subquery() for each in (Claim.state.in_(TAKEN), states.LET_GO))
+    gold = (Task.project_id == setting.id, states.GOLD, states.PENDING, Task.assignee_id == actor.id)
+    return session.scalars(select(Task.id).where(*gold, or_(*(each.is_not(None) for each in had)))).all()
 
 
 def _aged(held: Filter) -> list[ColumnElement[bool]]:
