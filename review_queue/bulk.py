@@ -63,6 +63,7 @@ class Wish:
 class Seen:
     """A case of the sample, with what was predicted."""
 
+    item_id: int
     external_id: str
     since: datetime
     label: str | None
@@ -147,7 +148,7 @@ def look(session: Session, setting: Setting, actor: Actor, held: Filter, wish: W
     return Counted(fit, +(left + Counter(found)), sample, upto, lists.written(end) if end else None)
 
 
-_SAMPLE = select(ItemKey.name, Task.made_at, Routing.label, Routing.confidence)
+_SAMPLE = select(Task.item_id, ItemKey.name, Task.made_at, Routing.label, Routing.confidence)
 
 
 def _sample(session: Session, query: Select[*tuple[Any, ...]]) -> tuple[Seen, ...]:

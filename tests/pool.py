@@ -21,20 +21,24 @@ KEEP = """DO $$ DECLARE t text; filled boolean; BEGIN
         EXECUTE format('SELECT EXISTS (SELECT 1 FROM public.%I)', t) INTO filled;
         IF filled THEN EXECUTE format('CREATE TABLE kept.%I AS TABLE public.%I', t, t); END IF;
     END LOOP; END $$"""
-BACK = """DO $$ DECLARE t text; rows int; many text[] := '{}'; BEGIN
+BACK = """DO $$ DECLARE t text; rows int; many text[] := '{}'; seen float; BEGIN
     SET LOCAL session_replication_role = replica;
     FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
         EXECUTE format('SELECT count(*) FROM (SELECT 1 FROM public.%I LIMIT 1001) AS few', t) INTO rows;
-        IF rows > 1000 THEN many := many || format('public.%I', t);
+        SELECT reltuples INTO seen FROM pg_class WHERE oid = format('public.%I', t)::regclass;
+        IF rows > 1000 OR seen >= 0 THEN many := many || format('public.%I', t);
         ELSIF rows > 0 THEN EXECUTE format('DELETE FROM public.%I', t); END IF;
     END LOOP;
     IF cardinality(many) > 0 THEN EXECUTE 'TRUNCATE ' || array_to_string(many, ', ') || ' CASCADE'; END IF;
     FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'kept' LOOP
         EXECUTE format('INSERT INTO public.%I SELECT * FROM kept.%I', t, t);
     END LOOP;
+    DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace);
     PERFORM setval(format('public.%I', sequencename)::regclass, start_value, false)
         FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL;
     END $$"""
+"""Empties what is filled; cuts off what is long or was analyzed, so that plans are those of a new database. Then puts back what
+the template holds, and starts ids anew."""
 ALONE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 

@@ -153,6 +153,22 @@ def test_a_count_that_ends_says_that_there_is_more(n: int, shown: str) -> None:
     assert formats.upto(n) == shown
 
 
+@pytest.mark.parametrize("logs", [False, True])
+def test_a_list_for_leads_shows_some_of_each_case_unless_each_opening_is_logged(
+    workspace: Workspace, logs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = filling.claims_project().model_copy(update={"log_openings": logs})
+    monkeypatch.setattr(filling, "claims_project", lambda: made)
+    filling.table(workspace, 6, False, **OFF)
+    at = queue()
+    shown = html(at)
+    assert (shown.count("Amount claimed"), "Region" in shown) == ((0, False) if logs else (6, True))
+    assert "<script>" not in shown
+    at.radio(key="queue-many-verdict").set_value("accept").run()
+    button(at, "queue-many-count").click().run()
+    assert html(at).count("Amount claimed") == (0 if logs else 12), "of the list and of the sample"
+
+
 def test_what_may_be_html_in_ids_names_and_words_is_shown_as_it_is(workspace: Workspace) -> None:
     setting, now, zone = filling.table(workspace, 1, False, **OFF), clock.now(), ZoneInfo("UTC")
     late = now - timedelta(hours=1)

@@ -46,7 +46,7 @@ def _row(project: Project, near: Near, given: Mapping[str, Any], leading: Sequen
     link = f'<a href="find?{text(query)}" target="_blank"><bdi>{text(near.external_id)}</bdi></a>'
     ago = f"{formats.span(clock.now() - near.at)} ago"
     alike = f'<span class="so-num" title="similarity">{near.similarity:.2f}</span> <small>{ago}</small>'
-    picture, said = _glimpse(project, given, leading, thumbnail)
+    picture, said = glimpse(project, given, leading, thumbnail)
     kind = "so-against" if near.predicted is not None and near.decided != near.predicted else ""
     return f'<li class="{kind}">{picture}<div><p>{_decided(project, near)} {link} {alike}</p>{said}</div></li>'
 
@@ -60,7 +60,7 @@ def _decided(project: Project, near: Near) -> str:
     return f"<b>{decided}</b> <small>the model said {text(project.title_of(near.predicted))}</small>"
 
 
-def _glimpse(project: Project, given: Mapping[str, Any], leading: Sequence[str], thumbnail: Thumbnail) -> tuple[str, str]:
+def glimpse(project: Project, given: Mapping[str, Any], leading: Sequence[str], thumbnail: Thumbnail) -> tuple[str, str]:
     """A picture, and words: as little of the case as tells it apart."""
     features = project.input.features
     first = given.get(next(iter(features)))

@@ -74,14 +74,14 @@ def in_words(held: Filter, project: Project) -> str:
     return text("cases " + ", ".join(said))
 
 
-def preview(counted: Counted, wish: Wish, setting: Setting, now: datetime) -> str:
-    """What an act over many cases would do: how many, a few of them, and who is left out."""
+def preview(counted: Counted, wish: Wish, setting: Setting, now: datetime, seen: Mapping[int, str]) -> str:
+    """What an act over many cases would do: how many, a few of them, and who is left out. `seen`: some of each case, HTML."""
     project = setting.project
     answer = {"accept": "accepted as predicted", "reject": "rejected"}.get(wish.verdict)
     answer = answer or f"corrected to {project.title_of(wish.label or '')}"
     because = f", reason: {wish.reason}" if wish.reason else ""
     more = " or more" if counted.after is not None else ""
-    lines = "".join(f"<li>{_sampled(each, setting, now)}</li>" for each in counted.sample)
+    lines = "".join(f"<li>{_sampled(each, setting, now)}{seen.get(each.item_id, '')}</li>" for each in counted.sample)
     left = "".join(f"<li><b>{formats.number(n)}</b> {text(LEFT[why])}</li>" for why, n in sorted(counted.left.items()))
     return (
         f'<p class="so-counted"><b>{formats.count(counted.fit, project.noun)}</b>{more} would be {text(answer + because)}.</p>'

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from app.ui import formats, resources, widgets
+from app.ui import formats, glimpses, resources, widgets
 from app.ui.draw import waiting
 from app.ui.screens.sifting import AT, PAGE
 from app.ui.widgets import Place
@@ -79,11 +79,12 @@ def _rows(place: Place, held: Filter, page: Page) -> None:
         st.html(f'<ul class="so-list so-queue">{lines}</ul>')
         return
     _bar(place, page.rows)
+    seen = glimpses.of(place, [each.item_id for each in page.rows])
     for each in page.rows:
         with st.container(horizontal=True, vertical_alignment="center", key=f"queue-row-open-{each.task_id}"):
             st.checkbox(formats.plain(f"Choose {each.external_id}"), key=_box(each), label_visibility="collapsed")
             words = waiting.words(said[each.task_id], place.zone) if each.task_id in said else ""
-            st.html(waiting.row(each, place.setting, place.zone, now) + words)
+            st.html(waiting.row(each, place.setting, place.zone, now) + seen.get(each.item_id, "") + words)
 
 
 def _box(each: Row) -> str:

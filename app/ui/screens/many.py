@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app import bulk as acting
-from app.ui import formats, resources, widgets
+from app.ui import formats, glimpses, resources, widgets
 from app.ui.draw import waiting
 from app.ui.screens.sifting import AT
 from app.ui.widgets import Place
@@ -74,7 +74,8 @@ def _count(place: Place, held: Filter, verdict: Verdict) -> None:
 def _confirm(place: Place, preview: Preview) -> None:
     """The exact count, a sample, what is left out; then a second button."""
     counted, most = preview.counted, bulk.MOST
-    st.html(waiting.preview(counted, preview.wish, place.setting, clock.now()))
+    seen = glimpses.of(place, [each.item_id for each in counted.sample])
+    st.html(waiting.preview(counted, preview.wish, place.setting, clock.now(), seen))
     with st.container(horizontal=True):
         if 0 < counted.fit <= most:
             noun = formats.count(counted.fit, place.setting.project.noun)
