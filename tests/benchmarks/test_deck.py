@@ -7,14 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.workspace import Workspace
-from tests.benchmarks.test_desk import Plain
 from tests.browser import filling
 from tests.browser.conftest import chromium, desk, page  # noqa: F401
 from tests.browser.test_deck import TITLE, open_deck
@@ -22,6 +21,9 @@ from tests.browser.test_deck import TITLE, open_deck
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 ROUNDS = 24
 WARM = 2
+PLAIN = b"""<p id=n>0</p><script>window.next = async () => { const began = performance.now();
+document.getElementById('n').innerHTML = await (await fetch('/next')).text();
+await new Promise(requestAnimationFrame); return performance.now() - began; }</script>"""
 OFF: dict[str, Any] = {"automate": {"at_least": "off"}}
 PROTOTYPE = Path(__file__).parents[3] / "shared" / "perf" / "ui" / "app_deck.py"
 AFTER = """const painted = () => new Promise((done) => requestAnimationFrame(() => {
@@ -45,6 +47,21 @@ CLICK = f"""async () => {{ {AFTER}
   while (shown() === before) await painted();
   await painted();
   return performance.now() - began; }}"""
+
+
+class Plain(BaseHTTPRequestHandler):
+    """A page that fetches its next case as one piece of HTML."""
+
+    def do_GET(self) -> None:
+        body = PLAIN if self.path == "/" else b"<b>case</b>" * 300
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
 
 
 def figures(name: str, times: list[float]) -> float:
