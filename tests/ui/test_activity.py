@@ -54,6 +54,15 @@ def ask(workspace: Workspace, path: str) -> httpx.Response:
 
 
 class TestPage:
+    def test_details_are_words_and_moments_and_nothing_that_was_not(
+        self, workspace: Workspace, held: Setting, screen: Screen
+    ) -> None:
+        until = {"opened_by": None, "kept_until": "2026-11-29T02:27:10.924002+00:00"}
+        note(workspace, me(workspace), held, "one.act", before={"person": None}, after=until)
+        shown = html(screen("activity", verb="one.act"))
+        assert "<bdi>kept until: 2026-11-29 " in shown
+        assert ":10.924" not in shown
+
     def test_filters_come_from_the_address_and_go_to_it(self, workspace: Workspace, held: Setting, screen: Screen) -> None:
         note(workspace, me(workspace), held, "one.act", "two.act", after={"word": "<b>bold</b>"})
         note(workspace, None, held, "two.act")

@@ -2,9 +2,10 @@
 
 import json
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from review_queue.acts import Page, Row, Wanted
 from review_queue.errors import Refused
 
 FIELDS = ("person", "verb", "subject", "since", "until")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 EVERYBODY, EVERYTHING = "everybody", "every act"
 
 
@@ -126,26 +128,28 @@ def _row(place: Place, each: Row) -> tuple[str, ...]:
         who = f"{who}, for {text(each.behalf)}"
     door = f" <small>{text(each.via)}</small>" if each.via not in ("desk", "worker") else ""
     on = f"<bdi>{text(each.named or each.subject)}</bdi>"
-    return formats.moment(each.at, place.zone), f"{who}{door}", f"<b>{text(each.verb)}</b>", on, _details(each)
+    return formats.moment(each.at, place.zone), f"{who}{door}", f"<b>{text(each.verb)}</b>", on, _details(each, place.zone)
 
 
-def _details(each: Row) -> str:
-    parts = [(each.before, "was "), (each.after, "")]
-    said = "; ".join(f"{word}{_told(value)}" for value, word in parts if value)
+def _details(each: Row, zone: ZoneInfo) -> str:
+    parts = [("was ", _told(each.before, zone)), ("", _told(each.after, zone))]
+    said = "; ".join(word + told for word, told in parts if told)
     return f"<bdi>{text(said)}</bdi>" if said else "–"
 
 
-def _told(value: Any) -> str:
+def _told(value: Any, zone: ZoneInfo) -> str:
     if not isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
-    return ", ".join(f"{name}: {_plain(held)}" for name, held in value.items() if held is not None)
+        return json.dumps(value, ensure_ascii=False) if value else ""
+    return ", ".join(f"{name.replace('_', ' ')}: {_plain(held, zone)}" for name, held in value.items() if held is not None)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, zone: ZoneInfo) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
+    if _MOMENT.fullmatch(value):
+        return formats.moment(datetime.fromisoformat(value), zone)
     return f"{value[:12]}…" if re.fullmatch(r"[0-9a-f]{64}", value) else value
 
 
