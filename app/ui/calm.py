@@ -20,6 +20,14 @@ TYPED = ("comment-", "note-", "focus-", "request-", "correct-")
 """How the keys of fields begin in which people type."""
 
 
+def no_worker(since: str) -> str:
+    """What is said, as HTML, where work waits and nobody takes it."""
+    return (
+        f"<b>No worker is at work</b>: what arrived has waited since {since}, and new cases come without reasons. "
+        "Deciding goes on all the same. Whoever runs Signoff starts one with <code>signoff worker run</code>."
+    )
+
+
 def guarded(draw: Callable[[], Any]) -> None:
     """Draw, or say calmly that the database is away and look for it until it answers."""
     try:

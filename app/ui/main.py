@@ -58,6 +58,9 @@ def _above() -> Here:
         since = formats.moment(setting.frozen_at, preferences.zone(here.chosen, st.context.timezone, setting.project.zone))
         said = f"<b>Automation is frozen</b> since {since}: every new case goes to people."
         st.html(f'<p class="so-frozen" role="status">{said}</p>')
+    if waits := resources.no_worker_since(setting.id):
+        zone = preferences.zone(here.chosen, st.context.timezone, setting.project.zone)
+        st.html(f'<p class="so-frozen" role="status">{calm.no_worker(formats.moment(waits, zone))}</p>')
     return here
 
 

@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,7 +20,7 @@ from app.similar import Similar
 from app.ui.draw.pictures import Picture, prepare
 from app.workspace import Workspace, local_name, open_workspace
 from db import blobs
-from review_queue import people, preferences, projects, spreads
+from review_queue import people, preferences, projects, spreads, workers
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound
 from review_queue.preferences import Preferences
@@ -54,7 +55,7 @@ def hand_over(workspace: Workspace, *, local: bool) -> None:
 def forget() -> None:
     """Drop what is remembered of projects and pictures."""
     _names.cache_clear()
-    for kept in (_prepared, _small, _neighbours, _spread):
+    for kept in (_prepared, _small, _neighbours, _spread, _no_worker):
         kept.cache_clear()
 
 
@@ -180,6 +181,16 @@ def _still(session: Session, drawn: Actor, project: str | None) -> bool:
     if now is None or (setting is not None and not now.sees(setting.id)):
         return False
     return drawn == (now.within(setting.id) if setting is not None else now)
+
+
+def no_worker_since(project_id: int) -> datetime | None:
+    """Since when a project's work waits for a worker while none is seen; looked at again after seconds."""
+    return _no_worker(workspace().database.url, project_id, int(time.monotonic() // 15))
+
+
+@lru_cache(maxsize=64)
+def _no_worker(url: str, project_id: int, moment: int) -> datetime | None:
+    return workspace().database.read(workers.away_since, project_id)
 
 
 def seat(person_id: int) -> str:

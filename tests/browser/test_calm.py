@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from review_queue import intake
 from tests import factories
 from tests.browser import filling
 from tests.browser.conftest import Start, start
@@ -84,3 +85,21 @@ def test_a_case_that_its_producer_withdrew_meanwhile_is_said_so(desk: Start, pag
     page.keyboard.press("a")
     page.wait_for_function("() => document.body.innerText.includes('The producer withdrew this claim')")
     assert decisions(held) == []
+
+
+def test_where_no_worker_is_at_work_every_page_says_so(desk: Start, page: Any) -> None:
+    def fill(workspace: Any) -> None:
+        setting = filling.table(workspace, 4, False, automate={"at_least": "off"})
+        workspace.database.write(intake.accept, setting, [intake.check(setting.project, late(setting))])
+        administrate(workspace, f"UPDATE work SET ready_at = ready_at - {10 * 60 * 1_000_000}")
+
+    held = desk(fill)
+    open_review(page, held)
+    page.wait_for_selector(".so-frozen")
+    assert "No worker is at work: what arrived has waited since" in page.inner_text(".so-frozen")
+
+
+def late(setting: Any) -> dict[str, Any]:
+    """An item that nobody scores."""
+    given = {name: 1.0 for name in setting.project.input.features if name.startswith("reading")}
+    return {"external_id": "late", "input": {**given, "amount": 1.0, "region": "north", "opened": "2026-11-03", "story": "x"}}
