@@ -177,12 +177,16 @@ def test_labels_get_buttons_or_the_most_probable_do() -> None:
     many = factories.project(labels=[f"class_{n:02}" for n in range(40)])
     chances = {f"class_{n:02}": 1 / (n + 1) for n in range(40)}
     assert len(answers.buttons(many, Predicted("class_00", 0.5, chances, "1", ""))) == answers.PROBABLE
-    assert all(each.key for each in answers.buttons(many, None))
 
 
-def test_a_blind_case_of_many_labels_shows_them_in_the_projects_order() -> None:
-    many = factories.project(labels=[f"class_{n:02}" for n in range(40)])
-    assert [each.label for each in answers.buttons(many, None)] == [f"class_{n:02}" for n in range(9)]
+def test_of_many_labels_the_probable_ones_have_the_digits_and_a_blind_case_only_labels_with_keys_of_their_own() -> None:
+    labels: dict[str, Any] = {f"class_{n:02}": {} for n in range(77)}
+    many = factories.project(labels={**labels, "class_40": {"key": "k"}, "class_41": {"key": "2"}})
+    chances = {label: (0.5 if label == "class_40" else 0.3 if label == "class_70" else 0.0025) for label in many.labels}
+    shown = answers.buttons(many, Predicted("class_40", 0.5, chances, "1", ""))
+    assert [(each.label, each.key) for each in shown[:3]] == [("class_40", "k"), ("class_70", None), ("class_00", "3")]
+    assert [each.label for each in answers.unseen(many, shown)] == ["class_41"]
+    assert [(each.label, each.key) for each in answers.buttons(many, None)] == [("class_40", "k"), ("class_41", "2")]
 
 
 def test_a_difference_is_a_picture_and_a_sentence() -> None:

@@ -21,6 +21,7 @@ def card(
     turn = sitting.turn_of(case, full=full)
     opened = full and further.offered(case)
     project = seat.setting.project
+    shown = answers.buttons(project, case.prediction)
     return {
         "name": case.external_id,
         "task": case.task_id,
@@ -30,7 +31,8 @@ def card(
         "given": case.first_given,
         "first": case.first_label,
         "predicted": turn.predicted,
-        "buttons": [each.label for each in answers.buttons(project, case.prediction)],
+        "buttons": [each.label for each in shown],
+        "button_keys": {each.label: each.key for each in shown if each.key},
         "flagged": flagged,
         "shown": turn.shown,
         "opened": turn.opened,

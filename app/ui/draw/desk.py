@@ -199,6 +199,8 @@ def case_keys(project: Project, keys: Mapping[str, str | None]) -> str:
 def keys_help(project: Project, keys: Mapping[str, str | None]) -> str:
     """Every key of the desk, as this person has them."""
     own = [(each.key, each.title) for each in answers.everything(project) if each.key]
+    if len(project.labels) > answers.MOST:
+        own.insert(0, (f"1 to {answers.PROBABLE}", "the most probable labels, as their buttons say"))
     desks = [(key, action.says) for action in ACTIONS if (key := keys[action.name])]
     rows = "".join(f"<tr><td><kbd>{text(key)}</kbd></td><td>{text(what)}</td></tr>" for key, what in [*desks, *FIXED, *own])
     return f'<table class="so-keys"><caption>Keys</caption><tbody>{rows}</tbody></table>'

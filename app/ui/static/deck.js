@@ -220,7 +220,7 @@ class Deck {
     card.confirm = main[0];
     const lead = card.blind ? "Your answer:" : card.given ? "Change to:" : card.predicted !== null ? "Correct to:" : "Answer:";
     const shown = card.buttons.map((label) => told.labels.find((each) => each.label === label));
-    const labels = shown.map((each) => button(each.title, each.key, () => speak(each.label)));
+    const labels = shown.map((each) => button(each.title, card.button_keys[each.label], () => speak(each.label)));
     for (const each of told.labels) if (each.key && !card.buttons.includes(each.label)) card.keys.set(each.key, () => speak(each.label));
     const quiet = ".so-quiet";
     const others = [
