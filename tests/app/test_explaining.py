@@ -486,6 +486,7 @@ def until(what: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_at_the_moment_a_case_is_opened_its_reasons_are_there(working: Crew, workspace: Workspace, database: Database) -> None:
     """Two people decide while items arrive, and the worker keeps up."""
     held = real_models.setting(database, factories.policy(automate={"at_least": "off"}, explain={"samples": 200}))

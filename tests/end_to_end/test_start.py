@@ -83,6 +83,7 @@ def test_a_model_is_trained_from_a_file_of_each_kind(tmp_path: Path, kind: str) 
     assert "unchanged" in signoff(tmp_path, "project", "apply", folder).stdout
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_for_each_label(tmp_path: Path) -> None:
     held = load_digits()
     for n, (image, digit) in enumerate(zip(held.images, held.target, strict=True)):

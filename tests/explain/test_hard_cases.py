@@ -151,7 +151,14 @@ def test_one_label_alone_had_rows() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["zzqq xkcd", "😀", "Straße 東京で 12:30", "boring " * 10_000, "a. " * 3_000, "x" * 20_000],
+    [
+        "zzqq xkcd",
+        "😀",
+        "Straße 東京で 12:30",
+        pytest.param("boring " * 10_000, marks=pytest.mark.slow, id="boring"),
+        "a. " * 3_000,
+        "x" * 20_000,
+    ],
     ids=lambda text: text[:12],
 )
 def test_texts(text: str) -> None:

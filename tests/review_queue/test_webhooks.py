@@ -119,6 +119,7 @@ def test_an_event_waits_for_the_earlier_one_of_its_item_and_others_go_on(
     assert rows(database) == []
 
 
+@pytest.mark.slow
 def test_tries_are_spread_over_more_than_a_day_and_then_it_is_dead(
     database: Database, held: Setting, hook: Hook, items: list[int], move: Move
 ) -> None:
