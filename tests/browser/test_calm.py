@@ -62,6 +62,8 @@ def test_a_server_that_was_started_anew_finds_the_same_case_and_what_was_typed(d
     try:
         page.wait_for_selector(".so-line-away", state="detached", timeout=60_000)
         settled(page)
+        page.wait_for_selector('[class*="st-key-escalate-"] button')
+        settled(page)
         assert page.inner_text(TITLE) == case
         page.keyboard.press("e")
         page.wait_for_function("words => document.activeElement?.value === words", arg=WORDS)
