@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 from contract.conditions import ConditionError, check_condition, parse_condition
 from contract.durations import Duration
@@ -16,6 +16,7 @@ from contract.reasons import METHODS
 Autonomy = Literal["set", "earned"]
 Score = Literal["max_probability", "margin", "entropy"]
 Order = Literal["expected_loss", "uncertainty", "due", "fifo"]
+GOLD_RATE = 0.05
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _KINDS = {"number": "number", "boolean": "boolean", "date": "date", "category": "text", "text": "text"}
@@ -33,6 +34,7 @@ def _label_keys(value: Any) -> Any:
 
 
 Probability = Annotated[float, Field(ge=0, le=1), BeforeValidator(_no_boolean)]
+SegmentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -41,11 +43,12 @@ class _Part(BaseModel):
 
 
 class Automate(_Part):
-    """Which predictions act alone."""
+    """Which predictions act alone. `strange`: the share of ordinary cases that may be taken for unlike what was learned from."""
 
     at_least: Probability | Literal["off"] = "off"
     per_label: Annotated[dict[str, Probability | Literal["never"]], BeforeValidator(_label_keys)] = Field(default_factory=dict)
     never: tuple[str, ...] = ()
+    strange: Annotated[float, Field(gt=0, le=0.5), BeforeValidator(_no_boolean)] | Literal["off"] = "off"
 
     @field_validator("never")
     @classmethod
@@ -64,18 +67,36 @@ class Audit(_Part):
 
 
 class Evidence(_Part):
-    """What must be proven before more may act alone."""
+    """What must be proven before more may act alone.
+
+    `most_missed`: the share of errors that people may miss, which gold has to prove; 0: they are taken to see every one.
+    `segments`: conditions; an item belongs to the first that holds, and each, like each label under `by_label`, has evidence
+    and a threshold of its own.
+    """
 
     max_error: Annotated[float, Field(gt=0, lt=1)] = 0.01
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     signers: Annotated[int, Field(ge=1, le=9)] = 1
     on_alarm: Literal["review", "notice"] = "review"
+    most_missed: Annotated[float, Field(ge=0, le=0.5), BeforeValidator(_no_boolean)] = 0.25
+    segments: dict[SegmentName, str] = Field(default_factory=dict)
+    by_label: bool = False
+
+    @field_validator("segments")
+    @classmethod
+    def _readable(cls, segments: dict[str, str]) -> dict[str, str]:
+        for condition in segments.values():
+            parse_condition(condition)
+        return segments
 
 
 class Gold(_Part):
-    """How many cases whose answer is known are mixed into people's work. `wrong`: the share in which the model erred."""
+    """How many cases whose answer is known are mixed into people's work. `wrong`: the share in which the model erred.
 
-    rate: Annotated[float, Field(ge=0, le=0.5), BeforeValidator(_no_boolean)] = 0.0
+    `rate` left out: none under `set`, one in twenty under `earned`, where people's eyes have to be proven too.
+    """
+
+    rate: Annotated[float, Field(ge=0, le=0.5), BeforeValidator(_no_boolean)] | None = None
     wrong: Probability = 0.5
 
 
@@ -139,6 +160,14 @@ class Costs(_Part):
     review: Cost = 0.0
 
 
+class Drift(_Part):
+    """What is done while inputs or scores stray from what the model learned from. `audit_rate`: spot checks meanwhile, at least;
+    `every`: items of one look."""
+
+    audit_rate: Probability = 0.25
+    every: Annotated[int, Field(ge=100, le=100_000)] = 500
+
+
 class Explain(_Part):
     """Which reasons are made ahead of the people. Methods as in contract/reasons.py; none: chosen by the model."""
 
@@ -168,7 +197,15 @@ class Policy(_Part):
     calendar: Calendar = Calendar()
     intake: Intake = Intake()
     costs: Costs = Costs()
+    drift: Drift | Literal["off"] = Drift()
     explain: Explain = Explain()
+
+    @property
+    def gold_rate(self) -> float:
+        """The share of people's work that is gold."""
+        if self.review.gold.rate is not None:
+            return self.review.gold.rate
+        return GOLD_RATE if self.autonomy == "earned" and self.evidence.most_missed else 0.0
 
 
 def read_policy(path: Path, project: Project) -> Policy:
@@ -194,8 +231,12 @@ def _misfits(document: Document, policy: Policy, project: Project) -> Iterator[P
     ):
         for label in set(labels) - set(project.labels):
             yield document.problem((*place, label), "the project has no such label" + nearest(label, project.labels))
-    for index, condition in enumerate(policy.automate.never):
+    conditions: list[tuple[tuple[str | int, ...], str]] = [
+        *((("automate", "never", index), each) for index, each in enumerate(policy.automate.never)),
+        *((("evidence", "segments", name), each) for name, each in policy.evidence.segments.items()),
+    ]
+    for key, condition in conditions:
         try:
             check_condition(condition, condition_kinds(project))
         except ConditionError as error:
-            yield document.problem(("automate", "never", index), str(error), condition)
+            yield document.problem(key, str(error), condition)

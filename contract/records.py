@@ -13,10 +13,15 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A probability per label, in the model's own order of labels; they sum to one."""
+    """A probability per label, in the model's own order of labels; they sum to one.
+
+    `strangeness`: the share of ordinary cases that lie at least as far from what the model learned from; small is strange,
+    None: the model cannot tell.
+    """
 
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
+    strangeness: float | None = None
 
     @property
     def label(self) -> str:
@@ -59,6 +64,7 @@ class Route:
     pi: float = 1.0
     drawn: tuple[str, ...] = ()
     weight: float = 1.0
+    segment: str = ""
 
     @property
     def blind(self) -> bool:

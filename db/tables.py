@@ -211,6 +211,7 @@ class EvidencePeriod(Table):
     model_id: Mapped[int] = _key("model.id")
     score: Mapped[str]
     grid: Mapped[list[float]] = mapped_column(Json)  # ascending thresholds
+    terms: Mapped[dict[str, Any] | None] = mapped_column(Json)  # what of the policy is frozen with it: see review_queue/terms.py
     opened_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     cause: Mapped[str]
@@ -224,11 +225,13 @@ class RoutingRule(Table):
     project_id: Mapped[int] = _key("project.id")
     period_id: Mapped[int] = _key("evidence_period.id")
     policy_version_id: Mapped[int] = _key("policy_version.id")
-    level: Mapped[str]  # set, frozen
+    level: Mapped[str]  # set, frozen, shadow, assist, audited, floor
     thresholds: Mapped[dict[str, Any]] = mapped_column(Json)  # label -> number or never
+    units: Mapped[dict[str, Any] | None] = mapped_column(Json)  # what is earned: unit -> level, threshold, rate; None under `set`
     audit_rate: Mapped[float]
     pi_min: Mapped[float]
     vetoes: Mapped[list[str]] = mapped_column(Json)
+    strange: Mapped[float | None]  # share of ordinary cases that may be called strange, and so never act alone
     draw_key_id: Mapped[int] = _key("secret_key.id")
     made_at: Mapped[datetime]
     cause: Mapped[str]
@@ -243,6 +246,111 @@ class ProjectControl(Table):
     policy_version_id: Mapped[int] = _key("policy_version.id")
     routing_rule_id: Mapped[int | None] = _key("routing_rule.id")
     frozen_at: Mapped[datetime | None]
+    permit: Mapped[dict[str, Any] | None] = mapped_column(Json)  # what was signed for: see review_queue/permits.py
+    raised_rate: Mapped[float | None]  # the audit rate while a notice of drift is open
+
+
+# Autonomy
+
+
+class AutonomyEvent(Table):
+    """One step of a ladder, up or down, with all that it rests on; a rise acts once enough people have signed."""
+
+    __tablename__ = "autonomy_event"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    period_id: Mapped[int | None] = _key("evidence_period.id")
+    policy_version_id: Mapped[int] = _key("policy_version.id")
+    unit: Mapped[str]  # whose evidence: "", or a segment, a label, or both
+    kind: Mapped[str]  # rise, fall
+    from_level: Mapped[str]
+    to_level: Mapped[str]
+    cause: Mapped[str]  # in words
+    asked: Mapped[dict[str, Any]] = mapped_column(Json)  # what the permit becomes: terms, or the standing of the unit
+    counts: Mapped[dict[str, Any]] = mapped_column(Json)
+    log_e: Mapped[float | None]
+    alpha: Mapped[float | None]
+    delta: Mapped[float | None]
+    code_version: Mapped[str]
+    signers: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str]  # open, applied, withdrawn
+    made_by: Mapped[int | None] = _key("person.id")
+    made_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    routing_rule_id: Mapped[int | None] = _key("routing_rule.id")  # the rule that it made
+    __table_args__ = (
+        Index("autonomy_event_project", "project_id", "id"),
+        _where("autonomy_event_open", "project_id", "unit", where="state = 'open'", unique=True),
+    )
+
+
+class AutonomySignature(Table):
+    __tablename__ = "autonomy_signature"
+    event_id: Mapped[int] = mapped_column(ForeignKey("autonomy_event.id"), primary_key=True, autoincrement=False)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True, autoincrement=False)
+    via: Mapped[str]
+    signed_at: Mapped[datetime]
+
+
+class Certificate(Table):
+    """A threshold whose evidence crossed the line once, in the fixed order: from then on it is certified in its period."""
+
+    __tablename__ = "certificate"
+    period_id: Mapped[int] = mapped_column(ForeignKey("evidence_period.id"), primary_key=True, autoincrement=False)
+    unit: Mapped[str] = mapped_column(primary_key=True)
+    band: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    threshold: Mapped[float]
+    watermark: Mapped[int]  # items before it were counted
+    counts: Mapped[dict[str, Any]] = mapped_column(Json)
+    log_e: Mapped[float]
+    alpha: Mapped[float]
+    delta: Mapped[float]
+    code_version: Mapped[str]
+    made_at: Mapped[datetime]
+
+
+class EvidenceLook(Table):
+    """How far a project's evidence was looked at: the last resolved draw that the look saw."""
+
+    __tablename__ = "evidence_look"
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), primary_key=True, autoincrement=False)
+    seen_at: Mapped[datetime]  # of the newest resolution it saw
+    looked_at: Mapped[datetime]
+    __table_args__ = ({"postgresql_with": HOT},)
+
+
+class Notice(Table):
+    """Something that the owners of a project should know of, on every page until one of them closes it."""
+
+    __tablename__ = "notice"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    kind: Mapped[str]  # drift, alarm, stale, overdue
+    subject: Mapped[str]  # a unit, a feature
+    body: Mapped[dict[str, Any]] = mapped_column(Json)  # `said`: one sentence; and its figures
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[int | None] = _key("person.id")
+    __table_args__ = (
+        _where("notice_open", "project_id", "kind", "subject", where="closed_at IS NULL", unique=True),
+        Index("notice_project", "project_id", "id"),
+    )
+
+
+class DriftCheck(Table):
+    """Inputs and scores of a window of items held against those that the model learned from."""
+
+    __tablename__ = "drift_check"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    model_id: Mapped[int] = _key("model.id")
+    first_item_id: Mapped[int]
+    last_item_id: Mapped[int]
+    n: Mapped[int] = mapped_column(Integer)
+    figures: Mapped[dict[str, Any]] = mapped_column(Json)
+    alarmed: Mapped[bool]
+    made_at: Mapped[datetime]
+    __table_args__ = (Index("drift_check_model", "model_id", "id"), Index("drift_check_project", "project_id", "id"))
 
 
 # Items and what was said of them
@@ -325,6 +433,7 @@ class Prediction(Table):
     label: Mapped[str]
     confidence: Mapped[float]
     probabilities: Mapped[list[float]] = mapped_column(Json)  # in the model's order of labels
+    strangeness: Mapped[float | None]  # share of the ordinary cases that are as far from what the model learned from
     scored_at: Mapped[datetime]
 
 
@@ -384,6 +493,8 @@ class Draw(Table):
     __table_args__ = (
         _where("draw_open", "period_id", "item_id", where="purpose = 'evidence' AND resolved_at IS NULL"),
         _where("draw_due", "due_at", where="resolved_at IS NULL"),
+        _where("draw_audit", "period_id", "segment", "drawn_at", where="purpose = 'evidence' AND p < 1"),
+        _where("draw_resolved", "project_id", "resolved_at", where="purpose = 'evidence' AND resolved_at IS NOT NULL"),
         _where(
             "draw_evidence",
             "period_id",

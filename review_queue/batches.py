@@ -253,7 +253,7 @@ def _route_one(setting: Setting, rule: Rule, key: bytes, item: Leased, scored: S
 
     by = item.sent.version if item.sent and isinstance(scored, Prediction) else None
     barred = versions.stranger(by) if by and by.id != rule.model_id else None
-    values = {**item.groups, **item.input} if rule.vetoes else {}
+    values = {**item.groups, **item.input} if rule.reads_values else {}
     route = routing.route(rule, scored, values, drawn, barred, sure)
     return _Routed(item, scored, route, by.id if by else rule.model_id)
 
@@ -300,6 +300,7 @@ class _Writer:
             label=[r.route.label for r in scored],
             confidence=[r.route.confidence for r in scored],
             probabilities=[r.scored.probabilities for r in scored if isinstance(r.scored, Prediction)],
+            strangeness=[r.scored.strangeness for r in scored if isinstance(r.scored, Prediction)],
             scored_at=self._now,
         )
 
@@ -322,7 +323,7 @@ class _Writer:
             project_id=self._setting.id,
             period_id=self._rule.period_id,
             routing_rule_id=self._rule.id,
-            segment="",
+            segment=[route.segment for route in routes],
             band=[route.band for route in routes],
             model_id=[r.model_id for r in self._routed],
             route=[route.route for route in routes],
@@ -345,7 +346,7 @@ class _Writer:
                 "project_id": self._setting.id,
                 "period_id": self._rule.period_id,
                 "routing_rule_id": self._rule.id,
-                "segment": "",
+                "segment": r.route.segment,
                 "band": r.route.band,
                 "p": r.route.p_evidence if purpose == "evidence" else r.route.p_second,
                 "key_id": self._rule.draw_key_id,
@@ -365,12 +366,13 @@ class _Writer:
         due = self._after(review.due) if review.due != "off" else None
         again = {r.item.external_id: r.item.revision for r in waiting if r.item.revision > 1}
         first = parking.first_of(self._session, self._setting.id, again)
+        every_blind = review.blind_first == "all" or self._rule.level == "shadow"
         rows = []
         for r in self._routed:
             seats = list(self._seats(r))
             for kind, seat in seats:
                 weight = weights[r.item.item_id] if kind == "review" else alike.weight()
-                blind = bool(kind != "review" or "evidence" in r.route.drawn or review.blind_first == "all")
+                blind = kind != "review" or "evidence" in r.route.drawn or every_blind
                 whose = first.get(r.item.external_id, [])[seat - 1 : seat] if kind == "review" else []
                 row = self._task(r, kind, seat, blind, weight, due)
                 rows.append({**row, **self._theirs(whose), "shared": len(seats) > 1})

@@ -24,6 +24,8 @@ KINDS = (
     "dataset.created",
     "model.registered",
     "model.promoted",
+    "autonomy.changed",
+    "notice.opened",
 )
 """Kinds of events; a test holds what is announced against them."""
 

@@ -57,7 +57,7 @@ class Pick:
 
 def is_due(session: Session) -> bool:
     """Whether claims came since the last turn where gold is wished and there is some."""
-    return any(_is_due(session, each) for each in projects.everything(session) if each.policy.review.gold.rate > 0)
+    return any(_is_due(session, each) for each in projects.everything(session) if each.policy.gold_rate > 0)
 
 
 def _is_due(session: Session, setting: Setting) -> bool:
@@ -68,7 +68,7 @@ def _is_due(session: Session, setting: Setting) -> bool:
 
 def mix(session: Session, limit: int = BATCH) -> int:
     """Draw for the claims since the last turn, and put gold among the next cases of whoever it hit; how many were counted."""
-    wished = [each for each in projects.everything(session) if each.policy.review.gold.rate > 0]
+    wished = [each for each in projects.everything(session) if each.policy.gold_rate > 0]
     return sum(_mix(session, each, limit) for each in wished)
 
 
@@ -83,7 +83,7 @@ def _mix(session: Session, setting: Setting, limit: int) -> int:
         return 1
     theirs = _at_work(session, setting.id, [task_id for *_, task_id in rows])
     for _, person_id, _, task_id in rows:
-        if task_id in theirs and CHANCE.random() < setting.policy.review.gold.rate:
+        if task_id in theirs and CHANCE.random() < setting.policy.gold_rate:
             put(session, setting, person_id)
     turn.claim_id = rows[-1][0] if rows else turn.claim_id
     session.flush()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -17,9 +17,12 @@ from db.statements import finds, run
 from db.tables import ItemKey, PolicyVersion, ProjectControl, ProjectVersion, Task
 from db.tables import Project as ProjectRow
 from db.types import moment
-from review_queue import activity, clock, rules, states, tallies
+from review_queue import activity, clock, permits, rules, states, steps, tallies, terms
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound, NotYet, Refused
+from review_queue.permits import Permit
+from review_queue.steps import Step, Wanted
+from review_queue.terms import Terms
 
 REMEMBERED = 1000
 """Versions of projects, and of policies, that a process keeps in memory."""
@@ -41,39 +44,69 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What applying did: nothing where the same content stood already."""
+    """What applying did: nothing where the same content stood already. `step`: the rise or fall that it is, open or applied."""
 
     project_changed: bool
     policy_changed: bool
     setting: Setting
+    step: Step | None = None
 
 
 def apply(session: Session, project: Project, policy: Policy, guidelines: str, draw_key_id: int, *, by: Actor | None) -> Applied:
     """Put both files in force.
 
-    Raises Forbidden below owner, NotYet for `autonomy: earned`, Refused where waiting work would be lost.
+    A policy is a wish: where it would let more act alone than was granted, that waits for signatures, that of `by` among them,
+    and until then the stricter holds. None as `by` is the installation itself, and grants what it asks for.
+    Raises Forbidden below owner, NotYet for a model that nothing asks, Refused where waiting work would be lost.
     """
-    if policy.autonomy == "earned":
-        raise NotYet(
-            "autonomy: earned is not there yet: evidence is gathered but raises nothing by itself so far; "
-            "write `autonomy: set`, under which your thresholds act as written"
-        )
     _refuse_unserved(project)
     row = session.scalar(select(ProjectRow).where(ProjectRow.name == project.project))
     _refuse_below(by, row)
+    asked, permit = terms.terms(policy, list(project.labels)), None
     if row is not None:
         rules.lock(session, row.id)
-        _refuse_loss(session, by_id(session, row.id), project)
+        standing = by_id(session, row.id)
+        _refuse_loss(session, standing, project)
+        permit = permits.read(session, row.id) or Permit(terms.terms(standing.policy, list(standing.project.labels)))
     project_id = row.id if row is not None else _insert(session, project.project)
     body = {"project": project.model_dump(mode="json"), "guidelines": guidelines}
     version, changed = _keep(session, ProjectVersion, project_id, body, by)
     policy_version, policy_changed = _keep(session, PolicyVersion, project_id, policy.model_dump(mode="json"), by)
     _control(session, project_id, version, policy_version)
+    step = None
     if changed or policy_changed:
-        rules.renew(session, project_id, policy, list(project.labels), draw_key_id, "policy" if policy_changed else "project")
+        step = _ask(session, project_id, asked, permit, by.within(project_id) if by else None)
+        cause = "policy" if policy_changed else "project"
+        rule_id = rules.renew(session, project_id, policy, list(project.labels), draw_key_id, cause)
+        if step is not None:
+            steps.made_rule(session, step, rule_id)
         what = {"project": changed, "policy": policy_changed}
         activity.record(session, by, "project.apply", f"project:{project.project}", project_id=project_id, after=what)
-    return Applied(changed, policy_changed, get(session, project.project))
+    return Applied(changed, policy_changed, get(session, project.project), steps.step(session, step) if step else None)
+
+
+def _ask(session: Session, project_id: int, asked: Terms, permit: Permit | None, by: Actor | None) -> int | None:
+    """Grant what is no looser than what was granted; put the rest up for signing, with the name of whoever asks: the step."""
+    granted = permit or Permit(terms.nothing(asked))
+    why = terms.loosens(asked, granted.terms) if by is not None else ()
+    held = terms.stricter(asked, granted.terms) if why else asked
+    permits.write(session, project_id, replace(granted, terms=held))
+    levels = (_level(granted.terms), _level(asked))
+    if why and by is not None:
+        signers, wanted = max(asked.signers, granted.terms.signers), Wanted(terms=asked, unit=terms.WHOLE)
+        step = steps.offer(session, project_id, levels, "; ".join(why), wanted, signers=signers, by=by)
+        if steps.may_sign(session, by, signers):
+            steps.sign(session, step, by=by)
+        return step
+    if permit is not None and levels == ("set", "assist"):
+        cause = "the policy says earned"
+        return steps.fall(session, project_id, levels, cause, Wanted(terms=asked, unit=terms.WHOLE), by=by)
+    return None
+
+
+def _level(held: Terms) -> str:
+    """What a project begins at under these terms."""
+    return "assist" if held.autonomy == "earned" or not held.acts else "set"
 
 
 def _refuse_below(by: Actor | None, row: ProjectRow | None) -> None:
@@ -119,13 +152,17 @@ def _seen(found: list[Setting], by: Actor | None) -> list[Setting]:
 
 
 def freeze(session: Session, name: str, draw_key_id: int, *, by: Actor, frozen: bool = True) -> bool:
-    """Every new item goes to people from now on, the batch in hand included; or stop that. False: it was so."""
+    """Every new item goes to people from now on, the batch in hand included; or stop that. False: it was so, or waits for more
+    signatures. Raises Forbidden, Refused."""
     setting = get(session, name, by=by)
-    if not rules.freeze(session, setting.id, by=by.within(setting.id), frozen=frozen):
-        return False
+    here = by.within(setting.id)
+    step = rules.freeze(session, setting, by=here) if frozen else rules.lift(session, setting, by=here)
     setting = by_id(session, setting.id)  # as it stands now that the rule is held
+    if step is None or (setting.frozen_at is not None) != frozen:
+        return False
     cause = "freeze" if frozen else "unfreeze"
-    rules.renew(session, setting.id, setting.policy, list(setting.project.labels), draw_key_id, cause)
+    rule_id = rules.renew(session, setting.id, setting.policy, list(setting.project.labels), draw_key_id, cause)
+    steps.made_rule(session, step, rule_id)
     return True
 
 

@@ -3,18 +3,19 @@
 import hmac
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal, cast
 
 from contract.conditions import Condition, parse_condition
 from contract.confidence import confidence
-from contract.policy import Costs, Order, Policy, Score
+from contract.policy import Costs, Order, Score
 from contract.records import Prediction, Route, Scored, Unscored, Unshowable
 from db.types import microseconds
+from review_queue import terms
 
-Level = Literal["set", "frozen"]
+Level = Literal["set", "frozen", "shadow", "assist", "audited", "floor"]
 Purpose = Literal["evidence", "second"]
 PURPOSES: tuple[Purpose, ...] = ("evidence", "second")
 HORIZON = timedelta(hours=24)
@@ -22,8 +23,21 @@ HORIZON = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
+class Climbed:
+    """What one unit may do: from `threshold` on (None: nothing) its cases act alone, and `rate` of those are spot-checked."""
+
+    level: str
+    threshold: float | None
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """What is in force for a project: a routing rule row with what it rests on. `external`: its model answers elsewhere."""
+    """What is in force for a project: a routing rule row with what it rests on. `external`: its model answers elsewhere.
+
+    `units`: under `earned`, what each may do; else None. `own`: the thresholds that the policy names for single labels: below
+    them nothing would ever act, so it is no evidence of what does. `segments`: conditions by name; the first that holds.
+    """
 
     id: int
     period_id: int
@@ -37,13 +51,16 @@ class Rule:
     vetoes: tuple[str, ...]
     draw_key_id: int
     external: bool = False
+    own: Mapping[str, float | None] = field(default_factory=dict)
+    units: Mapping[str, Climbed] | None = None
+    segments: Mapping[str, str] = field(default_factory=dict)
+    by_label: bool = False
+    strange: float | None = None
 
-
-def thresholds(policy: Policy, labels: Sequence[str]) -> dict[str, float | None]:
-    """Per label the confidence at or above which it acts alone; None: never."""
-    default = None if policy.automate.at_least == "off" else policy.automate.at_least
-    own = {label: None if value == "never" else value for label, value in policy.automate.per_label.items()}
-    return {label: own.get(label, default) for label in labels}
+    @property
+    def reads_values(self) -> bool:
+        """Whether a route asks for an item's values."""
+        return bool(self.vetoes or self.segments)
 
 
 def confidences(score: Score, answers: Sequence[Scored]) -> list[float | None]:
@@ -80,17 +97,47 @@ def route(
         return Route("review", f"not scored: {scored.reason}")
     sure = float(confidence(scored.probabilities, rule.score)) if sure is None else sure
     label = scored.label
-    kind, reason = _decide(rule, label, sure, values, barred)
+    known = {**values, "label": label, "confidence": sure} if rule.reads_values else {}
+    unit = _unit(rule, label, known)
+    barred = barred or _barred(rule, scored, label, sure, known)
+    kind, reason = _decide(rule, unit, label, sure, barred)
     band = bisect_right(rule.grid, sure) if barred is None else 0
-    p = {"evidence": rule.audit_rate if band > 0 else 0.0, "second": rule.second_opinion if kind == "review" else 0.0}
+    p = {"evidence": _checked(rule, unit, kind) if band > 0 else 0.0, "second": rule.second_opinion if kind == "review" else 0.0}
     hits = tuple(purpose for purpose in PURPOSES if p[purpose] > 0 and drawn(purpose) < p[purpose])
     pi = 1.0 if kind == "review" else p["evidence"]
-    return Route(kind, reason, label, sure, band, p["evidence"], p["second"], pi, hits)
+    return Route(kind, reason, label, sure, band, p["evidence"], p["second"], pi, hits, segment=unit)
 
 
-def _decide(
-    rule: Rule, label: str, sure: float, values: Mapping[str, Any], barred: str | None
-) -> tuple[Literal["auto", "review"], str]:
+def _unit(rule: Rule, label: str, known: Mapping[str, Any]) -> str:
+    segment = next((name for name, text in rule.segments.items() if _condition(text)(known) is True), "")
+    return terms.unit(segment, label if rule.by_label else None)
+
+
+def _barred(rule: Rule, scored: Prediction, label: str, sure: float, known: Mapping[str, Any]) -> str | None:
+    """Why a case would not act alone however sure the model is; it is then no evidence of what does."""
+    if label in rule.own:
+        own = rule.own[label]
+        if own is None:
+            return f"{label} never acts alone"
+        if sure < own:
+            return f"confidence {sure:.3f} is below {own:g}"
+    if rule.strange is not None and scored.strangeness is not None and scored.strangeness < rule.strange:
+        return "unlike anything the model learned from"
+    for text in rule.vetoes:
+        held = _condition(text)(known)
+        if held is not False:
+            return f"never alone: {text}" + ("" if held else " (a value is missing)")
+    return None
+
+
+def _checked(rule: Rule, unit: str, kind: str) -> float:
+    """The probability of the evidence draw. What is earned rests on every case that people see anyway."""
+    if rule.units is None:
+        return rule.audit_rate
+    return rule.units[unit].rate if kind == "auto" else 1.0
+
+
+def _decide(rule: Rule, unit: str, label: str, sure: float, barred: str | None) -> tuple[Literal["auto", "review"], str]:
     if barred is not None:
         return "review", barred
     if rule.level == "frozen":
@@ -98,13 +145,13 @@ def _decide(
     threshold = rule.thresholds.get(label)
     if threshold is None:
         return "review", f"{label} never acts alone"
+    if rule.units is not None:
+        climbed = rule.units.get(unit)
+        if climbed is None or climbed.threshold is None:
+            return "review", "nothing is certified yet"
+        threshold = max(threshold, climbed.threshold)
     if sure < threshold:
         return "review", f"confidence {sure:.3f} is below {threshold:g}"
-    known = {**values, "label": label, "confidence": sure}
-    for text in rule.vetoes:
-        held = _condition(text)(known)
-        if held is not False:
-            return "review", f"never alone: {text}" + ("" if held else " (a value is missing)")
     return "auto", f"confidence {sure:.3f} reaches {threshold:g}"
 
 

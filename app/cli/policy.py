@@ -32,22 +32,20 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Say that a policy is in order, or everything that is wrong with it."""
-    from app.cli.console import note, say
+    from app.cli.console import say
     from contract.files import FileError
     from contract.policy import read_policy
     from contract.project import read_project
 
     file = file_in(path, "policy.yaml")
     try:
-        policy = read_policy(file, read_project(project or file.parent / "project.yaml"))
+        read_policy(file, read_project(project or file.parent / "project.yaml"))
     except FileError as error:
         if as_json:
             say(True, {"ok": False, "problems": _problems(error)}, "")
             raise typer.Exit(1) from error
         raise
     say(as_json, {"ok": True, "problems": []}, f"{file}: ok")
-    if policy.autonomy == "earned":
-        note("note: `autonomy: earned` is read but cannot be applied yet; write `autonomy: set`")
 
 
 @app.command()

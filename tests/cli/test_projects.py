@@ -91,10 +91,11 @@ def test_policy_apply_and_show(claims: Signoff, files: Path) -> None:
     assert yaml.safe_load(claims("policy", "show").stdout)["automate"]["at_least"] == 0.8
 
 
-def test_earned_autonomy_is_refused_for_now(claims: Signoff, files: Path) -> None:
+def test_earned_autonomy_is_taken(claims: Signoff, files: Path) -> None:
     (files / "policy.yaml").write_text("autonomy: earned\n")
-    assert "cannot be applied yet" in claims("policy", "check", files).stderr
-    assert "not there yet" in claims.refused("policy", "apply", files)
+    assert "ok" in claims("policy", "check", files).stdout
+    assert claims.json("policy", "apply", files)["policy_changed"]
+    assert claims.json("policy", "show")["autonomy"] == "earned"
 
 
 @pytest.mark.parametrize("verb", ["show", "freeze", "unfreeze"])

@@ -6,6 +6,7 @@ import hmac
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -22,7 +23,8 @@ from contract.records import Prediction, Route, Scored, Unscored, Unshowable
 from db.engine import Database
 from db.tables import Task
 from review_queue import batches
-from review_queue.routing import HORIZON, Purpose, Rule, confidences, draw, expected_loss, rank, route, thresholds, urgency
+from review_queue.routing import HORIZON, Climbed, Purpose, Rule, confidences, draw, expected_loss, rank, route, urgency
+from review_queue.terms import terms
 from tests import factories
 from tests.review_queue.acting import Move
 
@@ -72,7 +74,7 @@ def says(label: str, sure: float) -> Prediction:
         (says("pay", 0.95), {"vetoes": ("amount > 5", "sex == f")}, {"amount": 1, "sex": "f"}, "review", "never alone: sex == f"),
         (says("pay", 0.95), {"vetoes": ("label == pay and confidence < 0.96",)}, {}, "review", "never alone: label == pay"),
         (says("pay", 0.97), {"vetoes": ("label == pay and confidence < 0.96",)}, {}, "auto", "reaches"),
-        (says("pay", 0.7), {"vetoes": ("amount > 5",)}, {"amount": 9}, "review", "below"),
+        (says("pay", 0.7), {"vetoes": ("amount > 5",)}, {"amount": 9}, "review", "never alone: amount > 5"),
         (Unscored("NaN"), {}, {}, "review", "not scored: NaN"),
         (Unshowable("broken"), {}, {}, "failed", "broken"),
         (Unshowable("broken"), {"level": "frozen"}, {}, "failed", "broken"),
@@ -161,10 +163,58 @@ def test_what_has_no_score_is_never_drawn_and_what_failed_gets_no_label() -> Non
     assert (failed.pi, failed.drawn, failed.label) == (0.0, (), None)
 
 
-def test_a_frozen_or_vetoed_item_keeps_its_evidence_draw() -> None:
-    for changes in ({"level": "frozen"}, {"vetoes": ("amount is missing",)}):
-        to = route(rule(**changes), says("pay", 0.95), {}, drawing(evidence=0.0))
-        assert (to.route, to.p_evidence, to.pi, to.drawn) == ("review", A, 1.0, ("evidence",))
+def test_a_frozen_item_keeps_its_evidence_draw_and_one_that_would_never_act_alone_is_no_evidence() -> None:
+    to = route(rule(level="frozen"), says("pay", 0.95), {}, drawing(evidence=0.0))
+    assert (to.route, to.p_evidence, to.pi, to.drawn) == ("review", A, 1.0, ("evidence",))
+    strange = replace(says("pay", 0.95), strangeness=0.001)
+    for changes, said in (
+        ({"vetoes": ("amount is missing",)}, says("pay", 0.95)),
+        ({"own": {"pay": None}}, says("pay", 0.95)),
+        ({"own": {"pay": 0.96}}, says("pay", 0.95)),
+        ({"strange": 0.01}, strange),
+    ):
+        to = route(rule(**changes), said, {}, drawing(evidence=0.0))
+        assert (to.route, to.band, to.p_evidence, to.pi, to.drawn) == ("review", 0, 0.0, 1.0, ())
+    assert route(rule(strange=0.001), strange, {}, drawing()).route == "auto"
+    assert route(rule(strange=0.01), says("pay", 0.95), {}, drawing()).route == "auto"
+
+
+class TestEarned:
+    """What a unit has climbed to bounds what the policy asks for."""
+
+    def test_nothing_acts_before_it_is_certified_and_every_case_in_the_grid_is_evidence(self) -> None:
+        held = rule(level="assist", units={"": Climbed("assist", None, 1.0)})
+        to = route(held, says("pay", 0.99), {}, drawing(evidence=0.9999))
+        assert (to.route, to.reason, to.p_evidence, to.drawn) == ("review", "nothing is certified yet", 1.0, ("evidence",))
+        assert route(held, says("pay", 0.55), {}, drawing(evidence=0.0)).drawn == ()
+
+    @pytest.mark.parametrize(
+        ("sure", "kind", "p"),
+        [(0.95, "auto", 0.25), (0.9, "auto", 0.25), (0.89, "review", 1.0), (0.65, "review", 1.0), (0.5, "review", 0.0)],
+    )
+    def test_above_what_is_certified_a_case_acts_and_is_checked_at_the_rate_of_its_unit(
+        self, sure: float, kind: str, p: float
+    ) -> None:
+        to = route(rule(level="audited", units={"": Climbed("audited", 0.9, 0.25)}), says("pay", sure), {}, drawing())
+        assert (to.route, to.p_evidence, to.pi) == (kind, p, 0.25 if kind == "auto" else 1.0)
+
+    def test_the_stricter_of_wish_and_certificate_holds(self) -> None:
+        held = rule(level="floor", units={"": Climbed("floor", 0.6, 0.05)})
+        assert route(held, says("pay", 0.79), {}, drawing()).reason == "confidence 0.790 is below 0.8"
+        assert route(replace(held, thresholds={"pay": 0.0}), says("pay", 0.59), {}, drawing()).route == "review"
+
+    def test_each_segment_and_label_has_its_own(self) -> None:
+        units = {"big:pay": Climbed("assist", None, 1.0), ":pay": Climbed("audited", 0.8, 0.25)}
+        parts = {"segments": {"big": "amount > 5"}, "by_label": True, "thresholds": {"pay": 0.0, "deny": 0.0}}
+        held = rule(level="audited", units=units, **parts)
+        small, big = (route(held, says("pay", 0.95), {"amount": amount}, drawing()) for amount in (1, 9))
+        assert [(to.route, to.segment) for to in (small, big)] == [("auto", ":pay"), ("review", "big:pay")]
+        assert route(held, says("pay", 0.95), {}, drawing()).segment == ":pay"
+        assert route(held, says("deny", 0.95), {"amount": 1}, drawing()).reason == "nothing is certified yet"
+
+    def test_a_freeze_sends_all_to_people_and_goes_on_gathering(self) -> None:
+        to = route(rule(level="frozen", units={"": Climbed("audited", 0.6, 0.25)}), says("pay", 0.95), {}, drawing())
+        assert (to.route, to.reason, to.p_evidence) == ("review", "automation is frozen", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +228,7 @@ def test_a_frozen_or_vetoed_item_keeps_its_evidence_draw() -> None:
     ],
 )
 def test_thresholds_per_label(automate: dict[str, Any], wanted: dict[str, float | None]) -> None:
-    assert thresholds(Policy.model_validate({"autonomy": "set", "automate": automate}), LABELS) == wanted
+    assert terms(Policy.model_validate({"autonomy": "set", "automate": automate}), LABELS).thresholds == wanted
 
 
 class TestDraws:

@@ -41,9 +41,9 @@ def in_force(database: Database, held: Setting) -> rules.Rule:
     [
         ({"automate": {"at_least": 0.8}}, False),
         ({"automate": {"at_least": "off"}}, False),
-        ({"automate": {"at_least": 0.9, "never": ["amount > 5"]}}, False),
-        ({"automate": {"at_least": 0.9, "per_label": {"deny": "never"}}}, False),
-        ({"automate": {"at_least": 0.9, "per_label": {"deny": 0.95}}}, False),
+        ({"automate": {"at_least": 0.9, "never": ["amount > 5"]}}, True),
+        ({"automate": {"at_least": 0.9, "per_label": {"deny": "never"}}}, True),
+        ({"automate": {"at_least": 0.9, "per_label": {"deny": 0.95}}}, True),
         ({"audit": {"rate": 0.5}}, False),
         ({"review": {"second_opinion": 0.5}}, False),
         ({"automate": {"at_least": 0.85}}, True),

@@ -18,7 +18,7 @@ def draw(place: Place, period: Period, asked: Mapping[str, str]) -> None:
     """The section: everybody for leads and up, for others themselves. `asked`: the period as the address has it."""
     st.html('<h3 class="so-title">Judging, not nodding</h3>')
     found = place.database.read(judging.of, place.setting, period, by=place.actor)
-    if not place.setting.policy.review.gold.rate:
+    if not place.setting.policy.gold_rate:
         widgets.line("No known answers are mixed into people's work: review.gold.rate in policy.yaml says how many.", "note")
     if not found.people:
         widgets.empty("No figures yet", "They begin on the day after the first decision of the period.")
