@@ -557,4 +557,24 @@ _MANY = (
         "SELECT f.id FROM flag f JOIN item i ON i.id = f.item_id WHERE i.project_id <> f.project_id",
     ),
 )
-RULES = (*_ITEMS, *_ROUTES, *_HOLDS, *_DECISIONS, *_OUTCOMES, *_EVENTS, *_REASONS, *_MANY)
+_AUTONOMY = (
+    Rule(
+        "signed",
+        "step",
+        "rises that act with fewer signatures than they need",
+        """
+        SELECT e.id FROM autonomy_event e LEFT JOIN autonomy_signature s ON s.event_id = e.id
+        WHERE e.kind = 'rise' AND e.state = 'applied' GROUP BY e.id, e.signers HAVING count(s.person_id) < e.signers
+        """,
+    ),
+    Rule(
+        "allowed",
+        "item",
+        "items that acted alone under a rule by which nothing may",
+        """
+        SELECT r.item_id AS id FROM routing r JOIN routing_rule u ON u.id = r.routing_rule_id
+        WHERE r.route = 'auto' AND u.level IN ('frozen', 'shadow', 'assist')
+        """,
+    ),
+)
+RULES = (*_AUTONOMY, *_ITEMS, *_ROUTES, *_HOLDS, *_DECISIONS, *_OUTCOMES, *_EVENTS, *_REASONS, *_MANY)

@@ -45,6 +45,12 @@ DONE = "(SELECT min(id) FROM task WHERE state = 'completed' AND kind = 'review')
 HELD = "(SELECT min(task_id) FROM claim WHERE state = 'held')"
 REST = "item_id, project_id, routing_n, kind, seat, audience, blind, state, rank, weight, skips, made_at"
 BROKEN: dict[str, Sequence[str]] = {
+    "signed": [
+        "INSERT INTO autonomy_event (project_id, policy_version_id, unit, kind, from_level, to_level, cause, asked, counts, "
+        "code_version, signers, state, made_at) SELECT 1, policy_version_id, '', 'rise', 'assist', 'audited', 'so', '{}', '{}', "
+        "'0', 1, 'applied', made_at FROM routing_rule WHERE id = (SELECT min(id) FROM routing_rule)"
+    ],
+    "allowed": ["UPDATE routing_rule SET level = 'frozen'"],
     "acts": ["UPDATE bulk SET done = done + 1"],
     "one of many": ["UPDATE decision SET basis = 'routed' WHERE basis = 'bulk'"],
     "flags": [
