@@ -148,8 +148,8 @@ def freeze(session: Session, setting: "Setting", *, by: Actor | None, cause: str
         return None
     was = level(session, setting.id)
     session.execute(update(ProjectControl).where(ProjectControl.project_id == setting.id).values(frozen_at=clock.now()))
-    activity.record(session, by, "autonomy.freeze", f"project:{setting.id}", project_id=setting.id, after={"cause": cause})
-    return steps.fall(session, setting.id, (was, "frozen"), cause, Wanted(unit=terms.WHOLE), by=by)
+    whole = Wanted(unit=terms.WHOLE)
+    return steps.fall(session, setting.id, (was, "frozen"), cause, whole, by=by, verb="autonomy.freeze")
 
 
 def lift(session: Session, setting: "Setting", *, by: Actor) -> int | None:

@@ -168,6 +168,7 @@ def fall(
     *,
     period_id: int | None = None,
     by: Actor | None = None,
+    verb: str = "autonomy.fall",
 ) -> int:
     """Take a permit back at once, and the open rise of the unit with it; the caller renews the rule. Call under rules.lock."""
     _withdraw_open(session, project_id, wanted.unit)
@@ -176,7 +177,7 @@ def fall(
     if permit is not None:
         permits.write(session, project_id, wanted.over(permit))
     after = {"step": str(step), "from": levels[0], "to": levels[1], "unit": wanted.unit, "cause": cause}
-    activity.record(session, by, "autonomy.fall", f"step:{step}", project_id=project_id, after=after)
+    activity.record(session, by, verb, f"step:{step}", project_id=project_id, after=after)
     _tell(session, project_id, wanted.unit, levels, cause)
     return step
 

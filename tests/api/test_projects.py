@@ -57,7 +57,7 @@ def test_a_freeze_sends_all_to_people_until_it_is_lifted(api: Api, database: Dat
     assert "owners" in problem(api.post("/projects/claims/unfreeze", None, lead), 409, "refused")["detail"]
     assert api.post("/projects/claims/unfreeze", None, owner).json()["changed"] is True
     verbs = database.read(lambda s: [a.verb for a in s.scalars(select(Activity)) if a.via == "api"])
-    assert verbs == ["autonomy.freeze", "autonomy.unfreeze"]
+    assert verbs == ["autonomy.freeze", "autonomy.propose", "autonomy.sign", "autonomy.unfreeze"]
 
 
 def test_jobs_are_asked_for_and_followed(api: Api, database: Database, held: Setting, key: MakeKey) -> None:

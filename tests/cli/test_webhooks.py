@@ -48,6 +48,7 @@ def test_from_adding_to_removing(claims: Signoff, workspace: Workspace, receiver
 
 
 def test_dead_letters(claims: Signoff, workspace: Workspace, receiver: Receiver) -> None:
+    workspace.database.write(events.sequence)  # what setting the project up announced
     claims("webhook", "add", receiver.url, env=PRIVATE)
     receiver.answer = lambda event, before: Reply(500)
     database, held = workspace.database, workspace.database.read(projects.get, "claims")
