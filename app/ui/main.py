@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from app.ui import calm, formats, frame, resources
+from app.ui import calm, formats, frame, resources, standing
 from app.ui.resources import Here
 from app.ui.screens import activity, data, find, insights, models, queue, review, settings
 from review_queue import preferences
@@ -47,7 +47,7 @@ def _below(here: Here) -> None:
 
 
 def _above() -> Here:
-    """The project, and, while it lasts, that automation is frozen."""
+    """The project; while it lasts, that automation is frozen; and notices."""
     here: Here = resources.arrive()
     st.session_state["here"] = here
     setting = here.setting
@@ -61,6 +61,7 @@ def _above() -> Here:
     if waits := resources.no_worker_since(setting.id):
         zone = preferences.zone(here.chosen, st.context.timezone, setting.project.zone)
         st.html(f'<p class="so-frozen" role="status">{calm.no_worker(formats.moment(waits, zone))}</p>')
+    standing.draw(here)
     return here
 
 
