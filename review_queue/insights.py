@@ -192,7 +192,7 @@ def insight(session: Session, project_id: int, known_answers_name: str) -> Insig
         decisions_last_hour=_last_hour(session, project_id),
         decisions_per_hour=_pace(window),
         seconds_median=times[len(times) // 2] if times else None,
-        known_answers=_played(session, window, known_answers_name),
+        known_answers=played(session, window, known_answers_name),
         bands=tuple(_bands(counted, judged)),
         labels=tuple(_labels(judged)),
         agreement=agreement.of(window),
@@ -206,7 +206,7 @@ def _override(window: Window) -> Share:
     return Share(sum(each.verdict != "accept" for each in held), len(held))
 
 
-def _played(session: Session, window: Window, name: str) -> Share:
+def played(session: Session, window: Window, name: str) -> Share:
     """How many of the final answers the known answers gave."""
     played, held = session.scalar(select(Person.id).where(Person.name == name)), window.standing()
     return Share(sum(each.person_id == played for each in held), len(held))
