@@ -63,9 +63,9 @@ def test_dead_letters(claims: Signoff, workspace: Workspace, receiver: Receiver)
     shown = claims("webhook", "show", "1", "--dead").stdout
     assert "500" in shown
     assert "dead" in shown
-    assert claims.json("webhook", "resend", "1", "--seq", "1") == {"resent": 1}
-    assert "no dead letter 1" in claims.refused("webhook", "resend", "1", "--seq", "1")
-    claims("webhook", "drop", "1", "--seq", "2")
+    assert claims.json("webhook", "resend", "1", "--seq", "2") == {"resent": 1}
+    assert "no dead letter 2" in claims.refused("webhook", "resend", "1", "--seq", "2")
+    claims("webhook", "drop", "1", "--seq", "3")
     assert [each["state"] for each in claims.json("webhook", "show", "1")["undelivered"]] == ["waiting"]
 
 
