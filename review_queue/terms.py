@@ -130,7 +130,7 @@ def _lower(asked: Thresholds, granted: Thresholds) -> Iterator[str]:
 def stricter(asked: Terms, granted: Terms) -> Terms:
     """What is in force: of each term the stricter one. Thresholds of another score than was granted wait as a whole."""
     same = asked.score == granted.score or granted.autonomy == "earned"
-    wished = asked.thresholds if same else dict.fromkeys(asked.thresholds, 0.0)
+    wished = asked.thresholds if same else {label: None if at is None else 0.0 for label, at in asked.thresholds.items()}
     held = asked.thresholds if granted.autonomy == "earned" else granted.thresholds
     return replace(
         asked,

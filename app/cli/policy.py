@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.options import AsJson, Dir, ProjectName, noun
-from app.cli.project import as_yaml, changed, file_in
+from app.cli.project import as_yaml, changed, file_in, granted
 
 if TYPE_CHECKING:
     from contract.files import FileError
@@ -62,7 +62,8 @@ def apply(path: PathArgument, project: ProjectName = None, directory: Dir = None
         applied = workspace.database.write(projects.apply, setting.project, policy, setting.guidelines, key, by=by)
     value = {"project": setting.name, "policy_changed": applied.policy_changed}
     version = {"policy_version_id": applied.setting.policy_version_id}
-    say(as_json, {**value, **version}, f"{setting.name}: {changed('policy', applied.policy_changed)}")
+    said = [f"{setting.name}: {changed('policy', applied.policy_changed)}", *granted(applied.step)]
+    say(as_json, {**value, **version, "step": applied.step}, "\n".join(said))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from app.cli.options import AsJson, Dir, noun
 
 if TYPE_CHECKING:
     from contract.project import Project
+    from review_queue.steps import Step
 
 app = noun("Projects: each is one decision task, written in project.yaml.")
 
@@ -38,10 +39,24 @@ def apply(path: PathArgument, directory: Dir = None, as_json: AsJson = False) ->
         "policy_changed": applied.policy_changed,
         "project_version_id": applied.setting.project_version_id,
         "policy_version_id": applied.setting.policy_version_id,
+        "step": applied.step,
     }
-    say(as_json, value, f"{project.project}: {', '.join(said)}")
+    say(as_json, value, "\n".join([f"{project.project}: {', '.join(said)}", *granted(applied.step)]))
     if project.external and applied.project_changed:
         note("predictions come with the items; their version registers itself, and acts once `signoff model promote 1` is signed")
+
+
+def granted(step: "Step | None") -> list[str]:
+    """What became of a wish that lets more act alone, or less, in a line."""
+    if step is None:
+        return []
+    if step.state == "open":
+        left = step.signers - len(step.signed_by)
+        waits = f"step {step.id} waits for {left} of {step.signers} signatures, each at the desk or with a key of one's own"
+        return [f"not granted yet: {step.cause}; {waits}. Until then the stricter of the two holds: `signoff autonomy show`"]
+    if step.kind == "fall":
+        return [f"{step.cause}: {step.from_level} -> {step.to_level} (step {step.id})"]
+    return [f"granted: {step.cause} (step {step.id}, signed by {', '.join(step.signed_by)})"]
 
 
 def require_policy(file: Path, project: "Project") -> None:

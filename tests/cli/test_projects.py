@@ -91,6 +91,19 @@ def test_policy_apply_and_show(claims: Signoff, files: Path) -> None:
     assert yaml.safe_load(claims("policy", "show").stdout)["automate"]["at_least"] == 0.8
 
 
+def test_what_lets_more_act_alone_says_who_signs(claims: Signoff, files: Path) -> None:
+    (files / "policy.yaml").write_text("autonomy: set\nautomate: {at_least: 0.7}\n")
+    said = claims("policy", "apply", files).stdout
+    assert "granted: everything acts alone from 0.7" in said
+    (files / "policy.yaml").write_text("autonomy: set\nautomate: {at_least: 0.7}\nevidence: {signers: 2}\n")
+    claims("policy", "apply", files)
+    (files / "policy.yaml").write_text("autonomy: set\nautomate: {at_least: 0.6}\nevidence: {signers: 2}\n")
+    assert "not granted yet: everything acts alone from 0.6 instead of 0.7" in claims("policy", "apply", files).stdout
+    (files / "policy.yaml").write_text("autonomy: set\nautomate: {at_least: 0.5}\nevidence: {signers: 2}\n")
+    step = claims.json("project", "apply", files)["step"]
+    assert (step["state"], step["signers"], step["signed_by"]) == ("open", 2, [])
+
+
 def test_earned_autonomy_is_taken(claims: Signoff, files: Path) -> None:
     (files / "policy.yaml").write_text("autonomy: earned\n")
     assert "ok" in claims("policy", "check", files).stdout
