@@ -1,6 +1,6 @@
 """What of a policy decides how much may act alone: what people sign for. The stricter of asked and granted holds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -168,11 +168,11 @@ def units(held: Terms) -> list[str]:
     return [unit(segment, label) for segment in segments for label in held.thresholds]
 
 
-def called(unit: str) -> str:
-    """A unit in words."""
+def called(unit: str, segments: Collection[str] = ()) -> str:
+    """A unit in words; beside segments the rest is what none of them takes."""
     segment, colon, label = unit.partition(":")
     if unit == WHOLE:
         return "the project"
     if not colon:
-        return segment or "all other cases"
+        return segment or ("all other cases" if segments else "all cases")
     return f"{label} in {segment}" if segment else label
