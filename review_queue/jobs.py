@@ -13,8 +13,8 @@ from review_queue import activity, clock, waking
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, Invalid, NotFound
 
-Kind = Literal["export", "train", "compare", "known-answers"]
-KINDS = ("export", "train", "compare", "known-answers")
+Kind = Literal["export", "train", "compare", "known-answers", "report"]
+KINDS = ("export", "train", "compare", "known-answers", "report")
 LEASE = timedelta(minutes=2)
 ATTEMPTS = 3
 

@@ -20,6 +20,7 @@ from app.cli import (
     policy,
     project,
     queue,
+    report,
     start,
     ui,
     up,
@@ -62,6 +63,7 @@ app.command("demo")(demo.demo)
 app.command("start", cls=start.Start)(start.start)
 app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
+app.command("report")(report.report)
 for name, group in {
     "project": project.app,
     "policy": policy.app,

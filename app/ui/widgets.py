@@ -24,6 +24,14 @@ from review_queue.preferences import Preferences
 from review_queue.projects import Setting
 
 ENDED = ("done", "failed", "cancelled")
+JOBS = {
+    "export": "Dataset version",
+    "train": "Training",
+    "compare": "Comparison",
+    "known-answers": "Known answers",
+    "report": "Report",
+}
+"""What jobs are called, by their kinds."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,7 @@ def _draw_jobs(place: Place, shown: Sequence[Job]) -> None:
 
 def job_line(job: Job, zone: ZoneInfo) -> str:
     """A job in one line, with a bar while it runs."""
-    what = {"export": "Dataset version", "train": "Training", "compare": "Comparison", "known-answers": "Known answers"}[job.kind]
+    what = JOBS[job.kind]
     asked = formats.moment(job.asked_at, zone)
     state = {"waiting": "waits for a worker", "running": "running", "done": "done", "failed": "failed"}.get(job.state, job.state)
     detail = text(job.error or "" if job.state in ENDED else job.step or "")

@@ -142,12 +142,18 @@ class Jobs(Thread):
         compared = self._compare(setting, {"challenger": model["model"]}, by, _within(report, 0.9, 1.0))
         return {"decided": done, **model, "comparison": compared}
 
+    def _report(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
+        from app.report import make
+
+        return make.kept(self._workspace.database, setting, int(args.get("days", make.DAYS)), report)
+
 
 _KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "export": Jobs._export,
     "train": Jobs._train,
     "compare": Jobs._compare,
     "known-answers": Jobs._known_answers,
+    "report": Jobs._report,
 }
 
 
