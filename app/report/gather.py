@@ -1,0 +1,152 @@
+"""Everything that a report says, read on one view of the database."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlalchemy.orm import Session
+
+from app.report import groups
+from app.report.records import Cut, Grouped, Report, Signed, Stretch, Versioned
+from retrain import registry
+from retrain.records import ModelInfo, ProposalInfo
+from review_queue import acted, agreement, answers, clock, insights, notices, people, rules, steps, terms, trends, wishes
+from review_queue.acted import Acted, Traffic
+from review_queue.answers import Answered, Window
+from review_queue.periods import Period
+from review_queue.projects import Setting
+from review_queue.wishes import Wish
+
+Progress = Callable[[float, str], None]
+LISTED = 20
+"""Versions of models and policies that are listed, newest first."""
+
+
+def gather(session: Session, setting: Setting, period: Period, progress: Progress = lambda share, step: None) -> Report:
+    """The report of a project on a period."""
+    progress(0.05, "reading the cases")
+    seen = acted.traffic(session, setting.id, period.since, period.before)
+    window = answers.latest(session, setting.id, since=period.since, before=period.before)
+    evidence = setting.policy.evidence
+    settled, alone = seen.settled(), [each for each in seen.rows if each.alone]
+    routes = Counter(each.route for each in seen.rows)
+    return Report(
+        project=setting.name,
+        title=setting.project.heading,
+        noun=setting.project.noun,
+        made_at=clock.now(),
+        period=period,
+        level=rules.level(session, setting.id),
+        autonomy=setting.policy.autonomy,
+        frozen_at=setting.frozen_at,
+        in_force=tuple(_in_force(session, setting)),
+        max_error=evidence.max_error,
+        confidence=evidence.confidence,
+        signers=evidence.signers,
+        shown=len(seen.rows),
+        whole=seen.whole,
+        routes=dict(routes),
+        unsettled=sum(each.p > 0 for each in alone) - len(settled),
+        unchecked=sum(each.p == 0 for each in alone),
+        overall=acted.wrong(settled, evidence.max_error, 1 - evidence.confidence, alone=len(alone)),
+        labels=_cuts(setting, alone, settled, lambda each: setting.project.title_of(each.label or "")),
+        segments=_cuts(setting, alone, settled, _segment) if evidence.segments else (),
+        groups=_groups(setting, seen, settled, window, progress),
+        stretches=tuple(_stretch(setting, step, settled, alone) for step in period.steps()),
+        trend=trends.of(session, setting.id, period),
+        overridden=_overridden(window),
+        played=_played(session, window),
+        watched=None,
+        steps=[each for each in steps.latest(session, setting.id) if each.made_at < period.before],
+        signed=[_signed(each) for each in registry.proposals(session, setting.id)],
+        models=[_model(each) for each in registry.models(session, setting.id, LISTED)],
+        policies=[_wished(each) for each in wishes.latest(session, setting.id, LISTED)],
+        notices=notices.latest(session, setting.id),
+    )
+
+
+def _in_force(session: Session, setting: Setting) -> list[str]:
+    """What the rule in force lets act alone, in words."""
+    rule = rules.in_force(session, setting.id, setting.policy)
+    if rule is None or rule.level == "frozen":
+        return []
+    if rule.units is not None:
+        held = [(terms.called(name), each) for name, each in rule.units.items() if each.threshold is not None]
+        return [f"{name}: from {each.threshold:g} on, {each.rate:.1%} of it spot-checked" for name, each in held]
+    by_threshold: dict[float, list[str]] = {}
+    for label, at in rule.thresholds.items():
+        if at is not None:
+            by_threshold.setdefault(at, []).append(setting.project.title_of(label))
+    every = len(rule.thresholds)
+    return [
+        f"{'every label' if len(names) == every else ', '.join(names)}: from {at:g} on, {rule.audit_rate:.1%} of it spot-checked"
+        for at, names in by_threshold.items()
+    ]
+
+
+def _cuts(setting: Setting, alone: Sequence[Acted], settled: Sequence[Acted], name: Callable[[Acted], str]) -> tuple[Cut, ...]:
+    """What acted alone by a name of each case, the most frequent first."""
+    evidence, counts = setting.policy.evidence, Counter(map(name, alone))
+    held: dict[str, list[Acted]] = {}
+    for each in settled:
+        held.setdefault(name(each), []).append(each)
+    return tuple(
+        Cut(part, acted.wrong(held.get(part, []), evidence.max_error, 1 - evidence.confidence, alone=count))
+        for part, count in counts.most_common()
+    )
+
+
+def _segment(each: Acted) -> str:
+    return terms.called(each.unit.partition(":")[0])
+
+
+def _groups(setting: Setting, seen: Traffic, settled: Sequence[Acted], window: Window, progress: Progress) -> tuple[Grouped, ...]:
+    evidence, names, said = setting.policy.evidence, setting.project.input.groups, _last_said(window)
+    found = []
+    for n, name in enumerate(names):
+        progress(0.3 + 0.6 * n / len(names), f"comparing by {name}")
+        found.append(groups.grouped(name, seen.rows, settled, said, evidence.max_error, 1 - evidence.confidence))
+    return tuple(found)
+
+
+def _last_said(window: Window) -> Mapping[int, Answered]:
+    """The standing answer to each case that the rule or a draw brought to people."""
+    return {each.item_id: each for each in window.standing() if each.by_chance_or_rule}
+
+
+def _stretch(setting: Setting, step: Period, settled: Sequence[Acted], alone: Sequence[Acted]) -> Stretch:
+    evidence = setting.policy.evidence
+    here = [each for each in settled if step.since <= each.routed_at < step.before]
+    count = sum(step.since <= each.routed_at < step.before for each in alone)
+    return Stretch(step, acted.wrong(here, evidence.max_error, 1 - evidence.confidence, alone=count))
+
+
+def _overridden(window: Window) -> agreement.Rate:
+    held = [each for each in _last_said(window).values() if each.state == "completed" and each.predicted is not None]
+    return agreement.rate(sum(each.verdict != "accept" for each in held), len(held))
+
+
+def _played(session: Session, window: Window) -> agreement.Rate:
+    """Of the standing answers, those that the known answers gave."""
+    share = insights.played(session, window, people.KNOWN_ANSWERS)
+    return agreement.rate(round(share.part), round(share.of))
+
+
+def _signed(each: ProposalInfo) -> Signed:
+    what = f"{'Back to' if each.kind == 'rollback' else 'Made acting:'} model version {each.version}"
+    return Signed(what, each.state, each.signed_by, each.signers, each.made_at, each.applied_at)
+
+
+def _model(each: ModelInfo) -> Versioned:
+    role = ", ".join(each.aliases) or "no role"
+    return Versioned(f"model {each.called}", f"{each.trainer}; {role}", None, each.made_at)
+
+
+def _wished(each: Wish) -> Versioned:
+    policy = each.policy
+    at = policy.automate.at_least
+    acts = "nothing by one threshold" if at == "off" else f"from {at:g} on"
+    said = (
+        f"autonomy {policy.autonomy}; acts alone: {acts}; {policy.audit.rate:.1%} spot-checked; at most "
+        f"{policy.evidence.max_error:.1%} wrong; {policy.evidence.signers} to sign"
+    )
+    return Versioned(f"policy {each.id}", said, each.by, each.at)

@@ -1,0 +1,151 @@
+"""What was routed in a period, case by case: what acted alone, with which chance it was looked at, and what the look found."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, select
+from sqlalchemy.orm import Session
+
+from db.tables import Draw, Item, Routing, RoutingRule
+from review_queue import betting
+from review_queue.betting import Group
+
+MOST = 200_000
+"""Routed cases, the latest first, that one report looks at."""
+CHUNK = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """One routed case. `p`: its chance of a spot check, at least `p_min` under its rule; `wrong` None: no check is back."""
+
+    item_id: int
+    route: str
+    label: str | None
+    unit: str
+    rule_id: int
+    p_min: float
+    p: float
+    drawn: bool
+    wrong: bool | None
+    routed_at: datetime
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def alone(self) -> bool:
+        return self.route == "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Routed cases, newest first. `whole`: these are all of the period. `watermark`: cases before it have all their checks back;
+    None: all have."""
+
+    rows: tuple[Acted, ...]
+    whole: bool
+    watermark: int | None
+
+    def settled(self) -> list[Acted]:
+        """What acted alone, might have been checked, and has no earlier check that is not back."""
+        mark = self.watermark
+        return [each for each in self.rows if each.alone and each.p > 0 and (mark is None or each.item_id < mark)]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """How often what acted alone was wrong. `share` with its limits is None where fewer than `needed` checks are back.
+
+    The share weighs every check with one over its chance; the limits hold however often one looks.
+    """
+
+    alone: int
+    checked: int
+    wrong: int
+    needed: int
+    share: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def known(self) -> bool:
+        return self.share is not None
+
+
+def traffic(session: Session, project_id: int, since: datetime, before: datetime, most: int = MOST) -> Traffic:
+    """The cases of a period, each by its latest routing."""
+    query = select(RoutingRule.id, RoutingRule.pi_min).where(RoutingRule.project_id == project_id)
+    floors = dict(session.execute(query).tuples().all())
+    rows: list[Acted] = []
+    for each in _newest_first(session, project_id, since):
+        if len(rows) == most:
+            return Traffic(tuple(rows), False, _watermark(rows))
+        if since <= each.routed_at < before:
+            rows.append(_acted(each, floors))
+    return Traffic(tuple(rows), True, _watermark(rows))
+
+
+def wrong(rows: Sequence[Acted], max_error: float, delta: float, alone: int | None = None) -> Wrong:
+    """How often these settled cases were wrong; `alone`: how many acted alone with them, where some are not settled."""
+    checked = [each for each in rows if each.wrong is not None]
+    count, errors, least = len(rows) if alone is None else alone, sum(each.wrong is True for each in checked), enough(max_error)
+    if len(checked) < least:
+        return Wrong(count, len(checked), errors, least, None, None, None)
+    held = groups(rows)
+    share = sum(1 / each.p for each in checked if each.wrong) / sum(1 / each.p for each in checked)
+    return Wrong(count, len(checked), errors, least, share, betting.lower(held, delta / 2), betting.upper(held, delta / 2))
+
+
+def enough(max_error: float) -> int:
+    """Spot checks below which nothing is said: about as many as refute `max_error` where none is wrong."""
+    return round(4 / max_error)
+
+
+def groups(rows: Sequence[Acted]) -> list[Group]:
+    """Cases that count alike, together."""
+    counted = Counter((each.rule_id, each.p_min, each.p, each.wrong is True) for each in rows)
+    return [Group(*key, n) for key, n in sorted(counted.items())]
+
+
+def _watermark(rows: Sequence[Acted]) -> int | None:
+    return min((each.item_id for each in rows if each.alone and each.drawn and each.wrong is None), default=None)
+
+
+def _acted(row: Any, floors: Mapping[int, float]) -> Acted:
+    found = None if row.loss is None else bool(row.loss)
+    return Acted(
+        row.item_id, row.route, row.label, row.segment, row.routing_rule_id, min(floors[row.routing_rule_id] or row.p, row.p),
+        row.p, row.drawn is not None, found, row.routed_at,
+        {name: str(value) for name, value in json.loads(row.groups or "{}").items()},
+    )  # fmt: skip
+
+
+def _newest_first(session: Session, project_id: int, since: datetime) -> Iterator[Any]:
+    """By the index of routings, in chunks, until one is older than the period as a whole."""
+    last, seen = None, None
+    while rows := session.execute(_chunk(project_id, last)).all():
+        for row in rows:
+            if row.item_id != seen:
+                yield row
+            seen = row.item_id
+        last = rows[-1].item_id
+        if len(rows) < CHUNK or all(row.routed_at < since for row in rows):
+            return
+
+
+def _chunk(project_id: int, last: int | None) -> Select[*tuple[Any, ...]]:
+    drawn = and_(Draw.item_id == Routing.item_id, Draw.n == Routing.n, Draw.purpose == "evidence")
+    query: Select[*tuple[Any, ...]] = (
+        select(
+            Routing.item_id, Routing.route, Routing.label, Routing.segment, Routing.routing_rule_id, Routing.routed_at,
+            Routing.p_evidence.label("p"), Draw.item_id.label("drawn"), Draw.loss, Item.groups,
+        )
+        .join(Item, Item.id == Routing.item_id)
+        .outerjoin(Draw, drawn)
+        .where(Routing.project_id == project_id)
+    )  # fmt: skip
+    query = query if last is None else query.where(Routing.item_id < last)
+    return query.order_by(Routing.item_id.desc(), Routing.n.desc()).limit(CHUNK)
