@@ -127,8 +127,8 @@ def _overridden(window: Window) -> agreement.Rate:
 
 def _played(session: Session, window: Window) -> agreement.Rate:
     """Of the standing answers, those that the known answers gave."""
-    share = insights.played(session, window, people.KNOWN_ANSWERS)
-    return agreement.rate(round(share.part), round(share.of))
+    part = sum(insights.played(session, window, name).part for name in people.PLAYERS)
+    return agreement.rate(round(part), len(window.standing()))
 
 
 def _signed(each: ProposalInfo) -> Signed:

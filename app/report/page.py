@@ -22,12 +22,13 @@ body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.2rem 4rem; font: 16px/1
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .3rem; }
 h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; padding-top: .8rem; border-top: 1px solid var(--line); }
 h3.so-title { margin-top: 1.4rem; } p, li { max-width: 46rem; }
-.so-lead { font-size: 1.1rem; } .so-lead b { font-variant-numeric: tabular-nums; } a { color: inherit; }
+.so-begin { font-size: 1.1rem; } .so-begin b { font-variant-numeric: tabular-nums; } a { color: inherit; }
 .so-scroll { margin: .4rem 0 1rem; } .so-grid td, .so-grid th { overflow-wrap: anywhere; } .so-grid td.so-num { text-align: end; }
 .so-span { position: relative; display: block; min-width: 7rem; height: 1rem; background: var(--ground); border-radius: 2px; }
 .so-span i { position: absolute; top: .4rem; height: .2rem; background: currentColor; opacity: .6; print-color-adjust: exact; }
 .so-span b { position: absolute; top: .15rem; width: .4rem; height: .7rem; margin-left: -.2rem; border-radius: 2px;
   background: var(--pro); print-color-adjust: exact; }
+@media (max-width: 700px) { .so-feet small:nth-child(even) { display: none; } .so-grid td, .so-grid th { font-size: .8125rem; } }
 .so-span s { position: absolute; top: 0; bottom: 0; border-left: 2px dashed var(--con); }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; } h2 { break-after: avoid; }
   section, tr { break-inside: avoid; } .so-scroll { overflow: visible !important; max-height: none !important; }
@@ -87,7 +88,7 @@ def _sections(report: Report, zone: ZoneInfo) -> Iterator[tuple[str, str, Iterat
 def _short(report: Report) -> Iterator[str]:
     noun, alone, asked = report.noun, report.routes.get("auto", 0), report.routes.get("review", 0)
     yield (
-        f'<p class="so-lead"><b>{number(alone)}</b> of {formats.count(alone + asked, noun)} acted alone '
+        f'<p class="so-begin"><b>{number(alone)}</b> of {formats.count(alone + asked, noun)} acted alone '
         f"({percent(agreement.rate(alone, alone + asked).value, 1)}); people decided the others. {_said(report.overall)}</p>"
     )
     if not report.whole:
@@ -150,7 +151,7 @@ def _cut_table(title: str, what: str, cuts: Sequence[Cut], most: float) -> str:
         return ""
     top = _top([cut.wrong for cut in cuts], most)
     rows = [[text(cut.name), *_cells(cut.wrong, top, most)] for cut in cuts]
-    return f'<h3 class="so-title">{text(title)}</h3>{_table(title, (what, *CUT), rows)}'
+    return f"{_table(title, (what, *CUT), rows)}"
 
 
 def _top(found: Sequence[Wrong], most: float) -> float:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from math import exp
 
 from app.report.records import Stretch
-from app.ui.draw import charts
+from app.ui.draw import charts, over_time
 from app.ui.draw.charts import Chart, Spot
 from app.ui.draw.numbers import Head, Table
 from app.ui.formats import count, number, percent
+from review_queue.periods import Period
 from review_queue.steps import Grounds
 
 HEAD: Head = (
@@ -18,7 +19,7 @@ HEAD: Head = (
 
 def errors(stretches: Sequence[Stretch], most: float) -> Chart:
     """How often what acted alone was wrong, over time, with the line that it shall stay below."""
-    x = charts.named([each.period.first.isoformat() for each in stretches])
+    x = charts.named([over_time.day(Period(each.period.first, each.period.first)) for each in stretches])
     y = charts.shares([2 * most, *(each.wrong.high for each in stretches)])
     spots = [Spot(k, each.wrong.share, each.wrong.low, each.wrong.high, _said(each)) for k, each in enumerate(stretches)]
     known = [each for each in stretches if each.wrong.known]
@@ -41,7 +42,7 @@ def _said(each: Stretch) -> str:
     if found.share is None:
         return ""
     between = f"between {percent(found.low, 1)} and {percent(found.high, 1)}"
-    return f"from {each.period.first}: {percent(found.share, 1)} of {count(found.checked, 'check')}, {between}"
+    return f"{over_time.day(each.period)}: {percent(found.share, 1)} of {count(found.checked, 'check')}, {between}"
 
 
 def span(share: float, low: float, high: float, top: float, line: float) -> str:
