@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.statements import finds
 from db.tables import Claim, Draw, Project, Tally, Task
-from review_queue import audience, claims, clock, events, mixing, outcomes, parking, projects, states, tallies
+from review_queue import audience, autonomy, claims, clock, events, mixing, outcomes, parking, projects, states, tallies
 
 Verb = Callable[[Session], int]
 
@@ -52,6 +52,7 @@ CHORES = (
     Chore(events.is_ready, events.sequence),
     Chore(_leases, claims.expire),
     Chore(_draws, outcomes.resolve_overdue),
+    Chore(autonomy.is_due, autonomy.look),
     Chore(_counts, tallies.fold),
     Chore(_parked, parking.wake),
     Chore(_overdue, audience.hand_on_overdue),

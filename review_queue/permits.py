@@ -17,25 +17,30 @@ RUNGS: tuple[Rung, ...] = ("assist", "audited", "floor")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a unit has climbed: from `threshold` on it acts alone, and `rate` of that is spot-checked."""
+    """How far a unit has climbed: from `threshold` on it acts alone, and `rate` of that is spot-checked.
+
+    `since` it stands on this rung; `threshold_since` this threshold acts, on whatever rung.
+    """
 
     level: Rung
     threshold: float | None = None
     rate: float = 1.0
     since: datetime | None = None
+    threshold_since: datetime | None = None
 
     @property
     def acts(self) -> bool:
         return self.level != "assist"
 
     def to_json(self) -> dict[str, Any]:
-        since = self.since.isoformat() if self.since else None
-        return {"level": self.level, "threshold": self.threshold, "rate": self.rate, "since": since}
+        times = {"since": self.since, "threshold_since": self.threshold_since}
+        said = {name: at.isoformat() if at else None for name, at in times.items()}
+        return {"level": self.level, "threshold": self.threshold, "rate": self.rate, **said}
 
     @classmethod
     def of_json(cls, body: Mapping[str, Any]) -> "Standing":
-        since = datetime.fromisoformat(body["since"]) if body.get("since") else None
-        return cls(cast(Rung, body["level"]), body["threshold"], body["rate"], since)
+        times = [datetime.fromisoformat(body[name]) if body.get(name) else None for name in ("since", "threshold_since")]
+        return cls(cast(Rung, body["level"]), body["threshold"], body["rate"], *times)
 
 
 ASSIST = Standing("assist")
@@ -43,20 +48,24 @@ ASSIST = Standing("assist")
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """`units` names those that have climbed; the others stand at assist. `shadow`: people are shown nothing of the model."""
+    """`units` names those that have climbed; the others stand at assist. `shadow`: people are shown nothing of the model.
+
+    `kept`: conditions under which nothing acts alone, since a label or group was found to be wrong too often.
+    """
 
     terms: Terms
     units: Mapping[str, Standing] = field(default_factory=dict)
     shadow: bool = False
+    kept: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         units = {name: standing.to_json() for name, standing in self.units.items()}
-        return {"terms": self.terms.to_json(), "units": units, "shadow": self.shadow}
+        return {"terms": self.terms.to_json(), "units": units, "shadow": self.shadow, "kept": list(self.kept)}
 
     @classmethod
     def of_json(cls, body: Mapping[str, Any]) -> "Permit":
         units = {name: Standing.of_json(each) for name, each in body["units"].items()}
-        return cls(Terms.of_json(body["terms"]), units, body["shadow"])
+        return cls(Terms.of_json(body["terms"]), units, body["shadow"], tuple(body.get("kept", ())))
 
 
 def read(session: Session, project_id: int) -> Permit | None:

@@ -81,7 +81,7 @@ def renew(session: Session, project_id: int, policy: Policy, labels: Sequence[st
     permit = permits.read(session, project_id) or Permit(asked)
     held = terms.stricter(asked, permit.terms)
     period_id, opened = _period(session, control, model, held, cause)
-    if opened and (permit.units or permit.shadow):
+    if opened and (permit.units or permit.kept):
         permit = steps.begin_anew(session, project_id, period_id, permit, cause)
     raised = control.raised_rate or 0.0
     units = _units(held, permit, raised, _grid(session, period_id)) if held.autonomy == "earned" else None
@@ -97,7 +97,7 @@ def renew(session: Session, project_id: int, policy: Policy, labels: Sequence[st
             "units": {name: asdict(each) for name, each in units.items()} if units is not None else None,
             "audit_rate": max(held.audit_rate, raised),
             "pi_min": min([*acting, 1.0]) if units is not None else max(held.audit_rate, raised),
-            "vetoes": list(held.vetoes),
+            "vetoes": list(dict.fromkeys((*held.vetoes, *permit.kept))),
             "strange": held.strange,
             "draw_key_id": draw_key_id,
             "made_at": clock.now(),
@@ -110,12 +110,10 @@ def renew(session: Session, project_id: int, policy: Policy, labels: Sequence[st
 
 def _units(held: Terms, permit: Permit, raised: float, grid: Sequence[float]) -> dict[str, Climbed]:
     """What each unit may do: never below the first threshold of the grid that reaches what the policy asks for."""
-    asked = min((at for label, at in held.thresholds.items() if at is not None and label not in held.own), default=None)
-    least = next((at for at in grid if asked is not None and at >= asked), None)
-    found = {}
+    least, found = terms.wish(held, grid), {}
     for name in terms.units(held):
         standing = permit.units.get(name, permits.ASSIST)
-        acts = standing.acts and standing.threshold is not None and not permit.shadow and (least is not None or held.own)
+        acts = standing.acts and standing.threshold is not None and not permit.shadow and least is not None
         threshold = max(standing.threshold or 0.0, least or 0.0) if acts else None
         found[name] = Climbed(standing.level if acts else "assist", threshold, max(standing.rate, raised) if acts else 1.0)
     return found

@@ -20,7 +20,7 @@ from review_queue.permits import Permit, Standing
 from review_queue.terms import Terms
 
 LATEST = 100
-_CODE = ("steps", "terms")
+_CODE = ("audits", "betting", "evidence", "ladder", "steps", "terms")
 """Modules whose text is the code version of a step."""
 
 
@@ -39,13 +39,15 @@ NONE = Grounds({})
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What becomes of the permit: other terms, another standing of one unit, shadow or not; or a freeze that is lifted."""
+    """What becomes of the permit: other terms, another standing of one unit, shadow or not, other conditions under which nothing
+    acts alone; or a freeze that is lifted."""
 
     terms: Terms | None = None
     unit: str = ""
     standing: Standing | None = None
     shadow: bool | None = None
     frozen: bool | None = None
+    kept: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         body: dict[str, Any] = {"unit": self.unit}
@@ -57,6 +59,8 @@ class Wanted:
             body["shadow"] = self.shadow
         if self.frozen is not None:
             body["frozen"] = self.frozen
+        if self.kept is not None:
+            body["kept"] = list(self.kept)
         return body
 
     @classmethod
@@ -67,13 +71,14 @@ class Wanted:
             Standing.of_json(body["standing"]) if "standing" in body else None,
             body.get("shadow"),
             body.get("frozen"),
+            tuple(body["kept"]) if "kept" in body else None,
         )
 
     def over(self, permit: Permit) -> Permit:
         """The permit with this in it."""
         units = {**permit.units, self.unit: self.standing} if self.standing is not None else permit.units
         shadow = permit.shadow if self.shadow is None else self.shadow
-        return Permit(self.terms or permit.terms, units, shadow)
+        return Permit(self.terms or permit.terms, units, shadow, permit.kept if self.kept is None else self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,8 @@ def fall(
 
 
 def begin_anew(session: Session, project_id: int, period_id: int, permit: Permit, cause: str) -> Permit:
-    """A new evidence period: every unit that had climbed stands at assist again."""
+    """A new evidence period: every unit that had climbed stands at assist again, and what was kept from acting alone is judged
+    anew; where thresholds act as written it stays kept."""
     for name, standing in permit.units.items():
         if standing.acts:
             fall(
@@ -194,7 +200,7 @@ def begin_anew(session: Session, project_id: int, period_id: int, permit: Permit
                 Wanted(unit=name, standing=permits.ASSIST),
                 period_id=period_id,
             )
-    held = replace(permit, units={})
+    held = replace(permit, units={}, kept=permit.kept if permit.terms.autonomy == "set" else ())
     permits.write(session, project_id, held)
     return held
 

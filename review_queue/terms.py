@@ -80,6 +80,20 @@ def terms(policy: Policy, labels: Sequence[str]) -> Terms:
     )
 
 
+def wish(held: Terms, grid: Sequence[float]) -> float | None:
+    """The least threshold of a grid that reaches what these terms ask for; None where they let nothing act, or only above it."""
+    asked = asked_for(held)
+    if asked is None:
+        own = any(at is not None for at in held.own.values())
+        return next(iter(grid), None) if own else None
+    return next((at for at in grid if at >= asked), None)
+
+
+def asked_for(held: Terms) -> float | None:
+    """The confidence from which these terms let labels act that have no threshold of their own."""
+    return min((at for label, at in held.thresholds.items() if at is not None and label not in held.own), default=None)
+
+
 def nothing(asked: Terms) -> Terms:
     """The same terms with nothing that acts alone: what stands before anybody signed."""
     return replace(asked, thresholds=dict.fromkeys(asked.thresholds))
