@@ -17,6 +17,7 @@ from contract.project import Feature
 from contract.records import Prediction, Row, Scored, Unscored, Unshowable
 from inference import images, tables
 from inference.calibration import UNSEEN, softmax, spread
+from inference.strange import Ordinary
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,10 @@ class TextEngine(Engine, Protocol):
     @property
     def hidden(self) -> Hidden | None: ...
 
+    def seen(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+        """What strange texts are told by: see inference.strange.Familiar."""
+        ...
+
     def scores(self, texts: Sequence[str]) -> Floats:
         """n texts to (n, m) log scores of the known labels."""
         ...
@@ -107,6 +112,7 @@ class TablePredictor:
     engine: TableEngine
     background: tuple[Row, ...] = ()
     version: str = ""
+    ordinary: Ordinary | None = None
     modality: Literal["tabular"] = "tabular"
 
     @property
@@ -157,6 +163,7 @@ class TextPredictor:
     engine: TextEngine
     background: tuple[Row, ...] = ()
     version: str = ""
+    ordinary: Ordinary | None = None
     modality: Literal["text"] = "text"
 
     @property
@@ -182,6 +189,10 @@ class TextPredictor:
         """n texts to (n, k) probabilities."""
         return probabilities(self.card, self.engine.scores(texts))
 
+    def seen(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+        """What strange texts are told by: see inference.strange.Familiar."""
+        return self.engine.seen(texts)
+
 
 @dataclass(frozen=True)
 class ImagePredictor:
@@ -192,6 +203,7 @@ class ImagePredictor:
     engine: ImageEngine
     background: tuple[Row, ...] = ()
     version: str = ""
+    ordinary: Ordinary | None = None
     modality: Literal["image"] = "image"
 
     @property

@@ -3,6 +3,7 @@
 model.json           what the model is: kind, labels, input schema and its hash, figures, versions, hashes of the other files
 weights.safetensors  or model.skops; of brought models the files of their format (inference.own.formats.FILES)
 background.jsonl     training rows, or of a brought model rows of its sample, for explaining (tables and texts)
+ordinary.safetensors what is ordinary to the model, so that the strange is seen (inference/strange.py)
 """
 
 import io
@@ -22,6 +23,7 @@ from contract.canonical import content_hash, digest
 from contract.predictors import Column, ColumnKind
 from contract.project import Feature
 from contract.records import Row
+from inference import strange
 from inference.errors import ModelLoadError
 from inference.own import formats
 from inference.own.engine import Format
@@ -93,6 +95,8 @@ def save(model: Trained | BuiltIn | Own, folder: Path) -> None:
     files = dict(predictor.engine.files())
     if predictor.background:
         files[BACKGROUND] = "".join(json.dumps(row, ensure_ascii=True) + "\n" for row in predictor.background).encode()
+    if predictor.ordinary is not None:
+        files[strange.FILE] = strange.dump(predictor.ordinary)
     text = json.dumps(_describe(predictor, files), indent=1, ensure_ascii=False, allow_nan=False)
     folder.mkdir(parents=True, exist_ok=True)
     for name in _names():
@@ -113,11 +117,12 @@ def load(folder: Path, *, version: str | None = None, device: str = "auto") -> B
         if name not in files:
             raise ModelLoadError(f"{folder / MODEL} names no {name}, which a {model.kind} model needs")
     background = _background(files.pop(BACKGROUND, b""))
+    ordinary = strange.load(files.pop(strange.FILE)) if strange.FILE in files else None
     if isinstance(model, _BuiltIn):
         loaded: BuiltIn | Own = _built_in(model, files, background, device)
     else:
         loaded = _own(model, files, background, device)
-    return replace(loaded, version=version or digest(pack(folder)))
+    return replace(loaded, version=version or digest(pack(folder)), ordinary=ordinary)
 
 
 def _built_in(model: _BuiltIn, files: dict[str, bytes], background: tuple[Row, ...], device: str) -> BuiltIn:
@@ -139,7 +144,7 @@ def _files_of(model: _BuiltIn | _Own) -> tuple[str, ...]:
 
 def _names() -> set[str]:
     """Every name that a file of any model may have."""
-    return {MODEL, BACKGROUND, *WEIGHTS.values(), *(name for names in formats.FILES.values() for name in names)}
+    return {MODEL, BACKGROUND, strange.FILE, *WEIGHTS.values(), *(name for names in formats.FILES.values() for name in names)}
 
 
 def pack(folder: Path) -> bytes:
@@ -278,7 +283,7 @@ def _check_model(model: _BuiltIn | _Own, path: Path) -> None:
     if isinstance(model, _BuiltIn):
         _check_known(model, path)
     for name in model.files:
-        if name not in (*_files_of(model), BACKGROUND):
+        if name not in (*_files_of(model), BACKGROUND, strange.FILE):
             raise ModelLoadError(f"{path}: names the file {name!r}, which is no part of a {model.kind} model")
 
 

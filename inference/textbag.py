@@ -68,6 +68,14 @@ class Engine:
         held = weighed(ngrams.bags(texts), self.places, self.idf)
         return gradients.designed(self.network.hidden, held.chunk, len(texts), CHUNK)
 
+    def seen(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+        """n texts to (n, h) values of the last hidden layer, and (n,) the shares of their n-grams that are known."""
+        bags = ngrams.bags(texts)
+        values = gradients.designed(self.network.hidden, weighed(bags, self.places, self.idf).chunk, len(texts), CHUNK)
+        sizes = np.diff(bags.starts)
+        known = np.bincount(np.repeat(np.arange(len(texts)), sizes), self.places[bags.buckets] >= 0, minlength=len(texts))
+        return values, np.where(sizes > 0, known / np.maximum(sizes, 1), 1.0)
+
     def _chunk(self, texts: Sequence[str]) -> Floats:
         held = weighed(ngrams.bags(texts), self.places, self.idf)
         return forward(self.network, held.chunk, len(texts), self.network.last.out_features, CHUNK)

@@ -14,7 +14,7 @@ from contract.files import nearest
 from contract.predictors import Encoded, Floats
 from contract.project import Project, Trainer
 from contract.records import Row, Unscored
-from inference import calibration, tables
+from inference import calibration, strange, tables
 from inference.errors import TrainingError
 from inference.predictors import BuiltIn, Card, ImagePredictor, Kind, TablePredictor, TextPredictor, probabilities, read_text
 from inference.splits import Integers, Progress, Task, split
@@ -63,10 +63,21 @@ def train(
         tried = [_train_one(kind, data, device, seed, _part(report, n, len(kinds))) for n, kind in enumerate(kinds)]
     report(1.0, "trained")
     best = tried[_chosen([losses for _, losses in tried])][0]
-    if len(tried) == 1:
-        return best
-    figures = {**best.figures, "candidates": {each.figures["trainer"]: dict(each.figures) for each, _ in tried}}
-    return Trained(replace(best.predictor, card=replace(best.predictor.card, figures=figures)), figures)
+    ordinary = _ordinary(best.predictor, data, seed)
+    figures = {**best.figures, "ordinary": len(ordinary.held) if ordinary is not None else 0}
+    if len(tried) > 1:
+        figures["candidates"] = {each.figures["trainer"]: dict(each.figures) for each, _ in tried}
+    return Trained(replace(best.predictor, card=replace(best.predictor.card, figures=figures), ordinary=ordinary), figures)
+
+
+def _ordinary(predictor: BuiltIn, data: "_Data", seed: int) -> strange.Ordinary | None:
+    """What is ordinary to a model: of tables any rows say it, of texts and images those that the network did not learn from."""
+    if isinstance(predictor, TablePredictor):
+        return strange.of_rows(data.project.input.features, data.rows, seed)
+    generator = np.random.default_rng(seed)
+    learned = np.sort(generator.permutation(data.task.training)[: strange.SAMPLE])
+    held = np.sort(generator.permutation(data.task.validation)[: strange.HELD])
+    return strange.of_inputs(predictor, _pick(data.inputs, learned), _pick(data.inputs, held))
 
 
 def _chosen(losses: Sequence[Floats]) -> int:

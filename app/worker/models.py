@@ -9,6 +9,7 @@ from contract.predictors import Predictor
 from contract.records import Row
 from db.engine import Database
 from inference.batching import probe
+from inference.strange import Ordinary, ordinary_of
 from retrain import loading, registry
 
 MOST = 8
@@ -22,6 +23,7 @@ class Models:
         self._database, self._settings, self._device = database, settings, device
         self._held: OrderedDict[int, Predictor] = OrderedDict()
         self._sizes: dict[int, int] = {}
+        self._ordinary: dict[int, Ordinary | None] = {}
         self._lock = Lock()
 
     def get(self, model_id: int) -> Predictor:
@@ -31,8 +33,14 @@ class Models:
                 self._held[model_id] = self._load(model_id)
             self._held.move_to_end(model_id)
             while len(self._held) > MOST:
-                self._held.popitem(last=False)
+                self._ordinary.pop(self._held.popitem(last=False)[0], None)
             return self._held[model_id]
+
+    def ordinary(self, model_id: int) -> Ordinary | None:
+        """What is ordinary to a model; None where it cannot tell. Raises ModelLoadError."""
+        if model_id not in self._ordinary:
+            self._ordinary[model_id] = ordinary_of(self.get(model_id))
+        return self._ordinary[model_id]
 
     def batch_size(self, model_id: int, sample: Sequence[Row]) -> int:
         """The fastest batch size of a model on this machine: set, or measured once on real rows."""

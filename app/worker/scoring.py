@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 
 import structlog
@@ -12,8 +12,9 @@ import structlog
 from app.worker.models import Models
 from app.workspace import Workspace
 from contract.predictors import Predictor
-from contract.records import Row, Scored, Unscored
+from contract.records import Prediction, Row, Scored, Unscored
 from db import blobs
+from inference import strange
 from inference.errors import ModelLoadError
 from review_queue import batches, rules
 from review_queue.batches import Leased
@@ -34,7 +35,8 @@ LEASE_SECONDS = 120.0
 class Batch:
     """Items in hand, with the model that is to score them. `worker` names this lease alone.
 
-    `sent`: their predictions came along, and no model here is asked; then there are no rows.
+    `sent`: their predictions came along, and no model here is asked; then there are no rows. `strange`: the policy asks how
+    strange they are.
     """
 
     project_id: int
@@ -43,6 +45,7 @@ class Batch:
     items: Sequence[Leased]
     rows: Sequence[Row]
     sent: bool = False
+    strange: bool = False
 
     @property
     def suspect(self) -> bool:
@@ -102,7 +105,7 @@ class Scoring:
             return None
         items = self._suspect_alone(worker, leased)
         rows = [] if sent else self._database.read(blobs.fill, [item.input for item in items])
-        return Batch(project_id, rule.model_id, worker, items, rows, sent)
+        return Batch(project_id, rule.model_id, worker, items, rows, sent, rule.strange is not None)
 
     def _size(self, model_id: int) -> int:
         """Items of the next lease: whole batches of the model, as many as it scores in SPAN, up to AT_ONCE."""
@@ -136,13 +139,27 @@ class Scoring:
         if any(item.attempts > batches.FAILED_AFTER for item in batch.items):
             return [Unscored("its worker died while scoring it")] * len(batch.items)
         if batch.suspect:  # measuring would repeat what may kill it
-            return _together(predictor, batch.rows)
+            return self._judged(batch, predictor, _together(predictor, batch.rows))
         size = self._measured(batch)
         begun = time.perf_counter()
         parts = (batch.rows[at : at + size] for at in range(0, len(batch.rows), size))
         answers = [answer for part in parts for answer in _together(predictor, part)]
+        judged = self._judged(batch, predictor, answers)
         self._pace[batch.model_id] = len(answers) / max(time.perf_counter() - begun, 1e-6)
-        return answers
+        return judged
+
+    def _judged(self, batch: Batch, predictor: Predictor, answers: list[Scored]) -> list[Scored]:
+        """With how strange each is, where the policy asks and the model can tell; one that cannot be told has no number."""
+        if not batch.strange:
+            return answers
+        answered = [n for n, each in enumerate(answers) if isinstance(each, Prediction)]
+        try:
+            found = strange.told(predictor, self._models.ordinary(batch.model_id), [batch.rows[n] for n in answered])
+        except Exception as error:
+            log.warning("how strange items are cannot be told", model_id=batch.model_id, error=repr(error))
+            return answers
+        told = dict(zip(answered, found, strict=True))
+        return [replace(each, strangeness=told[n]) if isinstance(each, Prediction) else each for n, each in enumerate(answers)]
 
     def _measured(self, batch: Batch) -> int:
         try:

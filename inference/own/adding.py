@@ -11,6 +11,7 @@ import numpy as np
 from contract.canonical import content_hash
 from contract.files import nearest
 from contract.records import Prediction, Row, Scored
+from inference import strange
 from inference.batching import predict_in_batches
 from inference.errors import ModelAddError
 from inference.own import formats, importing
@@ -71,7 +72,8 @@ def add(source: str, sample: Sample, options: Options) -> Brought:
     answers = tuple(predict_in_batches(predictor, sample.rows, BATCH))
     rate = len(answers) / max(time.perf_counter() - begun, 1e-9)
     problems = {n: each.reason for n, each in enumerate(answers) if not isinstance(each, Prediction)}
-    kept = own(card, engine, _background(sample, answers), predictor.version)
+    ordinary = strange.of_rows(card.features, sample.rows) if project.input.type == "tabular" else None
+    kept = own(card, engine, _background(sample, answers), predictor.version, ordinary)
     return Brought(kept, rate, len(answers) - len(problems), problems, tuple(engine.said()), answers)
 
 

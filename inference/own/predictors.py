@@ -15,6 +15,7 @@ from inference import images, tables
 from inference.own import cells, inputs
 from inference.own.engine import Engine, Opens, Sees, Shows, ShowsPixels, Table
 from inference.predictors import NOT_A_NUMBER, answers, decoded, read_text
+from inference.strange import Ordinary
 
 Modality = Literal["tabular", "text", "image"]
 TRIED = 500
@@ -41,6 +42,7 @@ class _Own:
     engine: Engine
     background: tuple[Row, ...] = ()
     version: str = ""
+    ordinary: Ordinary | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -196,6 +198,8 @@ Own = OwnTable | OwnText | OwnImage
 _KINDS: Mapping[Modality, type[Own]] = {"tabular": OwnTable, "text": OwnText, "image": OwnImage}
 
 
-def own(card: OwnCard, engine: Engine, background: tuple[Row, ...] = (), version: str = "") -> Own:
+def own(
+    card: OwnCard, engine: Engine, background: tuple[Row, ...] = (), version: str = "", ordinary: Ordinary | None = None
+) -> Own:
     """The predictor of a model, by the type of its inputs."""
-    return _KINDS[card.modality](card, engine, background, version)
+    return _KINDS[card.modality](card, engine, background, version, ordinary)

@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import SGDClassifier
 
 from contract.canonical import digest
-from inference import boosting, store
+from inference import boosting, store, strange, training
 from inference.errors import ModelLoadError, UntrustedType
 from inference.training import Trained
 from tests.inference.conftest import rows_of
@@ -58,11 +58,18 @@ def test_loaded_model_answers_the_same(trained: Trained, kind: str, folder: Path
     assert loaded.labels == trained.predictor.labels
     assert loaded.card == trained.predictor.card
     assert loaded.background == trained.predictor.background
+    assert (loaded.ordinary is None) == (kind not in training.TRAINERS["tabular"])
+    assert strange.told(loaded, loaded.ordinary, rows[:50]) == strange.told(
+        trained.predictor, trained.predictor.ordinary, rows[:50]
+    )
 
 
 def test_folder_holds_no_pickle_and_says_what_it_is(folder: Path, kind: str) -> None:
     names = {path.name for path in folder.iterdir()}
-    assert names == {"model.json", store.WEIGHTS[kind]} | (set() if kind == "torch-cnn" else {"background.jsonl"})
+    kept = {"model.json", store.WEIGHTS[kind]} | ({"background.jsonl"} if kind != "torch-cnn" else set())
+    assert names == kept | (
+        {strange.FILE} if kind in training.TRAINERS["tabular"] else set()
+    )  # the others judged by too few rows
     held = json.loads((folder / "model.json").read_text())
     assert held["format"] == 1
     assert set(held["versions"]) == {"python", "torch", "sklearn", "signoff"}

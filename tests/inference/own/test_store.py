@@ -32,7 +32,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_folder_says_what_the_model_is(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} == {"model.json", "model.skops", "background.jsonl"}
+    assert {path.name for path in folder.iterdir()} == {"model.json", "model.skops", "background.jsonl", "ordinary.safetensors"}
     held = json.loads((folder / "model.json").read_text())
     assert held["kind"] == "own:sklearn"
     assert held["labels"] == ["benign", "malignant"]
@@ -114,4 +114,4 @@ def test_saving_over_a_model_of_another_format_leaves_nothing_of_it(folder: Path
     (folder / "tokenizer.json").write_text("{}")
     (folder / "model.onnx").write_bytes(b"x")
     store.save(store.load(folder), folder)
-    assert {path.name for path in folder.iterdir()} == {"model.json", "model.skops", "background.jsonl"}
+    assert {path.name for path in folder.iterdir()} == {"model.json", "model.skops", "background.jsonl", "ordinary.safetensors"}
