@@ -210,7 +210,11 @@ class Policy(_Part):
 
 def read_policy(path: Path, project: Project) -> Policy:
     """policy.yaml as a Policy that fits the project. Raises FileError with every problem."""
-    document = read_yaml(path)
+    return policy_of(read_yaml(path), project)
+
+
+def policy_of(document: Document, project: Project) -> Policy:
+    """The same of a document that was read already."""
     policy = validate(Policy, document)
     problems = list(_misfits(document, policy, project))
     if problems:

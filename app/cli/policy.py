@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli import policy_simulate
 from app.cli.options import AsJson, Dir, ProjectName, noun
 from app.cli.project import as_yaml, changed, file_in, granted
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from contract.files import FileError
 
 app = noun("Policies: what may act alone and how people check it, written in policy.yaml.")
+
+app.command("simulate")(policy_simulate.simulate)
+app.command("costs")(policy_simulate.costs)
 
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="policy.yaml, or the folder it lies in.")]
 
