@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import exists, func, insert, select
+from sqlalchemy import bindparam, exists, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from contract.canonical import content_hash
@@ -22,6 +22,14 @@ Verdict = Literal["accept", "correct", "reject", "skip", "escalate"]
 VERDICTS = ("accept", "correct", "reject", "skip", "escalate")
 MAX_COMMENT = 10_000
 MAX_KEY = 200
+_later = aliased(Decision)
+_EARLIER = select(func.max(Decision.id)).where(
+    Decision.task_id == bindparam("task"),
+    Decision.stage == bindparam("stage"),
+    (Decision.claim_id == bindparam("claim")) | Decision.verdict.in_(outcomes.ANSWERS),
+    ~exists().where(_later.supersedes_id == Decision.id),
+)
+"""The answer that another of the same stage takes the place of. Built once: to build it takes longer than to run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +320,7 @@ def _request_hash(said: Said, task_id: int, stage: str) -> str:
 def _store(
     session: Session, actor: Actor, held: Claim, task: Task, final: Said, request: Said, stage: str, basis: str | None = None
 ) -> Stored:
-    same = (Decision.claim_id == held.id) | Decision.verdict.in_(outcomes.ANSWERS)
-    later = aliased(Decision)
-    standing = ~exists().where(later.supersedes_id == Decision.id)
-    query = select(func.max(Decision.id)).where(Decision.task_id == task.id, Decision.stage == stage, same, standing)
-    earlier = session.scalar(query)
+    earlier = session.scalar(_EARLIER, {"task": task.id, "stage": stage, "claim": held.id})
     seat = Seat(held.id, task.id, task.item_id, task.project_id, task.blind, basis or _basis(session, task))
     row = session.scalars(
         insert(Decision).returning(Decision), _row(actor, seat, final, request, stage) | {"supersedes_id": earlier}

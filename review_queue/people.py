@@ -18,6 +18,8 @@ from review_queue.errors import Forbidden, Invalid, NotFound
 SCOPES = ("produce", "review", "read", "admin", "act_as")
 KNOWN_ANSWERS = "known-answers"
 """The name under which known answers play the operator; whatever it decides is marked by this name."""
+PLAYERS = (KNOWN_ANSWERS, "known-answers-2")
+"""The names of those that known answers play, where it takes two."""
 MIN_PASSWORD = 10
 _passwords = PasswordHash.recommended()
 
@@ -146,7 +148,7 @@ def local_actor(session: Session, name: str, via: Via) -> Actor:
         raise Forbidden(f"{name!r} is disabled here; sign in as somebody else")
     known = actor(session, row.id, via)
     assert known is not None
-    return replace(known, known_answers=row.name == KNOWN_ANSWERS)
+    return replace(known, known_answers=row.name in PLAYERS)
 
 
 def actor(session: Session, person_id: int, via: Via) -> Actor | None:
