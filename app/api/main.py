@@ -17,6 +17,7 @@ from app.api import (
     items,
     jobs,
     parking,
+    policy,
     problems,
     projects,
     reasons,
@@ -62,7 +63,7 @@ def create_api(workspace: Workspace) -> FastAPI:
 
 def _version_1() -> APIRouter:
     router = APIRouter(prefix="/v1", responses=listed(401, 403, 422, 500))
-    for part in (items, changes, blobs, claims, parking, decisions, reasons, events, projects, datasets, jobs, webhooks):
+    for part in (items, changes, blobs, claims, parking, decisions, reasons, events, projects, policy, datasets, jobs, webhooks):
         router.include_router(part.router)
     return router
 

@@ -9,6 +9,8 @@ from contract.given import MAX_METHOD, MOST_PARTS
 from contract.project import Trainer
 from db.blobs import MOST
 from review_queue.decisions import MAX_COMMENT, MAX_KEY
+from review_queue.logged import LAST
+from review_queue.logged import MOST as LONGEST_LOG
 from review_queue.parking import MAX_NOTE
 from review_queue.requests import MAX_REASON
 
@@ -679,6 +681,79 @@ class Frozen(BaseModel):
     project: str
     frozen: bool
     changed: bool = Field(description="False where it was so already.")
+
+
+# Policies
+
+
+class SimulateIn(_In):
+    """Policies as policy.yaml has them, as JSON."""
+
+    policy: dict[str, Any] = Field(examples=[{"autonomy": "set", "automate": {"at_least": 0.9}}])
+    against: dict[str, Any] | None = Field(None, description="Another one to hold it against; the rule in force where left out.")
+    last: int = Field(LAST, ge=1, le=LONGEST_LOG, description="So many routed cases, the latest, are looked back over.")
+
+
+class WrongOut(_Out):
+    alone: int
+    unknown: int = Field(description="Of these, at how many nobody could have looked, or has looked yet.")
+    looks: int
+    errors: int
+    value: float | None = Field(description="The share that would be wrong of those that are not unknown.")
+    low: float | None
+    high: float | None
+
+
+class LoadOut(_Out):
+    reviews: float
+    checks: float
+    days: int
+    seconds: float | None = Field(description="Of people's time, a case.")
+    per_day: float
+    hours_per_day: float | None
+    hours: list[float] = Field(description="Of a day's cases for people, how many come in each hour of the day.")
+    busiest: float
+
+
+class CostOut(_Out):
+    errors: float | None
+    reviews: float
+    total: float | None
+
+
+class PartOut(_Out):
+    name: str
+    n: int
+    share: float
+    wrong: WrongOut
+
+
+class OutcomeOut(_Out):
+    called: str
+    n: int
+    share: float
+    wrong: WrongOut
+    load: LoadOut
+    cost: CostOut
+    segments: list[PartOut]
+    labels: list[PartOut]
+    groups: list[PartOut]
+
+
+class Simulated(_Out):
+    """What happened, the rule in force or the other policy, and the candidate, in this order."""
+
+    read: int
+    whole: bool = Field(description="Whether these are all routed cases there are.")
+    left_out: dict[str, int]
+    version: int = Field(description="Of the model whose log it is.")
+    n: int
+    since: datetime | None
+    until: datetime | None
+    days: int
+    outcomes: list[OutcomeOut]
+    moved: dict[str, int]
+    notes: list[str]
 
 
 # Jobs and datasets

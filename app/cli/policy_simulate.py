@@ -111,12 +111,12 @@ def _rows(found: "Simulation") -> Iterator[tuple[str, ...]]:
     every = found.outcomes
     yield "acts alone", *(f"{each.wrong.alone:,} ({each.share:.1%})" for each in every)
     yield "of these wrong", *(_wrong(each) for each in every)
-    yield "not answerable from this log", *(f"{each.wrong.unknown:,} of them" if each.wrong.unknown else "-" for each in every)
+    yield "not answerable from it", *(f"{each.wrong.unknown:,} of them" if each.wrong.unknown else "-" for each in every)
     yield "errors seen, of looks", *(f"{each.wrong.errors:,} of {each.wrong.looks:,}" for each in every)
-    yield "decisions by people a day", *(f"{each.load.per_day:,.1f}" for each in every)
-    yield "in the busiest hour of the day", *(f"{each.load.busiest:,.1f}" for each in every)
-    yield "hours of people's time a day", *(_hours(each.load.hours_per_day) for each in every)
-    yield "spot checks among them", *(f"{each.load.checks / max(each.load.days, 1):,.1f}" for each in every)
+    yield "decisions a day", *(f"{each.load.per_day:,.1f}" for each in every)
+    yield "in the busiest hour", *(f"{each.load.busiest:,.1f}" for each in every)
+    yield "hours of work a day", *(_hours(each.load.hours_per_day) for each in every)
+    yield "spot checks a day", *(f"{each.load.checks / max(each.load.days, 1):,.1f}" for each in every)
     yield "cost of errors", *(_hours(each.cost.errors) for each in every)
     yield "cost of decisions", *(_hours(each.cost.reviews) for each in every)
 
