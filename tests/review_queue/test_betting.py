@@ -184,10 +184,9 @@ def promoted(bounds: list[int], rate: float, last: int) -> float:
 def test_looking_again_and_again_is_what_the_bets_are_for() -> None:
     """At R = alpha, at every check up to 30 times those that one look needs: a limit for one look promotes in 26.9 %."""
     first = math.ceil(math.log(DELTA) / math.log(1 - ALPHA))
-    peeking = [math.ceil(stats.gamma.ppf(1 - DELTA, k + 1) / ALPHA) for k in range(200)]
-    peeking = [
-        next(n for n in range(bound - 50, bound + 50) if exact.upper(k, n, DELTA) <= ALPHA) for k, bound in enumerate(peeking)
-    ]
+    counts = np.arange(1, 40 * first)
+    peeking = [int(counts[np.argmax(stats.binom.cdf(k, counts, ALPHA) <= DELTA)]) for k in range(80)]
+    assert all(exact.upper(k, n, DELTA) <= ALPHA < exact.upper(k, n - 1, DELTA) for k, n in enumerate(peeking[:20]))
     assert peeking[0] == first == 299
     assert promoted(peeking, ALPHA, 30 * first) == pytest.approx(0.269, abs=0.002)
     assert promoted([betting.needed(ALPHA, DELTA, k) for k in range(80)], ALPHA, 30 * first) == pytest.approx(0.043, abs=0.002)
