@@ -72,6 +72,12 @@ def test_a_validation_split_misses_its_promise_in_every_fourth_case() -> None:
     assert shares["one look, learn then test"] <= most(4_000)
 
 
+def test_a_validation_split_that_is_better_than_production_promises_too_much() -> None:
+    held = autonomy.one_look(World(), 4_000, np.random.default_rng(1), World(curve(1.5)))
+    assert held["validation error at most the target"].mean() > 0.6
+    assert held["one look, Clopper-Pearson 95 %"].mean() > most(4_000)
+
+
 def test_the_worlds_are_what_they_say() -> None:
     nominal, worst = risks(curve()), risks(just_unsafe(0.01))
     assert COVERAGES[nominal <= 0.01][-1] == pytest.approx(0.55)
