@@ -84,7 +84,7 @@ def renew(session: Session, project_id: int, policy: Policy, labels: Sequence[st
     if opened and (permit.units or permit.kept):
         permit = steps.begin_anew(session, project_id, period_id, permit, cause)
     raised = control.raised_rate or 0.0
-    units = _units(held, permit, raised, _grid(session, period_id)) if held.autonomy == "earned" else None
+    units = units_of(held, permit, raised, _grid(session, period_id)) if held.autonomy == "earned" else None
     acting = [each.rate for each in units.values() if each.threshold is not None] if units is not None else [held.audit_rate]
     rule_id = session.scalars(
         insert(RoutingRule).returning(RoutingRule.id),
@@ -108,7 +108,7 @@ def renew(session: Session, project_id: int, policy: Policy, labels: Sequence[st
     return rule_id
 
 
-def _units(held: Terms, permit: Permit, raised: float, grid: Sequence[float]) -> dict[str, Climbed]:
+def units_of(held: Terms, permit: Permit, raised: float, grid: Sequence[float]) -> dict[str, Climbed]:
     """What each unit may do: never below the first threshold of the grid that reaches what the policy asks for."""
     least, found = terms.wish(held, grid), {}
     for name in terms.units(held):
