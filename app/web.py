@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from app.ui import frame, logbook, oidc, resources, takeaway
+from app.ui import frame, logbook, oidc, reports, resources, takeaway
 from app.ui.deck.door import Deck
 from app.ui.door import Door
 from app.ui.guard import ANY, LOOPBACK, Guard
@@ -94,7 +94,13 @@ def _desk(workspace: Workspace, routes: list[BaseRoute], guard: list[Middleware]
     local = local and provider is None
     resources.hand_over(workspace, local=local)
     door = Door(workspace, local=local, provider=provider)
-    own = [*door.routes(), *Deck(workspace, door.who).routes(), *takeaway.routes(door), *logbook.routes(door)]
+    own = [
+        *door.routes(),
+        *Deck(workspace, door.who).routes(),
+        *takeaway.routes(door),
+        *logbook.routes(door),
+        *reports.routes(door),
+    ]
     secrets = dict(provider.secrets) if provider is not None else None
     app = st.App(resources.HERE / "main.py", routes=[*own, *routes], middleware=guard, secrets=secrets)
     _settle()
@@ -103,7 +109,7 @@ def _desk(workspace: Workspace, routes: list[BaseRoute], guard: list[Middleware]
 
 def _settle() -> None:
     """Load what the pages need and take it out of the collector's sight: a full collection follows every rerun."""
-    from app.ui.screens import activity, data, find, insights, models, queue, review, settings  # noqa: F401
+    from app.ui.screens import activity, autonomy, data, find, insights, models, queue, review, settings  # noqa: F401
 
     gc.collect()
     gc.freeze()

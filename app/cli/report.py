@@ -20,7 +20,7 @@ def report(
 ) -> None:
     """One HTML page for the accountable and for those to whom results are shown: what acted alone and how often it was wrong."""
     from app.cli.console import bar, chosen, opened, say
-    from app.report import make
+    from app.report import make, records
     from review_queue import activity
 
     with opened(directory) as workspace:
@@ -32,6 +32,6 @@ def report(
         workspace.database.write(activity.record, by, "report.take", f"project:{setting.id}", project_id=setting.id, after=taken)
     if as_json:
         return say(True, found, "")
-    file = out or Path(make.name(setting.name, str(found.period.first), str(found.period.last)))
+    file = out or Path(records.name(setting.name, str(found.period.first), str(found.period.last)))
     file.write_text(make.drawn(found, setting), encoding="utf-8")
     return say(False, None, f"{file}: what acted alone from {found.period.first} to {found.period.last}")

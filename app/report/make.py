@@ -4,7 +4,7 @@ from typing import Any
 
 from app.report import page
 from app.report.gather import Progress, gather
-from app.report.records import Report
+from app.report.records import TYPE, Report
 from db import blobs
 from db.engine import Database
 from review_queue import periods
@@ -12,7 +12,6 @@ from review_queue.errors import Invalid
 from review_queue.periods import Period
 from review_queue.projects import Setting
 
-TYPE = "text/html"
 DAYS = 90
 """Days of a report, unless said."""
 
@@ -33,12 +32,6 @@ def kept(database: Database, setting: Setting, days: int, progress: Progress) ->
     progress(0.95, "writing the page")
     sha = database.write(blobs.put, drawn(report, setting).encode(), TYPE)
     return {"report": sha, "from": str(report.period.first), "to": str(report.period.last)}
-
-
-def name(project: str, first: str, last: str) -> str:
-    """What a report's file is called."""
-    safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-") else "_" for letter in project)
-    return f"{safe}-report-{first}-{last}.html"
 
 
 def _period(days: int) -> Period:

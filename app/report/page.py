@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from app.report import pictures
 from app.report.records import Between, Cut, Grouped, Report, Signed, Versioned
 from app.ui import formats, frame
+from app.ui.draw import autonomy as drawn
 from app.ui.draw import charts, over_time
 from app.ui.formats import number, percent, text
 from review_queue import agreement, terms
@@ -54,8 +55,8 @@ def page(report: Report, zone: ZoneInfo) -> str:
     """The whole file. `zone`: in which times are written."""
     title = f"What acted alone: {report.title}"
     body = "".join(
-        f'<section aria-labelledby="{name}"><h2 id="{name}">{text(heading)}</h2>{"".join(drawn)}</section>'
-        for name, heading, drawn in _sections(report, zone)
+        f'<section aria-labelledby="{name}"><h2 id="{name}">{text(heading)}</h2>{"".join(parts)}</section>'
+        for name, heading, parts in _sections(report, zone)
     )
     first, last, made = report.period.first, report.period.last, formats.moment(report.made_at, zone)
     return (
@@ -274,17 +275,14 @@ STEP = ("when", "whose", "step", "cause", "numbers", "signed by")
 
 
 def _step(step: Step, zone: ZoneInfo) -> list[str]:
-    signed = ", ".join(step.signed_by) or (
-        "by itself" if step.kind == "fall" and step.made_by is None else step.made_by or "nobody"
-    )
     state = "" if step.state == "applied" else f" <small>({text(step.state)}, {step.signers} needed)</small>"
     return [
         formats.moment(step.made_at, zone),
         text(terms.called(step.unit)),
         f"{text(step.from_level)} → {text(step.to_level)}",
         text(step.cause),
-        text(pictures.grounds(step.grounds)),
-        f"{text(signed)}{state}",
+        text(drawn.grounds(step.grounds)),
+        f"{text(drawn.who(step))}{state}",
     ]
 
 

@@ -1,7 +1,6 @@
-"""Pictures of errors with their limits, and the numbers that a step rests on in words."""
+"""Pictures of errors with their limits."""
 
 from collections.abc import Sequence
-from math import exp
 
 from app.report.records import Stretch
 from app.ui.draw import charts, over_time
@@ -9,7 +8,6 @@ from app.ui.draw.charts import Chart, Spot
 from app.ui.draw.numbers import Head, Table
 from app.ui.formats import count, number, percent
 from review_queue.periods import Period
-from review_queue.steps import Grounds
 
 HEAD: Head = (
     ("from", "text"), ("to", "text"), ("acted alone", "count"), ("checked", "count"), ("wrong", "count"), ("share", "share"),
@@ -52,23 +50,3 @@ def span(share: float, low: float, high: float, top: float, line: float) -> str:
         f'<span class="so-span" aria-hidden="true"><i style="left:{left:.1f}%;width:{width:.1f}%"></i>'
         f'<b style="left:{at:.1f}%"></b><s style="left:{dashed:.1f}%"></s></span>'
     )
-
-
-def grounds(held: Grounds) -> str:
-    """Counts, e-value, error and chance of being wrong, of a step."""
-    parts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in held.counts.items() if _plain(value)]
-    if held.log_e is not None:
-        parts.append(f"E {number(float(f'{exp(min(held.log_e, 700.0)):.4g}'))}")
-    if held.alpha is not None:
-        parts.append(f"at most {percent(held.alpha, 2)} wrong")
-    if held.delta is not None:
-        parts.append(f"chance of being wrong {percent(held.delta, 1)}")
-    return ", ".join(parts) or "–"
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, (int, float, str))
-
-
-def _value(value: object) -> str:
-    return number(round(value, 4)) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)

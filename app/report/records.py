@@ -11,6 +11,14 @@ from review_queue.periods import Period
 from review_queue.steps import Step
 from review_queue.trends import Trend
 
+TYPE = "text/html"
+
+
+def name(project: str, first: str, last: str) -> str:
+    """What a report's file is called."""
+    safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-") else "_" for letter in project)
+    return f"{safe}-report-{first}-{last}.html"
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:

@@ -25,7 +25,7 @@ from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound
 from review_queue.intake import blobs_in
 
-PAGES = ("", "review", "queue", "insights", "data", "models", "find", "activity", "settings")
+PAGES = ("", "review", "queue", "insights", "autonomy", "data", "models", "find", "activity", "settings")
 FORM = "signoff_form"
 GOAL = "signoff_goal"
 """The cookie that says where somebody goes who has set out for the provider from here."""

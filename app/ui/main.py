@@ -5,13 +5,14 @@ from streamlit.navigation.page import StreamlitPage
 
 from app.ui import calm, formats, frame, resources, standing
 from app.ui.resources import Here
-from app.ui.screens import activity, data, find, insights, models, queue, review, settings
+from app.ui.screens import activity, autonomy, data, find, insights, models, queue, review, settings
 from review_queue import preferences
 
 SCREENS = {
     "Review": review,
     "Queue": queue,
     "Insights": insights,
+    "Autonomy": autonomy,
     "Data": data,
     "Models": models,
     "Find": find,

@@ -10,16 +10,17 @@ from starlette.routing import BaseRoute, Route
 
 from app.ui import look
 from app.ui.door import Door
+from app.ui.draw import autonomy as climbed
 from app.ui.draw import judging as drawn
 from app.ui.draw.numbers import Table
 from contract.files import nearest
-from review_queue import activity, judging, periods, projects
+from review_queue import activity, judging, periods, projects, steps
 from review_queue.activity import Actor
 from review_queue.errors import NotFound
 from review_queue.periods import Period
 from review_queue.projects import Setting
 
-NAMES = (*look.NAMES, drawn.NAME)
+NAMES = (*look.NAMES, drawn.NAME, climbed.STEPS)
 
 
 def routes(door: Door) -> list[BaseRoute]:
@@ -65,6 +66,9 @@ def take(
 def _table(session: Session, setting: Setting, period: Period, figure: str, actor: Actor) -> Table:
     if figure == drawn.NAME:  # which people it tells of is for whoever asks
         return drawn.table(judging.of(session, setting, period, by=actor.within(setting.id)))
+    if figure == climbed.STEPS:
+        held = steps.latest(session, setting.id)
+        return climbed.table([each for each in held if period.since <= each.made_at < period.before])
     return look.table(session, setting, period, figure)
 
 

@@ -7,8 +7,9 @@ import streamlit as st
 from app.ui import formats, widgets
 from app.ui.draw import figures, quality
 from app.ui.formats import text
+from app.ui.screens import braking
 from app.ui.widgets import Place
-from review_queue import jobs, projects, reason_quality
+from review_queue import jobs, reason_quality
 from review_queue.jobs import Job
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def draw() -> None:
     if known:
         _compare(place, known)
         _proposals(place)
-    _brake(place)
+    braking.draw(place, "models")
 
 
 def _models(place: Place) -> "list[ModelInfo]":
@@ -153,26 +154,6 @@ def _proposal(place: Place, each: "ProposalInfo") -> str:
     signed = f"{len(each.signed_by)} of {each.signers} signatures ({', '.join(each.signed_by) or 'none yet'})"
     applied = f", in force since {formats.moment(each.applied_at, place.zone)}" if each.applied_at else ""
     return f'<p class="so-line so-note">{what} version {each.version}: {text(each.state)}, {text(signed)}{applied}.</p>'
-
-
-def _brake(place: Place) -> None:
-    frozen = place.setting.frozen_at is not None
-    name = "Lift the freeze: automation acts again" if frozen else "Freeze automation: every new case goes to people"
-    if place.actor.at_least("owner" if frozen else "lead"):
-        lifted, braked = (
-            "Then automation acts again as the policy says. Lift it?",
-            "Then every new case goes to people. Freeze it?",
-        )
-        question = lifted if frozen else braked
-        widgets.twice(name, question, name="models-freeze", on_click=_freeze, args=(place, not frozen))
-
-
-def _freeze(place: Place, frozen: bool) -> None:
-    key = place.workspace.keys.draw_key_id
-    said = "Automation is frozen." if frozen else "The freeze is lifted."
-    widgets.tried(
-        lambda: place.database.write(projects.freeze, place.setting.name, key, by=place.actor, frozen=frozen), said, at="models"
-    )
 
 
 def _ask(place: Place, kind: str, args: dict[str, object]) -> None:
