@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.statements import finds
 from db.tables import Claim, Draw, Project, Tally, Task
-from review_queue import audience, autonomy, claims, clock, events, mixing, outcomes, parking, projects, states, tallies
+from review_queue import audience, autonomy, claims, clock, drift, events, mixing, outcomes, parking, projects, states, tallies
 
 Verb = Callable[[Session], int]
 
@@ -56,6 +56,7 @@ CHORES = (
     Chore(_counts, tallies.fold),
     Chore(_parked, parking.wake),
     Chore(_overdue, audience.hand_on_overdue),
+    Chore(drift.is_settled, drift.settle),
     Chore(mixing.is_due, mixing.mix),
     Chore(mixing.is_stale, mixing.withdraw),
 )

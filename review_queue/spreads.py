@@ -96,7 +96,7 @@ class Spread:
 
 def spread(project: Project, rows: Sequence[Row], *, whole: bool) -> Spread:
     """Of rows as a model takes them. A feature none of whose values can be read is left out."""
-    found = {name: _along(feature.type, [row.get(name) for row in rows]) for name, feature in project.input.features.items()}
+    found = {name: along(feature.type, [row.get(name) for row in rows]) for name, feature in project.input.features.items()}
     return Spread(len(rows), whole, {name: along for name, along in found.items() if along is not None})
 
 
@@ -138,7 +138,8 @@ def acting(session: Session, project_id: int) -> Spread | None:
     return _spread(body) if body is not None else None
 
 
-def _along(kind: str, values: Sequence[Any]) -> Along | None:
+def along(kind: str, values: Sequence[Any]) -> Along | None:
+    """How values of one kind of feature are spread; None where none of them can be read, or they have no place."""
     if kind in ("number", "date"):
         return _counted([number(kind, value) for value in values])
     if kind in ("category", "boolean"):
@@ -182,11 +183,12 @@ def _body(found: Spread) -> dict[str, Any]:
 
 
 def _spread(body: Mapping[str, Any]) -> Spread:
-    features = {name: _read(each) for name, each in body["features"].items()}
+    features = {name: read(each) for name, each in body["features"].items()}
     return Spread(body["rows"], body["whole"], features)
 
 
-def _read(held: Mapping[str, Any]) -> Along:
+def read(held: Mapping[str, Any]) -> Along:
+    """One of them as it was kept, by `asdict`."""
     if "counts" in held:
         return Named(held["n"], held["missing"], held["counts"], held["others"])
     return Counted(held["n"], held["missing"], tuple(held["borders"]))

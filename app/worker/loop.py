@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from app import logs
 from app.worker.delivering import Delivering
+from app.worker.drifting import Drifting
 from app.worker.explaining import Explaining
 from app.worker.house import House
 from app.worker.models import Models
@@ -51,7 +52,7 @@ def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
     explaining = Explaining(workspace, models, stop, scoring)
     spare = Spare(workspace, models, explaining)
     jobs = Jobs(workspace, device, stop, waking)
-    beside = [house] if drain else [house, waking, jobs, Delivering(workspace, stop, waking)]
+    beside = [house] if drain else [house, waking, jobs, Delivering(workspace, stop, waking), Drifting(workspace, stop)]
     for thread in beside:
         thread.start()
     while not stop.is_set() and not _orphaned():
@@ -71,6 +72,7 @@ def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
         thread.join(timeout=LEAVE_SECONDS)
     house.keep()
     if drain and not interrupted:
+        Drifting(workspace, Event()).turn()
         Delivering(workspace, stop).turn()
 
 
