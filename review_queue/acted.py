@@ -1,6 +1,7 @@
 """What was routed in a period, case by case: what acted alone, with which chance it was looked at, and what the look found."""
 
 import json
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +14,13 @@ from sqlalchemy.orm import Session
 from db.tables import Draw, Item, Routing, RoutingRule
 from review_queue import betting
 from review_queue.betting import Group
+from review_queue.periods import Period
 
 MOST = 200_000
 """Routed cases, the latest first, that one report looks at."""
 CHUNK = 10_000
+FEW = 10
+"""Checks of one step of time from which on it has a point in a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,35 @@ def traffic(session: Session, project_id: int, since: datetime, before: datetime
     return Traffic(tuple(rows), True, _watermark(rows))
 
 
-def wrong(rows: Sequence[Acted], max_error: float, delta: float, alone: int | None = None) -> Wrong:
-    """How often these settled cases were wrong; `alone`: how many acted alone with them, where some are not settled."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A step of time, and how often what acted alone in it was wrong."""
+
+    period: Period
+    wrong: Wrong
+
+
+def stretches(seen: Traffic, period: Period, delta: float) -> tuple[Stretch, ...]:
+    """The steps of a period, each with what FEW checks or more say of it, however wide its limits."""
+    steps = list(period.steps())
+    ends = [step.before for step in steps]
+    alone, settled = _within(ends, [each for each in seen.rows if each.alone]), _within(ends, seen.settled())
+    held = zip(steps, alone, settled, strict=True)
+    return tuple(Stretch(step, wrong(checked, FEW, delta, alone=len(all_))) for step, all_, checked in held)
+
+
+def _within(ends: Sequence[datetime], rows: Sequence[Acted]) -> list[list[Acted]]:
+    found: list[list[Acted]] = [[] for _ in ends]
+    for each in rows:
+        found[bisect_right(ends, each.routed_at)].append(each)
+    return found
+
+
+def wrong(rows: Sequence[Acted], least: int, delta: float, alone: int | None = None) -> Wrong:
+    """How often these settled cases were wrong, known from `least` checks on; `alone`: how many acted alone with them, where some
+    are not settled."""
     checked = [each for each in rows if each.wrong is not None]
-    count, errors, least = len(rows) if alone is None else alone, sum(each.wrong is True for each in checked), enough(max_error)
+    count, errors = len(rows) if alone is None else alone, sum(each.wrong is True for each in checked)
     if len(checked) < least:
         return Wrong(count, len(checked), errors, least, None, None, None)
     held = groups(rows)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from app.report import groups
-from app.report.records import Cut, Grouped, Report, Signed, Stretch, Versioned
+from app.report.records import Cut, Grouped, Report, Signed, Versioned, Watched
 from retrain import registry
 from retrain.records import ModelInfo, ProposalInfo
-from review_queue import acted, agreement, answers, clock, insights, notices, people, rules, steps, terms, trends, wishes
+from review_queue import acted, agreement, answers, clock, evidence, insights, notices, rules, steps, terms, trends, wishes
 from review_queue.acted import Acted, Traffic
 from review_queue.answers import Answered, Window
 from review_queue.periods import Period
@@ -26,7 +26,7 @@ def gather(session: Session, setting: Setting, period: Period, progress: Progres
     progress(0.05, "reading the cases")
     seen = acted.traffic(session, setting.id, period.since, period.before)
     window = answers.latest(session, setting.id, since=period.since, before=period.before)
-    evidence = setting.policy.evidence
+    asked = setting.policy.evidence
     settled, alone = seen.settled(), [each for each in seen.rows if each.alone]
     routes = Counter(each.route for each in seen.rows)
     return Report(
@@ -39,23 +39,23 @@ def gather(session: Session, setting: Setting, period: Period, progress: Progres
         autonomy=setting.policy.autonomy,
         frozen_at=setting.frozen_at,
         in_force=tuple(_in_force(session, setting)),
-        max_error=evidence.max_error,
-        confidence=evidence.confidence,
-        signers=evidence.signers,
+        max_error=asked.max_error,
+        confidence=asked.confidence,
+        signers=asked.signers,
         shown=len(seen.rows),
         whole=seen.whole,
         routes=dict(routes),
         unsettled=sum(each.p > 0 for each in alone) - len(settled),
         unchecked=sum(each.p == 0 for each in alone),
-        overall=acted.wrong(settled, evidence.max_error, 1 - evidence.confidence, alone=len(alone)),
+        overall=acted.wrong(settled, acted.enough(asked.max_error), 1 - asked.confidence, alone=len(alone)),
         labels=_cuts(setting, alone, settled, lambda each: setting.project.title_of(each.label or "")),
-        segments=_cuts(setting, alone, settled, _segment) if evidence.segments else (),
+        segments=_cuts(setting, alone, settled, _segment) if asked.segments else (),
         groups=_groups(setting, seen, settled, window, progress),
-        stretches=tuple(_stretch(setting, step, settled, alone) for step in period.steps()),
+        stretches=acted.stretches(seen, period, 1 - asked.confidence),
         trend=trends.of(session, setting.id, period),
         overridden=_overridden(window),
         played=_played(session, window),
-        watched=None,
+        watched=_watched(session, setting),
         steps=[each for each in steps.latest(session, setting.id) if each.made_at < period.before],
         signed=[_signed(each) for each in registry.proposals(session, setting.id)],
         models=[_model(each) for each in registry.models(session, setting.id, LISTED)],
@@ -85,12 +85,12 @@ def _in_force(session: Session, setting: Setting) -> list[str]:
 
 def _cuts(setting: Setting, alone: Sequence[Acted], settled: Sequence[Acted], name: Callable[[Acted], str]) -> tuple[Cut, ...]:
     """What acted alone by a name of each case, the most frequent first."""
-    evidence, counts = setting.policy.evidence, Counter(map(name, alone))
+    asked, counts = setting.policy.evidence, Counter(map(name, alone))
     held: dict[str, list[Acted]] = {}
     for each in settled:
         held.setdefault(name(each), []).append(each)
     return tuple(
-        Cut(part, acted.wrong(held.get(part, []), evidence.max_error, 1 - evidence.confidence, alone=count))
+        Cut(part, acted.wrong(held.get(part, []), acted.enough(asked.max_error), 1 - asked.confidence, alone=count))
         for part, count in counts.most_common()
     )
 
@@ -100,24 +100,17 @@ def _segment(each: Acted) -> str:
 
 
 def _groups(setting: Setting, seen: Traffic, settled: Sequence[Acted], window: Window, progress: Progress) -> tuple[Grouped, ...]:
-    evidence, names, said = setting.policy.evidence, setting.project.input.groups, _last_said(window)
+    asked, names, said = setting.policy.evidence, setting.project.input.groups, _last_said(window)
     found = []
     for n, name in enumerate(names):
         progress(0.3 + 0.6 * n / len(names), f"comparing by {name}")
-        found.append(groups.grouped(name, seen.rows, settled, said, evidence.max_error, 1 - evidence.confidence))
+        found.append(groups.grouped(name, seen.rows, settled, said, acted.enough(asked.max_error), 1 - asked.confidence))
     return tuple(found)
 
 
 def _last_said(window: Window) -> Mapping[int, Answered]:
     """The standing answer to each case that the rule or a draw brought to people."""
     return {each.item_id: each for each in window.standing() if each.by_chance_or_rule}
-
-
-def _stretch(setting: Setting, step: Period, settled: Sequence[Acted], alone: Sequence[Acted]) -> Stretch:
-    evidence = setting.policy.evidence
-    here = [each for each in settled if step.since <= each.routed_at < step.before]
-    count = sum(step.since <= each.routed_at < step.before for each in alone)
-    return Stretch(step, acted.wrong(here, evidence.max_error, 1 - evidence.confidence, alone=count))
 
 
 def _overridden(window: Window) -> agreement.Rate:
@@ -127,8 +120,15 @@ def _overridden(window: Window) -> agreement.Rate:
 
 def _played(session: Session, window: Window) -> agreement.Rate:
     """Of the standing answers, those that the known answers gave."""
-    part = sum(insights.played(session, window, name).part for name in people.PLAYERS)
-    return agreement.rate(round(part), len(window.standing()))
+    share = insights.played(session, window)
+    return agreement.rate(round(share.part), round(share.of))
+
+
+def _watched(session: Session, setting: Setting) -> Watched | None:
+    """What is known of the errors that people miss, since evidence is kept as it is now."""
+    found = evidence.read(session, setting)
+    held = found.vigilance if found is not None else None
+    return Watched(held.n, held.missed, held.most, held.proven) if held is not None and held.most else None
 
 
 def _signed(each: ProposalInfo) -> Signed:

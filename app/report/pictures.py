@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from app.report.records import Stretch
 from app.ui.draw import charts, over_time
 from app.ui.draw.charts import Chart, Spot
 from app.ui.draw.numbers import Head, Table
 from app.ui.formats import count, number, percent
+from review_queue.acted import FEW, Stretch
 from review_queue.periods import Period
 
 HEAD: Head = (
@@ -15,18 +15,21 @@ HEAD: Head = (
 )  # fmt: skip
 
 
-def errors(stretches: Sequence[Stretch], most: float) -> Chart:
+def errors(stretches: Sequence[Stretch], most: float, link: str | None = None) -> Chart:
     """How often what acted alone was wrong, over time, with the line that it shall stay below."""
     x = charts.named([over_time.day(Period(each.period.first, each.period.first)) for each in stretches])
     y = charts.shares([2 * most, *(each.wrong.high for each in stretches)])
     spots = [Spot(k, each.wrong.share, each.wrong.low, each.wrong.high, _said(each)) for k, each in enumerate(stretches)]
     known = [each for each in stretches if each.wrong.known]
     rows = tuple(_row(each) for each in stretches)
-    said = f"Of {count(len(stretches), 'stretch')} of time, {number(len(known))} have enough checks to say something."
+    said = (
+        f"Of {count(len(stretches), 'step')} of time, {number(len(known))} have {FEW} checks or more. Shaded: limits that hold "
+        "however often one looks."
+    )
     shapes = (charts.ruler([(x.low, most), (x.high, most)], x, y), charts.band(spots, x, y), charts.line(spots, x, y))
     aloud = "; ".join(spot.said for spot in spots if spot.said) or "No stretch of time has enough checks."
     table = Table("errors", "Wrong among what acted alone", HEAD, rows)
-    return Chart("Wrong among what acted alone, over time", x, y, shapes, aloud, said, table)
+    return Chart("Wrong among what acted alone, over time", x, y, shapes, aloud, said, table, link)
 
 
 def _row(each: Stretch) -> tuple[str, str, int, int, int, float | None, float | None, float | None]:

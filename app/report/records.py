@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from review_queue.acted import Wrong
+from review_queue.acted import Stretch, Wrong
 from review_queue.agreement import Rate
 from review_queue.notices import Notice
 from review_queue.periods import Period
@@ -68,14 +68,6 @@ class Grouped:
     parts: tuple[Part, ...]
     left_out: int
     between: Between | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A step of time, and how often what acted alone in it was wrong."""
-
-    period: Period
-    wrong: Wrong
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,20 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from app.report import pictures
 from app.ui import look
 from app.ui.door import Door
 from app.ui.draw import autonomy as climbed
 from app.ui.draw import judging as drawn
 from app.ui.draw.numbers import Table
 from contract.files import nearest
-from review_queue import activity, judging, periods, projects, steps
+from review_queue import acted, activity, judging, periods, projects, steps
 from review_queue.activity import Actor
 from review_queue.errors import NotFound
 from review_queue.periods import Period
 from review_queue.projects import Setting
 
-NAMES = (*look.NAMES, drawn.NAME, climbed.STEPS)
+NAMES = (*look.NAMES, drawn.NAME, climbed.STEPS, climbed.ERRORS)
 
 
 def routes(door: Door) -> list[BaseRoute]:
@@ -69,6 +70,9 @@ def _table(session: Session, setting: Setting, period: Period, figure: str, acto
     if figure == climbed.STEPS:
         held = steps.latest(session, setting.id)
         return climbed.table([each for each in held if period.since <= each.made_at < period.before])
+    if figure == climbed.ERRORS:
+        evidence, seen = setting.policy.evidence, acted.traffic(session, setting.id, period.since, period.before)
+        return pictures.errors(acted.stretches(seen, period, 1 - evidence.confidence), evidence.max_error).table
     return look.table(session, setting, period, figure)
 
 

@@ -9,6 +9,7 @@ from app import known_answers
 from db.engine import Database
 from review_queue import acted, betting, clock, people, periods
 from review_queue.acted import Acted
+from review_queue.periods import Period
 from tests import factories
 from tests.review_queue.acting import Move
 
@@ -23,7 +24,7 @@ def alone(n: int, p: float = 0.5, wrong: bool | None = False, p_min: float = 0.1
 
 def test_every_check_weighs_one_over_its_chance() -> None:
     rows = [alone(n) for n in range(6)] + [alone(9, wrong=True), alone(10, 0.1, True), alone(11, 0.1), alone(12, 0.1, None)]
-    found = acted.wrong(rows, 0.5, 0.05)
+    found = acted.wrong(rows, acted.enough(0.5), 0.05)
     assert (found.alone, found.checked, found.wrong, found.needed) == (10, 9, 2, 8)
     assert found.share == pytest.approx((1 / 0.5 + 1 / 0.1) / (7 / 0.5 + 2 / 0.1))  # 12 / 34
     groups = [betting.Group(1, 0.1, 0.1, False, 2), betting.Group(1, 0.1, 0.1, True, 1)]
@@ -37,7 +38,7 @@ def test_every_check_weighs_one_over_its_chance() -> None:
 
 @pytest.mark.parametrize(("checks", "known"), [(399, False), (400, True)])
 def test_below_four_over_alpha_checks_it_is_unknown(checks: int, known: bool) -> None:
-    found = acted.wrong([alone(n) for n in range(checks)], 0.01, 0.05)
+    found = acted.wrong([alone(n) for n in range(checks)], acted.enough(0.01), 0.05)
     assert (found.known, found.share, found.checked) == (known, 0.0 if known else None, checks)
 
 
@@ -82,3 +83,13 @@ def test_chunks_leave_nothing_out(database: Database, monkeypatch: pytest.Monkey
     rows = database.read(acted.traffic, held.id, period.since, period.before).rows
     assert len({each.item_id for each in rows}) == 7
     assert [each.item_id for each in rows] == sorted((each.item_id for each in rows), reverse=True)
+
+
+def test_a_step_of_time_has_a_point_from_few_checks_on() -> None:
+    period = Period(NOW.date() - timedelta(days=2), NOW.date())
+    rows = [alone(n, 1.0, n == 0) for n in range(10)]
+    rows += [alone(20 + n, 1.0, routed_at=NOW - timedelta(days=1)) for n in range(9)]
+    early, middle, late = acted.stretches(acted.Traffic(tuple(rows), True, None), period, 0.05)
+    assert (early.wrong.alone, early.wrong.share) == (0, None)
+    assert (middle.wrong.alone, middle.wrong.checked, middle.wrong.share) == (9, 9, None)
+    assert (late.wrong.alone, late.wrong.share) == (10, 0.1)

@@ -18,6 +18,8 @@ from review_queue.steps import Grounds, Step
 
 STEPS = "steps"
 """What the history is called as a file."""
+ERRORS = "errors"
+"""What the errors of what acted alone are called as a file."""
 RUNGS = (
     ("shadow", "People decide. They are shown nothing of the model."),
     ("assist", "People decide every case, first without the prediction, then with it."),

@@ -5,14 +5,17 @@ from typing import Any
 from urllib.parse import quote
 
 import streamlit as st
+from sqlalchemy.orm import Session
 
+from app.report import pictures
 from app.ui import formats, resources, widgets
 from app.ui.draw import autonomy as drawn
 from app.ui.draw import charts
+from app.ui.draw.charts import Chart
 from app.ui.formats import text
 from app.ui.screens import braking
 from app.ui.widgets import Place
-from review_queue import autonomy, clock, jobs, notices, steps, terms
+from review_queue import acted, autonomy, clock, jobs, notices, periods, steps, terms
 from review_queue.autonomy import Overview, Unit
 from review_queue.ladder import Rise
 from review_queue.steps import Step
@@ -21,6 +24,10 @@ from review_queue.terms import WHOLE
 FEW = 3
 """Up to so many units stand in full one below the other; of more, the chosen one."""
 ALL = "all of it"
+PICTURED = 90
+"""Days of the picture of errors."""
+MOST = 20_000
+"""Cases, the latest first, that it looks at."""
 REPORT_DAYS = (30, 90, 365)
 
 
@@ -245,9 +252,16 @@ def _granted(place: Place, found: Sequence[Step]) -> None:
         called = {unit: terms.called(unit) for unit in units}
         units = [st.selectbox("Whose", units, format_func=lambda unit: formats.plain(called[unit]), key="history-unit")]
     held = [drawn.granted(found, unit, clock.now(), place.zone) for unit in units]
-    shown = "".join(charts.draw(chart) for chart in held if chart is not None)
-    if shown:
-        st.html(f'<div class="so-charts">{shown}</div>')
+    shown = [charts.draw(chart) for chart in held if chart is not None]
+    st.html(f'<div class="so-charts">{"".join(shown)}{charts.draw(place.database.read(_errors, place))}</div>')
+
+
+def _errors(session: Session, place: Place) -> Chart:
+    """How often what acted alone was wrong, by what checks found."""
+    evidence, period = place.setting.policy.evidence, periods.latest(PICTURED)
+    seen = acted.traffic(session, place.setting.id, period.since, period.before, MOST)
+    found = acted.stretches(seen, period, 1 - evidence.confidence)
+    return pictures.errors(found, evidence.max_error, f"/csv/{quote(place.setting.name, safe='')}/{drawn.ERRORS}?period=90+days")
 
 
 def _file(place: Place) -> str:
