@@ -356,7 +356,7 @@ def sign(session: Session, step_id: int, *, by: Actor, draw_key_id: int) -> Step
 
     Raises NotFound, Forbidden for whoever may not sign, Refused where it is over or its conditions hold no more.
     """
-    project_id = _project_of(session, step_id, by)
+    project_id = project_of(session, step_id, by)
     rules.lock(session, project_id)
     setting = projects.by_id(session, project_id)
     row = steps.open_row(session, step_id)
@@ -396,7 +396,7 @@ def _checked_again(session: Session, setting: Setting, step: Step) -> Wanted:
 
 def withdraw(session: Session, step_id: int, *, by: Actor) -> Step:
     """Take an open rise off the table. Raises NotFound, Forbidden below owner, Refused where it is over."""
-    rules.lock(session, _project_of(session, step_id, by))
+    rules.lock(session, project_of(session, step_id, by))
     steps.withdraw(session, step_id, by=by)
     return steps.step(session, step_id)
 
@@ -482,7 +482,8 @@ def _owner(by: Actor, project_id: int) -> Actor:
     return here
 
 
-def _project_of(session: Session, step_id: int, by: Actor) -> int:
+def project_of(session: Session, step_id: int, by: Actor) -> int:
+    """The project of a step. Raises NotFound, also where it is closed to `by`."""
     project_id = session.scalar(select(AutonomyEvent.project_id).where(AutonomyEvent.id == step_id))
     if project_id is None or not by.sees(project_id):
         raise NotFound(f"there is no step {step_id}")

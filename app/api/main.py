@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from app.api import (
+    autonomy,
     blobs,
     changes,
     claims,
@@ -63,7 +64,23 @@ def create_api(workspace: Workspace) -> FastAPI:
 
 def _version_1() -> APIRouter:
     router = APIRouter(prefix="/v1", responses=listed(401, 403, 422, 500))
-    for part in (items, changes, blobs, claims, parking, decisions, reasons, events, projects, policy, datasets, jobs, webhooks):
+    parts = (
+        items,
+        changes,
+        blobs,
+        claims,
+        parking,
+        decisions,
+        reasons,
+        events,
+        projects,
+        autonomy,
+        policy,
+        datasets,
+        jobs,
+        webhooks,
+    )
+    for part in parts:
         router.include_router(part.router)
     return router
 

@@ -681,6 +681,7 @@ class Frozen(BaseModel):
     project: str
     frozen: bool
     changed: bool = Field(description="False where it was so already.")
+    step: Id | None = Field(None, description="What waits for more signatures before a freeze is lifted.")
 
 
 # Policies

@@ -28,7 +28,15 @@ EVERYWHERE = {
     ("POST", "/claims/release"),
 }
 """Calls whose address lies in no project; each is tested by itself below."""
-NUMBERS = {"project": "claims", "external_id": "1", "sha256": "0" * 64, "name": "data.jsonl", "seq": "1", "webhook_id": "1"}
+NUMBERS = {
+    "project": "claims",
+    "external_id": "1",
+    "sha256": "0" * 64,
+    "name": "data.jsonl",
+    "seq": "1",
+    "webhook_id": "1",
+    "step_id": "1",
+}
 
 
 def calls(workspace: Workspace) -> list[tuple[str, str]]:
