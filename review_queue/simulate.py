@@ -6,7 +6,7 @@ Where the log had no chance of a look, there is no answer. Intervals are Wilson'
 they are for a policy that was written before its figures were seen.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +16,7 @@ import numpy as np
 from contract.policy import Costs, Policy
 from contract.records import Route
 from review_queue import agreement, routing, terms
-from review_queue.logged import Bools, Floats, Log
+from review_queue.logged import Bools, Floats, Log, Places
 from review_queue.routing import Rule
 from review_queue.terms import Terms
 
@@ -243,29 +243,38 @@ def weights(log: Log, alone: Bools) -> tuple[Floats, Bools]:
     One over the chance of a look, times those that were to be looked at over those that were, in what acted alone and in what
     people decide apart.
     """
-    were, p, seen, due = log.alone, log.pi, log.seen, log.due
-    weight, known = np.zeros(len(log.cases)), np.zeros(len(log.cases), dtype=np.bool_)
-    for stratum in (alone & were & (p > 0), alone & ~were):
-        looks, wanted = int((stratum & seen).sum()), int((stratum & due).sum())
-        if looks:
-            held = stratum & seen
-            weight[held] = wanted / looks / p[held]
+    where = np.flatnonzero(alone)
+    weight, known = np.zeros(len(alone)), np.zeros(len(alone), dtype=np.bool_)
+    weight[where], known[where] = _weigh(log, where)
+    return weight, known
+
+
+def _weigh(log: Log, where: Places) -> tuple[Floats, Bools]:
+    """The same of the cases at these places alone."""
+    were, p, seen, due = log.alone[where], log.pi[where], log.seen[where], log.due[where]
+    weight, known = np.zeros(len(where)), np.zeros(len(where), dtype=np.bool_)
+    for stratum in (were & (p > 0), ~were):
+        held = stratum & seen
+        if looks := int(held.sum()):
+            weight[held] = int((stratum & due).sum()) / looks / p[held]
             known |= stratum
     return weight, known
 
 
 def wrong(log: Log, alone: Bools) -> Wrong:
     """How many of the cases that would act alone would be wrong."""
-    weight, known = weights(log, alone)
-    errors = log.wrong
-    n, looks = int(known.sum()), weight[weight > 0]
+    return _wrong(log, np.flatnonzero(alone))
+
+
+def _wrong(log: Log, where: Places) -> Wrong:
+    weight, known = _weigh(log, where)
+    errors, looks, n = log.wrong[where], weight[weight > 0], int(known.sum())
     found = int((errors & (weight > 0)).sum())
-    if not n or not len(looks):
-        return Wrong(int(alone.sum()), int(alone.sum()), len(looks), found, None, None, None)
+    if not len(looks):
+        return Wrong(len(where), len(where), 0, 0, None, None, None)
     value = min(float(weight[errors].sum()) / n, 1.0)
-    effective = float(looks.sum()) ** 2 / float((looks**2).sum())
-    low, high = agreement.interval(value, effective)
-    return Wrong(int(alone.sum()), int(alone.sum()) - n, len(looks), found, value, low, high)
+    low, high = agreement.interval(value, float(looks.sum()) ** 2 / float((looks**2).sum()))
+    return Wrong(len(where), len(where) - n, len(looks), found, value, low, high)
 
 
 def cost_of_errors(log: Log, costs: Costs) -> Floats:
@@ -307,11 +316,13 @@ def load(log: Log, ways: Ways, reviewers: int) -> Load:
 
 def _parts(log: Log, alone: Bools, names: Sequence[str | None]) -> tuple[Part, ...]:
     """Figures by name, the most frequent first."""
-    held = np.array(["" if name is None else name for name in names])
-    given = np.array([name is not None for name in names])
     counted = Counter(name for name in names if name is not None)
+    places = defaultdict[str, list[int]](list)
+    for place in np.flatnonzero(alone).tolist():
+        if (name := names[place]) is not None:
+            places[name].append(place)
     return tuple(
-        Part(name, n, wrong(log, alone & given & (held == name)))
+        Part(name, n, _wrong(log, np.array(places[name], dtype=np.int64)))
         for name, n in sorted(counted.items(), key=lambda each: (-each[1], each[0]))
     )
 
