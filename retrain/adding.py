@@ -58,6 +58,7 @@ def figures(setting: Setting, brought: "Brought", truth: Sequence[str | None]) -
         "answered": brought.answered,
         "rows_per_second": brought.rows_per_second,
         "said": list(brought.said),
+        "ordinary": len(ordinary.held) if (ordinary := brought.predictor.ordinary) is not None else 0,
         "grids": calibration.grids(np.array(answered, dtype=np.float64)),
         "per_label": _per_label(brought, known),
         **judging.figures(found, **wish),

@@ -230,6 +230,7 @@ def policy(threshold: float | None, max_error: float, said: str) -> str:
         "automate:",
         *reasons,
         _line(f"  at_least: {'off' if threshold is None else repr(float(threshold))}", remark),
+        _line("  strange: 0.01", "what is unlike all that the model learned from goes to people: 1 % of ordinary cases as well"),
         "audit:",
         _line("  rate: 0.05", "this share of what acts alone is checked by a person who does not see the prediction"),
         "  due: 7d",
