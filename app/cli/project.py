@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import AsJson, Dir, noun
+from app.cli.options import AsJson, Dir, Limit, noun
 
 if TYPE_CHECKING:
     from contract.project import Project
@@ -104,6 +104,26 @@ def show(
         setting = chosen(workspace, name)
     body = setting.project.model_dump(mode="json", exclude_defaults=True)
     say(as_json, {**setting.project.model_dump(mode="json"), "guidelines_text": setting.guidelines}, as_yaml(body))
+
+
+@app.command()
+def drift(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", envvar="SIGNOFF_PROJECT", help="The project; may be left out where there is one."),
+    ] = None,
+    limit: Limit = 20,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """The latest looks whether inputs or scores stray from what the model learned from, newest first."""
+    from app.cli.console import chosen, opened, say, table
+    from review_queue import drift
+
+    with opened(directory) as workspace:
+        found = workspace.database.read(drift.latest, chosen(workspace, name).id, limit)
+    rows = [(each.made_at, each.n, len(each.moved), "; ".join(m.said for m in each.moved if m.alarmed) or "-") for each in found]
+    say(as_json, found, table(("looked at", "cases", "tested", "strayed"), rows) if rows else "no look yet")
 
 
 @app.command()

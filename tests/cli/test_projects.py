@@ -130,3 +130,8 @@ def test_freeze_and_unfreeze(claims: Signoff) -> None:
     assert "was frozen already" in claims("autonomy", "freeze").stdout
     assert claims.json("autonomy", "show")["frozen_at"]
     assert claims.json("autonomy", "unfreeze")["changed"]
+
+
+def test_drift_tells_the_looks(claims: Signoff) -> None:
+    assert claims.json("project", "drift") == []
+    assert "no look yet" in claims("project", "drift", "claims").stdout
