@@ -2,7 +2,6 @@
 
 import json
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,9 +10,8 @@ from typing import Any
 from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
-from db.tables import Draw, Item, Routing, RoutingRule
-from review_queue import betting
-from review_queue.betting import Group
+from db.tables import Draw, Item, Routing
+from review_queue import agreement
 from review_queue.periods import Period
 
 MOST = 200_000
@@ -25,14 +23,12 @@ FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """One routed case. `p`: its chance of a spot check, at least `p_min` under its rule; `wrong` None: no check is back."""
+    """One routed case. `p`: its chance of a spot check; `wrong` None: no check is back."""
 
     item_id: int
     route: str
     label: str | None
     unit: str
-    rule_id: int
-    p_min: float
     p: float
     drawn: bool
     wrong: bool | None
@@ -63,7 +59,7 @@ class Traffic:
 class Wrong:
     """How often what acted alone was wrong. `share` with its limits is None where fewer than `needed` checks are back.
 
-    The share weighs every check with one over its chance; the limits hold however often one looks.
+    The share weighs every check with one over its chance; its limits are those of 95 % confidence.
     """
 
     alone: int
@@ -81,14 +77,12 @@ class Wrong:
 
 def traffic(session: Session, project_id: int, since: datetime, before: datetime, most: int = MOST) -> Traffic:
     """The cases of a period, each by its latest routing."""
-    query = select(RoutingRule.id, RoutingRule.pi_min).where(RoutingRule.project_id == project_id)
-    floors = dict(session.execute(query).tuples().all())
     rows: list[Acted] = []
     for each in _newest_first(session, project_id, since):
         if len(rows) == most:
             return Traffic(tuple(rows), False, _watermark(rows))
         if since <= each.routed_at < before:
-            rows.append(_acted(each, floors))
+            rows.append(_acted(each))
     return Traffic(tuple(rows), True, _watermark(rows))
 
 
@@ -100,13 +94,13 @@ class Stretch:
     wrong: Wrong
 
 
-def stretches(seen: Traffic, period: Period, delta: float) -> tuple[Stretch, ...]:
+def stretches(seen: Traffic, period: Period) -> tuple[Stretch, ...]:
     """The steps of a period, each with what FEW checks or more say of it, however wide its limits."""
     steps = list(period.steps())
     ends = [step.before for step in steps]
     alone, settled = _within(ends, [each for each in seen.rows if each.alone]), _within(ends, seen.settled())
     held = zip(steps, alone, settled, strict=True)
-    return tuple(Stretch(step, wrong(checked, FEW, delta, alone=len(all_))) for step, all_, checked in held)
+    return tuple(Stretch(step, wrong(checked, FEW, alone=len(all_))) for step, all_, checked in held)
 
 
 def _within(ends: Sequence[datetime], rows: Sequence[Acted]) -> list[list[Acted]]:
@@ -116,16 +110,21 @@ def _within(ends: Sequence[datetime], rows: Sequence[Acted]) -> list[list[Acted]
     return found
 
 
-def wrong(rows: Sequence[Acted], least: int, delta: float, alone: int | None = None) -> Wrong:
+def wrong(rows: Sequence[Acted], least: int, alone: int | None = None) -> Wrong:
     """How often these settled cases were wrong, known from `least` checks on; `alone`: how many acted alone with them, where some
-    are not settled."""
+    are not settled.
+
+    Sources: the weighted share of Hájek (1971); the interval of Wilson for as many checks of one weight as would say as much: the
+    squared sum of weights over the sum of their squares (Kish 1965, "Survey sampling").
+    """
     checked = [each for each in rows if each.wrong is not None]
     count, errors = len(rows) if alone is None else alone, sum(each.wrong is True for each in checked)
     if len(checked) < least:
         return Wrong(count, len(checked), errors, least, None, None, None)
-    held = groups(rows)
-    share = sum(1 / each.p for each in checked if each.wrong) / sum(1 / each.p for each in checked)
-    return Wrong(count, len(checked), errors, least, share, betting.lower(held, delta / 2), betting.upper(held, delta / 2))
+    weights = [1 / each.p for each in checked]
+    share = sum(weight for weight, each in zip(weights, checked, strict=True) if each.wrong) / sum(weights)
+    effective = sum(weights) ** 2 / sum(weight**2 for weight in weights)
+    return Wrong(count, len(checked), errors, least, share, *agreement.interval(share, effective))
 
 
 def enough(max_error: float) -> int:
@@ -133,21 +132,14 @@ def enough(max_error: float) -> int:
     return round(4 / max_error)
 
 
-def groups(rows: Sequence[Acted]) -> list[Group]:
-    """Cases that count alike, together."""
-    counted = Counter((each.rule_id, each.p_min, each.p, each.wrong is True) for each in rows)
-    return [Group(*key, n) for key, n in sorted(counted.items())]
-
-
 def _watermark(rows: Sequence[Acted]) -> int | None:
     return min((each.item_id for each in rows if each.alone and each.drawn and each.wrong is None), default=None)
 
 
-def _acted(row: Any, floors: Mapping[int, float]) -> Acted:
+def _acted(row: Any) -> Acted:
     found = None if row.loss is None else bool(row.loss)
     return Acted(
-        row.item_id, row.route, row.label, row.segment, row.routing_rule_id, min(floors[row.routing_rule_id] or row.p, row.p),
-        row.p, row.drawn is not None, found, row.routed_at,
+        row.item_id, row.route, row.label, row.segment, row.p, row.drawn is not None, found, row.routed_at,
         {name: str(value) for name, value in json.loads(row.groups or "{}").items()},
     )  # fmt: skip
 
@@ -169,7 +161,7 @@ def _chunk(project_id: int, last: int | None) -> Select[*tuple[Any, ...]]:
     drawn = and_(Draw.item_id == Routing.item_id, Draw.n == Routing.n, Draw.purpose == "evidence")
     query: Select[*tuple[Any, ...]] = (
         select(
-            Routing.item_id, Routing.route, Routing.label, Routing.segment, Routing.routing_rule_id, Routing.routed_at,
+            Routing.item_id, Routing.route, Routing.label, Routing.segment, Routing.routed_at,
             Routing.p_evidence.label("p"), Draw.item_id.label("drawn"), Draw.loss, Item.groups,
         )
         .join(Item, Item.id == Routing.item_id)

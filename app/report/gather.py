@@ -47,11 +47,11 @@ def gather(session: Session, setting: Setting, period: Period, progress: Progres
         routes=dict(routes),
         unsettled=sum(each.p > 0 for each in alone) - len(settled),
         unchecked=sum(each.p == 0 for each in alone),
-        overall=acted.wrong(settled, acted.enough(asked.max_error), 1 - asked.confidence, alone=len(alone)),
+        overall=acted.wrong(settled, acted.enough(asked.max_error), alone=len(alone)),
         labels=_cuts(setting, alone, settled, lambda each: setting.project.title_of(each.label or "")),
         segments=_cuts(setting, alone, settled, _segment) if asked.segments else (),
         groups=_groups(setting, seen, settled, window, progress),
-        stretches=acted.stretches(seen, period, 1 - asked.confidence),
+        stretches=acted.stretches(seen, period),
         trend=trends.of(session, setting.id, period),
         overridden=_overridden(window),
         played=_played(session, window),
@@ -90,7 +90,7 @@ def _cuts(setting: Setting, alone: Sequence[Acted], settled: Sequence[Acted], na
     for each in settled:
         held.setdefault(name(each), []).append(each)
     return tuple(
-        Cut(part, acted.wrong(held.get(part, []), acted.enough(asked.max_error), 1 - asked.confidence, alone=count))
+        Cut(part, acted.wrong(held.get(part, []), acted.enough(asked.max_error), alone=count))
         for part, count in counts.most_common()
     )
 
@@ -104,7 +104,7 @@ def _groups(setting: Setting, seen: Traffic, settled: Sequence[Acted], window: W
     found = []
     for n, name in enumerate(names):
         progress(0.3 + 0.6 * n / len(names), f"comparing by {name}")
-        found.append(groups.grouped(name, seen.rows, settled, said, acted.enough(asked.max_error), 1 - asked.confidence))
+        found.append(groups.grouped(name, seen.rows, settled, said, acted.enough(asked.max_error)))
     return tuple(found)
 
 

@@ -21,14 +21,12 @@ SEED = 0
 LIMITS = [0.025, 0.975]
 
 
-def grouped(
-    name: str, rows: Sequence[Acted], settled: Sequence[Acted], answers: Mapping[int, Answered], least: int, delta: float
-) -> Grouped:
+def grouped(name: str, rows: Sequence[Acted], settled: Sequence[Acted], answers: Mapping[int, Answered], least: int) -> Grouped:
     """One group of a project over the cases that have a value of it. `answers`: what people said last, by item."""
     here = _by_value(name, rows)
     shown = sorted((value for value, held in here.items() if len(held) >= FEW), key=lambda value: -len(here[value]))
     back = _by_value(name, settled)
-    parts = tuple(_part(value, here[value], back.get(value, []), answers, least, delta) for value in shown)
+    parts = tuple(_part(value, here[value], back.get(value, []), answers, least) for value in shown)
     known = [part.name for part in parts if part.wrong.known]
     between = _between([each for value in known for each in back[value]], name) if len(known) > 1 else None
     return Grouped(name, parts, len(here) - len(shown), between)
@@ -42,9 +40,7 @@ def _by_value(name: str, rows: Sequence[Acted]) -> dict[str, list[Acted]]:
     return found
 
 
-def _part(
-    value: str, rows: Sequence[Acted], settled: Sequence[Acted], answers: Mapping[int, Answered], least: int, delta: float
-) -> Part:
+def _part(value: str, rows: Sequence[Acted], settled: Sequence[Acted], answers: Mapping[int, Answered], least: int) -> Part:
     routes = Counter(each.route for each in rows)
     said = [(each, answers[each.item_id]) for each in rows if each.item_id in answers]
     judged = [answer for _, answer in said if answer.predicted is not None]
@@ -57,7 +53,7 @@ def _part(
         overridden=agreement.rate(sum(answer.verdict != "accept" for answer in judged), len(judged)),
         seconds=median(took) if took else None,
         hours=median(waits) if waits else None,
-        wrong=acted.wrong(settled, least, delta, alone=routes["auto"]),
+        wrong=acted.wrong(settled, least, alone=routes["auto"]),
     )
 
 

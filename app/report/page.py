@@ -24,7 +24,9 @@ h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .3rem; }
 h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; padding-top: .8rem; border-top: 1px solid var(--line); }
 h3.so-title { margin-top: 1.4rem; } p, li { max-width: 46rem; }
 .so-begin { font-size: 1.1rem; } .so-begin b { font-variant-numeric: tabular-nums; } a { color: inherit; }
-.so-scroll { margin: .4rem 0 1rem; } .so-grid td, .so-grid th { overflow-wrap: anywhere; } .so-grid td.so-num { text-align: end; }
+.so-scroll { margin: .4rem 0 1rem; } 
+.so-grid thead th, .so-grid tbody th { white-space: nowrap; } .so-grid td { overflow-wrap: break-word; }
+ .so-grid td.so-num { text-align: end; }
 .so-span { position: relative; display: block; min-width: 7rem; height: 1rem; background: var(--ground); border-radius: 2px; }
 .so-span i { position: absolute; top: .4rem; height: .2rem; background: currentColor; opacity: .6; print-color-adjust: exact; }
 .so-span b { position: absolute; top: .15rem; width: .4rem; height: .7rem; margin-left: -.2rem; border-radius: 2px;
@@ -129,8 +131,8 @@ def _standing(report: Report) -> str:
 def _wrong(report: Report) -> Iterator[str]:
     yield (
         "<p>Of what acts alone a secret draw sends some to people, who answer without seeing the prediction. Each check counts "
-        f"at one over its chance of being drawn. The limits hold with {percent(report.confidence)} confidence however often one "
-        f"looks. At most {percent(report.max_error, 1)} may be wrong (dashed).</p>"
+        "at one over its chance of being drawn. Limits: 95 % confidence (Wilson, for the effective number of checks). At most "
+        f"{percent(report.max_error, 1)} may be wrong (dashed).</p>"
     )
     if report.unsettled:
         n = formats.count(report.unsettled, report.noun)

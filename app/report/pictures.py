@@ -23,8 +23,8 @@ def errors(stretches: Sequence[Stretch], most: float, link: str | None = None) -
     known = [each for each in stretches if each.wrong.known]
     rows = tuple(_row(each) for each in stretches)
     said = (
-        f"Of {count(len(stretches), 'step')} of time, {number(len(known))} have {FEW} checks or more. Shaded: limits that hold "
-        "however often one looks."
+        f"Of {count(len(stretches), 'step')} of time, {number(len(known))} have {FEW} checks or more. Shaded: 95 % confidence "
+        "(Wilson, for the effective number of checks)."
     )
     shapes = (charts.ruler([(x.low, most), (x.high, most)], x, y), charts.band(spots, x, y), charts.line(spots, x, y))
     aloud = "; ".join(spot.said for spot in spots if spot.said) or "No stretch of time has enough checks."

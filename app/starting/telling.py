@@ -12,7 +12,7 @@ from app.starting.rows import Sampled
 from app.workspace import Workspace
 from retrain import alone
 from retrain.alone import Alone
-from review_queue import insights
+from review_queue import autonomy, insights
 from review_queue.projects import Setting
 
 if TYPE_CHECKING:
@@ -115,6 +115,12 @@ def files(folder: Path, found: Alone | None, max_error: float) -> None:
     say(f"{folder}/policy.yaml says so: at_least: {alone.written(threshold)}. project.yaml and guidelines.md lie beside it.")
 
 
+def earned(workspace: Workspace, setting: Setting) -> str:
+    """In one line, what evidence would let act alone now, where thresholds are set."""
+    found = workspace.database.read(autonomy.overview, setting)
+    return f"Autonomy is {found.autonomy}; under `earned` would act alone now: {found.allows}."
+
+
 def waiting(workspace: Workspace, setting: Setting, port: int, ui: bool) -> None:
     """What became of the rows that arrived, and where to go on."""
     waits = workspace.database.read(insights.backlog, setting.id).waiting
@@ -124,6 +130,7 @@ def waiting(workspace: Workspace, setting: Setting, port: int, ui: bool) -> None
     checks = waits + decided - (found["items"] - alone_)
     checked = f"; {checks:,} of those that acted are spot-checked" if checks > 0 else ""
     say(f"{found['items']:,} rows arrived: {alone_:,} acted alone, {found['items'] - alone_:,} go to people{checked}.")
+    say(earned(workspace, setting))
     if ui:
         print(f"\nThe desk is at http://127.0.0.1:{port}   (stop it with Ctrl-C; `signoff up` opens it again)\n")
     else:

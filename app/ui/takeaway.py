@@ -72,7 +72,7 @@ def _table(session: Session, setting: Setting, period: Period, figure: str, acto
         return climbed.table([each for each in held if period.since <= each.made_at < period.before])
     if figure == climbed.ERRORS:
         evidence, seen = setting.policy.evidence, acted.traffic(session, setting.id, period.since, period.before)
-        return pictures.errors(acted.stretches(seen, period, 1 - evidence.confidence), evidence.max_error).table
+        return pictures.errors(acted.stretches(seen, period), evidence.max_error).table
     return look.table(session, setting, period, figure)
 
 

@@ -106,14 +106,14 @@ def test_too_few_checks_are_unknown_and_nothing_is_compared(database: Database) 
 
 def test_weights_are_those_of_fairlearn_by_hand() -> None:
     def case(n: int, sex: str, p: float, wrong: bool) -> Acted:
-        return Acted(n, "auto", "pay", "", 1, 0.1, p, True, wrong, NOW, {"sex": sex})
+        return Acted(n, "auto", "pay", "", p, True, wrong, NOW, {"sex": sex})
 
     rows = [case(1, "f", 0.5, True), case(2, "f", 0.25, False), case(3, "m", 0.1, True), case(4, "m", 0.5, False)]
     rows.append(replace(rows[0], item_id=5, drawn=False, wrong=None))
     held = groups.frame(rows, "sex").by_group["error"]
     assert held["f"] == pytest.approx(2 / (2 + 4))
     assert held["m"] == pytest.approx(10 / (10 + 2))
-    assert np.isclose(acted.wrong(rows[:2], 2, 0.05).share or 0, 2 / 6)
+    assert np.isclose(acted.wrong(rows[:2], 2).share or 0, 2 / 6)
 
 
 def test_values_with_few_cases_are_not_shown(database: Database) -> None:

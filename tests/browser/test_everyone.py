@@ -13,6 +13,7 @@ PAGES = (
     *(f"review?project={project}" for project in ("claims", "messages", "digits")),
     *("queue", "queue?view=leads", "data", "models", "activity", "settings", "find?id=M-1003"),
     *(f"insights?section={section}" for section in ("Traffic", "Model", "Pace", "People")),
+    *(f"autonomy?section={section}" for section in ("Now", "Policy", "History")),
 )
 READY = ".so-title, .so-empty"
 GRAVE = ("serious", "critical")

@@ -7,7 +7,7 @@ import pytest
 
 from app import known_answers
 from db.engine import Database
-from review_queue import acted, betting, clock, people, periods
+from review_queue import acted, agreement, clock, people, periods
 from review_queue.acted import Acted
 from review_queue.periods import Period
 from tests import factories
@@ -17,28 +17,22 @@ ALWAYS = {"audit": {"rate": 1.0}, "evidence": {"max_error": 0.5}}
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
-def alone(n: int, p: float = 0.5, wrong: bool | None = False, p_min: float = 0.1, **changes: object) -> Acted:
-    case = Acted(n, "auto", "pay", "", 1, p_min, p, wrong is not None, wrong, NOW)
+def alone(n: int, p: float = 0.5, wrong: bool | None = False, **changes: object) -> Acted:
+    case = Acted(n, "auto", "pay", "", p, wrong is not None, wrong, NOW)
     return replace(case, **changes)  # type: ignore[arg-type]
 
 
 def test_every_check_weighs_one_over_its_chance() -> None:
     rows = [alone(n) for n in range(6)] + [alone(9, wrong=True), alone(10, 0.1, True), alone(11, 0.1), alone(12, 0.1, None)]
-    found = acted.wrong(rows, acted.enough(0.5), 0.05)
+    found = acted.wrong(rows, acted.enough(0.5))
     assert (found.alone, found.checked, found.wrong, found.needed) == (10, 9, 2, 8)
     assert found.share == pytest.approx((1 / 0.5 + 1 / 0.1) / (7 / 0.5 + 2 / 0.1))  # 12 / 34
-    groups = [betting.Group(1, 0.1, 0.1, False, 2), betting.Group(1, 0.1, 0.1, True, 1)]
-    groups += [betting.Group(1, 0.1, 0.5, False, 6), betting.Group(1, 0.1, 0.5, True, 1)]
-    assert acted.groups(rows) == groups
-    assert (found.low, found.high) == (betting.lower(groups, 0.025), betting.upper(groups, 0.025))
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.share < found.high
+    assert (found.low, found.high) == agreement.interval(12 / 34, 34**2 / (7 * 2**2 + 2 * 10**2))
 
 
 @pytest.mark.parametrize(("checks", "known"), [(399, False), (400, True)])
 def test_below_four_over_alpha_checks_it_is_unknown(checks: int, known: bool) -> None:
-    found = acted.wrong([alone(n) for n in range(checks)], acted.enough(0.01), 0.05)
+    found = acted.wrong([alone(n) for n in range(checks)], acted.enough(0.01))
     assert (found.known, found.share, found.checked) == (known, 0.0 if known else None, checks)
 
 
@@ -65,9 +59,9 @@ def test_the_cases_of_a_period_are_read_with_draws_and_groups(database: Database
     known_answers.work(database, held, answers, players, 20)
     found = database.read(acted.traffic, held.id, period.since, period.before)
     assert found.whole
-    assert {(each.label, each.wrong, each.p, each.p_min, each.groups.get("sex")) for each in found.settled()} == {
-        ("pay", True, 1.0, 1.0, "f"),
-        ("deny", False, 1.0, 1.0, None),
+    assert {(each.label, each.wrong, each.p, each.groups.get("sex")) for each in found.settled()} == {
+        ("pay", True, 1.0, "f"),
+        ("deny", False, 1.0, None),
     }
     older = database.read(acted.traffic, held.id, clock.now() - timedelta(days=60), period.before)
     assert len(older.rows) == 4
@@ -89,7 +83,7 @@ def test_a_step_of_time_has_a_point_from_few_checks_on() -> None:
     period = Period(NOW.date() - timedelta(days=2), NOW.date())
     rows = [alone(n, 1.0, n == 0) for n in range(10)]
     rows += [alone(20 + n, 1.0, routed_at=NOW - timedelta(days=1)) for n in range(9)]
-    early, middle, late = acted.stretches(acted.Traffic(tuple(rows), True, None), period, 0.05)
+    early, middle, late = acted.stretches(acted.Traffic(tuple(rows), True, None), period)
     assert (early.wrong.alone, early.wrong.share) == (0, None)
     assert (middle.wrong.alone, middle.wrong.checked, middle.wrong.share) == (9, 9, None)
     assert (late.wrong.alone, late.wrong.share) == (10, 0.1)

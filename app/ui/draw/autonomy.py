@@ -135,6 +135,17 @@ def bands(unit: Unit, zone: ZoneInfo) -> str:
     return (
         f'<div class="so-scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table class="so-grid so-bands">'
         f"<caption>{text(caption)}</caption><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"{_risen(shown, unit)}"
+    )
+
+
+def _risen(shown: Sequence[Band], unit: Unit) -> str:
+    """Limits speak of all the time since the period began: where errors rose they lie below the share itself."""
+    if not any(each.drawn >= unit.enough and (each.estimate or 0.0) > each.upper for each in shown):
+        return ""
+    return (
+        '<p class="so-line so-note">A share above its limit has risen: "at most" and E say that there was a time in which fewer '
+        "were wrong, not that now fewer are. The detector watches what is now.</p>"
     )
 
 

@@ -13,7 +13,7 @@ from app.ui.draw import autonomy as drawn
 from app.ui.draw import charts
 from app.ui.draw.charts import Chart
 from app.ui.formats import text
-from app.ui.screens import braking
+from app.ui.screens import braking, policy_desk
 from app.ui.widgets import Place
 from review_queue import acted, autonomy, clock, jobs, notices, periods, steps, terms
 from review_queue.autonomy import Overview, Unit
@@ -260,7 +260,7 @@ def _errors(session: Session, place: Place) -> Chart:
     """How often what acted alone was wrong, by what checks found."""
     evidence, period = place.setting.policy.evidence, periods.latest(PICTURED)
     seen = acted.traffic(session, place.setting.id, period.since, period.before, MOST)
-    found = acted.stretches(seen, period, 1 - evidence.confidence)
+    found = acted.stretches(seen, period)
     return pictures.errors(found, evidence.max_error, f"/csv/{quote(place.setting.name, safe='')}/{drawn.ERRORS}?period=90+days")
 
 
@@ -268,4 +268,4 @@ def _file(place: Place) -> str:
     return f"/csv/{quote(place.setting.name, safe='')}/{drawn.STEPS}"
 
 
-SECTIONS: dict[str, Callable[[Place], None]] = {"Now": _now, "History": _history}
+SECTIONS: dict[str, Callable[[Place], None]] = {"Now": _now, "Policy": policy_desk.draw, "History": _history}
