@@ -5,8 +5,8 @@
 
 A model learns from some rows of ../shared/data, once for each set. In each run the others arrive in another order, posted to the
 HTTP API day by day; the worker scores and routes them under `autonomy: earned`; two operators, who know the answers, decide what
-waits; house-keeping runs, and an owner signs every rise that is ready. The clock is moved, nothing else is short-cut. A run is
-one line of FILE; runs that are there already are not done again.
+waits; house-keeping runs, and an owner signs every rise that is ready. The clock is moved, nothing else is short-cut. A run ends
+where nothing acts and no evidence that is left to come could change that. It is one line of FILE, and not done again.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from contract.records import Row
 from db import blobs
 from db.tables import AutonomyEvent, Decision, ItemKey, Routing
 from retrain import datasets, judging, loading, registry, training
-from review_queue import autonomy, clock, keeping, people, projects, rules
+from review_queue import autonomy, clock, evidence, keeping, ladder, people, projects, rules
 from review_queue.activity import Actor
 from review_queue.exact import upper
 from review_queue.projects import Setting
@@ -233,7 +233,7 @@ class Run:
         self._setting = _apply(workspace, held.project, error, self._by)
         propose = partial(registry.propose, by=self._by, draw_key_id=workspace.keys.draw_key_id)
         self._database.write(propose, self._setting.id, held.model)
-        self._players = [self._database.write(known_answers.player, "worker", name) for name in people.PLAYERS]
+        self._players = [self._database.write(known_answers.player, "worker", name) for name in people.PLAYERS[:2]]
         key = self._database.write(people.add_key, self._by.name, scopes=["produce"])
         self._headers = {"Authorization": f"Bearer {key}"}
         models = Models(self._database, workspace.settings, "cpu")
@@ -246,7 +246,8 @@ class Run:
     def play(self, hands: clock.Hands, arrive: int, loads: int) -> None:
         """Loads come, are routed, are decided; then house-keeping, and the owner's look at what may rise."""
         order = np.random.default_rng(self._seed).permutation(len(self._held.traffic.rows))[:arrive].tolist()
-        for number, part in enumerate(np.array_split(order, loads)):
+        parts = np.array_split(order, loads)
+        for number, part in enumerate(parts):
             begins = START + number * APART
             hands.move(begins)
             self._arrive(part.tolist())
@@ -256,6 +257,16 @@ class Run:
             tidy(self._database)
             self._sign()
             self._note((begins - START).days)
+            if self._hopeless(np.concatenate([*parts[number + 1 :], np.array([], dtype=int)]).astype(int)):
+                return
+
+    def _hopeless(self, left: NDArray[np.int_]) -> bool:
+        """Whether nothing acts, and nothing could be certified even if no error were found in all that is left."""
+        found = self._database.read(evidence.read, self._setting)
+        if self.thresholds[-1] is not None or found is None or (ledger := found.units[""]).certified is not None:
+            return False
+        needed = ladder.more(ledger.bands[0], 1.0, ledger.alpha, ledger.delta)
+        return needed is None or needed > int((self._held.traffic.sure[left] >= ledger.bands[0].threshold).sum())
 
     def _arrive(self, part: Sequence[int]) -> None:
         traffic = self._held.traffic
