@@ -115,6 +115,7 @@ def test_defaults_in_the_tables_are_those_of_the_models() -> None:
         "review.prompt": policy.Prompt(),
         "calendar": policy.Calendar(),
         "intake": policy.Intake(),
+        "drift": policy.Drift(),
         "explain": policy.Explain(),
     }
     for heading, model in models.items():

@@ -37,8 +37,8 @@ def curve(found: Sequence[Point], in_force: Outcome, wanted: Outcome, max_error:
     x, y = Axis(0.0, 1.0, tuple((k / 4, f"{25 * k} %") for k in range(5))), charts.shares([top, *reach])
     spots = [Spot(s.share, s.wrong.value, s.wrong.low, s.wrong.high, _point(s)) for s in found]
     shapes = (
-        charts.band(spots, x, y, "faint"),
-        charts.line(spots, x, y, "faint"),
+        charts.band(spots, x, y),
+        charts.line(spots, x, y),
         charts.ruler([(0.0, max_error), (1.0, max_error)], x, y),
         _mark(in_force, x, y, "con"),
         _mark(wanted, x, y, "pro"),
@@ -49,9 +49,10 @@ def curve(found: Sequence[Point], in_force: Outcome, wanted: Outcome, max_error:
     )  # fmt: skip
     rows = tuple((s.threshold, s.share, w.looks, w.value, w.low, w.high, w.unknown) for s in found for w in [s.wrong])
     said = (
-        "If the surest acted alone: how many of them would be wrong (upwards), by how many they are (to the right). Blue: the "
-        f"candidate. Orange: in force. Dashed: {percent(max_error, 1)}, the error held to be fit. Shaded: 95 % confidence "
-        "(Wilson) for one threshold that was chosen beforehand; one that was chosen by this picture will look a little worse."
+        "If the surest acted alone: how many of them would be wrong (upwards), by how many they are (to the right). Blue dot: "
+        f"the candidate. Orange dot: in force. Dashed: {percent(max_error, 1)}, the error held to be fit. Shaded: 95 % "
+        "confidence (Wilson) for one threshold that was chosen beforehand; one that was chosen by this picture will look a "
+        "little worse."
     )
     aloud = "; ".join(spot.said for spot in spots[:: max(1, len(spots) // 8)]) or "nobody has looked at a case yet"
     table = Table("policy-risk", "Risk against coverage", head, rows)
@@ -171,7 +172,9 @@ def _left(each: Further) -> str:
     if each.looks is None:
         return f"{each.called}: at what was seen so far, {each.threshold:g} cannot be certified."
     days = (
-        "" if each.days is None else f", about {number(max(round(each.days), 1))} days at this traffic if people answer them all"
+        ""
+        if each.days is None
+        else f", about {formats.count(max(round(each.days), 1), 'day')} at this traffic if people answer them all"
     )
     return f"{each.called}: {number(each.looks)} more looks without an error until {each.threshold:g} is certified{days}."
 
