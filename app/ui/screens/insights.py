@@ -5,14 +5,15 @@ from datetime import date
 
 import streamlit as st
 
-from app.ui import look, widgets
+from app.ui import formats, look, widgets
+from app.ui.draw import drift as strayed
 from app.ui.draw import figures
 from app.ui.formats import number, percent, upto
 from app.ui.screens import judging
 from app.ui.widgets import Place
 from retrain import alone, registry
 from retrain.alone import Alone
-from review_queue import answers, insights, people, periods
+from review_queue import answers, drift, insights, people, periods
 from review_queue.agreement import of as agreement_of
 from review_queue.insights import Insight
 from review_queue.periods import Period
@@ -83,6 +84,17 @@ def _model(place: Place, period: Period, asked: dict[str, str]) -> None:
     left.html(figures.bands(found.bands))
     right.html(figures.labels(found.labels, place.setting.project.title_of))
     widgets.line(f"These two: all traffic so far. {figures.WEIGHING} {figures.window(found)}", "note")
+    _drift(place)
+
+
+def _drift(place: Place) -> None:
+    """Whether what comes in strays; of whole windows, never of a case."""
+    acting = place.database.read(registry.champion, place.setting.id)
+    if acting is None:
+        return
+    st.html('<h3 class="so-title">Drift</h3>')
+    looks, ordinary = place.database.read(drift.latest, place.setting.id), acting.figures.get("ordinary")
+    st.html(strayed.section(looks, place.setting.policy, ordinary, lambda at: formats.moment(at, place.zone)))
 
 
 def _pace(place: Place, period: Period, asked: dict[str, str]) -> None:
