@@ -15,6 +15,7 @@ from review_queue.agreement import Agreement
 from review_queue.answers import Window
 from review_queue.calendar import add_working_time
 from review_queue.outcomes import ANSWERS
+from review_queue.people import PLAYERS
 from review_queue.projects import Setting, by_id
 from review_queue.quality import Judged
 from review_queue.tallies import BANDS
@@ -176,7 +177,7 @@ def explained_ahead(session: Session, project_id: int, ahead: int = 200) -> Shar
     return Share(session.scalar(query) or 0, len(items))
 
 
-def insight(session: Session, project_id: int, known_answers_name: str) -> Insight:
+def insight(session: Session, project_id: int) -> Insight:
     """Figures of a project: traffic from the tallies, what people said from the latest decisions."""
     counted, window = tallies.read(session, project_id), answers.latest(session, project_id)
     judged = quality.judged(window)
@@ -192,7 +193,7 @@ def insight(session: Session, project_id: int, known_answers_name: str) -> Insig
         decisions_last_hour=_last_hour(session, project_id),
         decisions_per_hour=_pace(window),
         seconds_median=times[len(times) // 2] if times else None,
-        known_answers=played(session, window, known_answers_name),
+        known_answers=played(session, window),
         bands=tuple(_bands(counted, judged)),
         labels=tuple(_labels(judged)),
         agreement=agreement.of(window),
@@ -206,10 +207,10 @@ def _override(window: Window) -> Share:
     return Share(sum(each.verdict != "accept" for each in held), len(held))
 
 
-def played(session: Session, window: Window, name: str) -> Share:
+def played(session: Session, window: Window) -> Share:
     """How many of the final answers the known answers gave."""
-    played, held = session.scalar(select(Person.id).where(Person.name == name)), window.standing()
-    return Share(sum(each.person_id == played for each in held), len(held))
+    names, held = set(session.scalars(select(Person.id).where(Person.name.in_(PLAYERS)))), window.standing()
+    return Share(sum(each.person_id in names for each in held), len(held))
 
 
 def _last_hour(session: Session, project_id: int) -> int:

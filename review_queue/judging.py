@@ -22,7 +22,7 @@ from review_queue import activity, answers, clock, exact
 from review_queue.activity import Actor
 from review_queue.answers import Answered
 from review_queue.pace import Quantile, quantile
-from review_queue.people import KNOWN_ANSWERS
+from review_queue.people import PLAYERS
 from review_queue.periods import Period
 from review_queue.projects import Setting
 
@@ -226,7 +226,7 @@ def _by_person(said: Iterable[Answered]) -> dict[int, list[Answered]]:
 
 def _names(session: Session, held: dict[int, list[Answered]], by: Actor) -> dict[int, str]:
     """Whose figures are shown: known answers that play a person are none."""
-    query = select(Person.id, Person.name).where(Person.id.in_(held), Person.kind == "person", Person.name != KNOWN_ANSWERS)
+    query = select(Person.id, Person.name).where(Person.id.in_(held), Person.kind == "person", Person.name.not_in(PLAYERS))
     query = query if by.at_least("lead") else query.where(Person.id == by.id)
     return dict(session.execute(query).tuples().all())
 

@@ -10,7 +10,7 @@ from db.tables import Member, Person, Project
 from review_queue import activity, claims, clock, people
 from review_queue.activity import RANKS, Actor
 from review_queue.errors import Forbidden, Invalid, NotFound
-from review_queue.people import KNOWN_ANSWERS, Account
+from review_queue.people import PLAYERS, Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def present(project_id: int, *, least: str = "reviewer") -> tuple[ColumnElement[
     return (
         Person.disabled_at.is_(None),
         Person.kind == "person",
-        Person.name != KNOWN_ANSWERS,
+        Person.name.not_in(PLAYERS),
         or_(Person.everywhere, exists().where(*theirs)),
         func.coalesce(named, Person.role).in_(roles),
     )

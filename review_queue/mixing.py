@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import SystemRandom
 
-from sqlalchemy import ColumnElement, Select, String, cast, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, String, and_, cast, exists, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db.statements import finds, run
 from db.tables import Activity, Claim, Decision, Gold, GoldTurn, Item, ItemKey, Person, Routing, Task
 from review_queue import claims, clock, members, projects, states, tallies
+from review_queue.people import PLAYERS
 from review_queue.projects import Setting
 
 FRESH = timedelta(hours=1)
@@ -118,10 +119,14 @@ def put(session: Session, setting: Setting, person_id: int) -> bool:
 
 def _may(session: Session, setting: Setting, person_id: int) -> bool:
     """Whether the person is there, and not too much gold waits for them already."""
-    here = members.present(setting.id, least="reviewer")
     waiting = select(Task.id).where(Task.project_id == setting.id, states.GOLD, Task.assignee_id == person_id)
     held = session.scalars(waiting.limit(AHEAD)).all()
-    return len(held) < AHEAD and finds(session, select(Person.id).where(Person.id == person_id, *here))
+    return len(held) < AHEAD and finds(session, select(Person.id).where(Person.id == person_id, _there(setting.id)))
+
+
+def _there(project_id: int) -> ColumnElement[bool]:
+    """People who may work here, and known answers that play operators: they too are to prove that they see errors."""
+    return or_(and_(*members.present(project_id, least="reviewer")), Person.name.in_(PLAYERS))
 
 
 def _next(session: Session, project_id: int, person_id: int) -> list[Beside]:
@@ -206,7 +211,7 @@ def _withdraw(session: Session, setting: Setting, limit: int) -> int:
 def _stale(setting: Setting) -> Select[int]:
     """Gold that waits in vain. What somebody parked is theirs until it comes back."""
     known = _some(select(Gold.item_id).where(Gold.item_id == Task.item_id, Gold.ended_at.is_(None)))
-    here = _some(select(Person.id).where(Person.id == Task.assignee_id, *members.present(setting.id, least="reviewer")))
+    here = _some(select(Person.id).where(Person.id == Task.assignee_id, _there(setting.id)))
     said = select(Decision.decided_at).where(Decision.person_id == Task.assignee_id).order_by(Decision.decided_at.desc())
     last, holds = said.limit(1).scalar_subquery(), select(Claim.id).where(Claim.person_id == Task.assignee_id, states.LEASED)
     away = or_(last.is_(None), last < clock.now() - AWAY) & ~_some(holds)

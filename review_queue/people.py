@@ -18,8 +18,8 @@ from review_queue.errors import Forbidden, Invalid, NotFound
 SCOPES = ("produce", "review", "read", "admin", "act_as")
 KNOWN_ANSWERS = "known-answers"
 """The name under which known answers play the operator; whatever it decides is marked by this name."""
-PLAYERS = (KNOWN_ANSWERS, "known-answers-2")
-"""The names of those that known answers play, where it takes two."""
+PLAYERS = (KNOWN_ANSWERS, "known-answers-2", "known-answers-3")
+"""The names of those that known answers play, where it takes several: two settle a dispute, which is gold for a third."""
 MIN_PASSWORD = 10
 _passwords = PasswordHash.recommended()
 

@@ -8,7 +8,7 @@ from app.api.access import Admin, Anyone, Here, Reader, Standing
 from app.api.claims import labels
 from app.api.problems import listed
 from app.workspace import Workspace
-from review_queue import insights, people, projects
+from review_queue import insights, projects, steps
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 
@@ -27,21 +27,31 @@ def get_stats(here: Here, actor: Reader, held: Standing) -> shapes.Stats:
     return here.database.read(_stats, held)
 
 
-@router.post("/projects/{project}/freeze", summary="Send everything to people", responses=listed(404, 409))
+@router.post(
+    "/projects/{project}/freeze",
+    summary="Send everything to people",
+    response_model_exclude_none=True,
+    responses=listed(404, 409),
+)
 def post_freeze(here: Here, actor: Admin, held: Standing) -> shapes.Frozen:
     """From now on no prediction acts alone, those of the batch in hand included."""
     return _freeze(here, actor, held, frozen=True)
 
 
-@router.post("/projects/{project}/unfreeze", summary="Lift a freeze", responses=listed(404, 409))
+@router.post(
+    "/projects/{project}/unfreeze", summary="Lift a freeze", response_model_exclude_none=True, responses=listed(404, 409)
+)
 def post_unfreeze(here: Here, actor: Admin, held: Standing) -> shapes.Frozen:
-    """The policy acts again as written. For owners and admins."""
+    """What was granted acts again, once as many have signed as the policy says; until then `step` names what waits. For owners
+    and admins."""
     return _freeze(here, actor, held, frozen=False)
 
 
 def _freeze(here: Workspace, actor: Actor, held: Setting, *, frozen: bool) -> shapes.Frozen:
     changed = here.database.write(projects.freeze, held.name, here.keys.draw_key_id, by=actor, frozen=frozen)
-    return shapes.Frozen(project=held.name, frozen=frozen, changed=changed)
+    offers = [] if frozen else here.database.read(steps.standing_offers, held.id)
+    waits = next((str(each.id) for each in offers if each.wanted.frozen is False), None)
+    return shapes.Frozen(project=held.name, frozen=frozen or waits is not None, changed=changed, step=waits)
 
 
 def _project(held: Setting) -> shapes.ProjectOut:
@@ -63,5 +73,5 @@ def _stats(session: Session, held: Setting) -> shapes.Stats:
         frozen_at=held.frozen_at,
         backlog=shapes.Backlog.model_validate(insights.backlog(session, held.id)),
         totals=insights.totals(session, held.id),
-        insight=shapes.Insight.model_validate(insights.insight(session, held.id, people.KNOWN_ANSWERS)),
+        insight=shapes.Insight.model_validate(insights.insight(session, held.id)),
     )

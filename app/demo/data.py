@@ -31,16 +31,17 @@ class Source:
 
 def sources() -> Iterator[Source]:
     """Digits first: anyone can judge them."""
-    yield Source("digits", 60, 337, _shuffled(_digits()))
+    yield Source("digits", 60, 337, _shuffled(digits()))
     yield Source("diagnosis", 30, 219, _shuffled(_diagnosis()))
 
 
-def _digits() -> list[Known]:
+def digits() -> list[Known]:
+    """1,797 images of 8 by 8 pixels."""
     from sklearn.datasets import load_digits
 
     held = load_digits()
     return [
-        Known(f"digit-{n:04}", {}, str(label), _png(pixels))
+        Known(f"digit-{n:04}", {}, str(label), png(pixels))
         for n, (pixels, label) in enumerate(zip(held.images, held.target, strict=True))
     ]
 
@@ -62,8 +63,8 @@ def _shuffled(items: list[Known]) -> tuple[Known, ...]:
     return tuple(items[n] for n in order)
 
 
-def _png(pixels: Any) -> bytes:
-    """Sixteen levels of ink on paper as a grey PNG."""
+def png(pixels: Any) -> bytes:
+    """Ink from 0 to 16 on paper as a grey PNG."""
     buffer = io.BytesIO()
     Image.fromarray((255 - pixels * 255 / 16).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()

@@ -21,7 +21,7 @@ from db import blobs
 from retrain import alone, datasets, registry, training
 from retrain.alone import Alone
 from retrain.records import ModelInfo
-from review_queue import insights, intake, people, projects
+from review_queue import insights, intake, projects
 from review_queue.activity import Actor
 from review_queue.projects import Setting
 
@@ -51,18 +51,18 @@ def _prepare(workspace: Workspace, source: Source, by: Actor, step: Steps) -> No
     if not folder.exists():
         shutil.copytree(HERE / source.project, folder)
     step(0.0, f"{source.project}: applying project and policy")
-    setting, database = _apply(workspace, folder, by), workspace.database
+    setting, database = apply(workspace, folder, by), workspace.database
     if database.read(registry.champion, setting.id) is None:
-        info = _first_model(workspace, setting, source, by, step)
+        info = first_model(workspace, setting, source, by, step)
         _let_act(folder, setting, _judged(info))
-        setting = _apply(workspace, folder, by)
+        setting = apply(workspace, folder, by)
         database.write(registry.propose, setting.id, info.version, by=by, draw_key_id=workspace.keys.draw_key_id)
     arriving = source.items[source.learn + source.aside :]
     step(0.8, f"{setting.project.heading}: {len(arriving)} items arrive")
     _arrive(workspace, setting, arriving, by)
 
 
-def _apply(workspace: Workspace, folder: Path, by: Actor) -> Setting:
+def apply(workspace: Workspace, folder: Path, by: Actor) -> Setting:
     """The files of a folder put in force."""
     project = read_project(folder / "project.yaml")
     policy = read_policy(folder / project.policy, project)
@@ -71,7 +71,7 @@ def _apply(workspace: Workspace, folder: Path, by: Actor) -> Setting:
     return workspace.database.write(projects.apply, project, policy, guidelines, key, by=by).setting
 
 
-def _first_model(workspace: Workspace, setting: Setting, source: Source, by: Actor, step: Steps) -> ModelInfo:
+def first_model(workspace: Workspace, setting: Setting, source: Source, by: Actor, step: Steps) -> ModelInfo:
     """The first labels kept, and a model from a part of them, judged by the rest; it plays no role yet."""
     database = workspace.database
     labelled = list(_labelled(workspace, source))
@@ -100,12 +100,12 @@ def _judged(info: ModelInfo) -> Alone:
 
 def _labelled(workspace: Workspace, source: Source) -> Iterator[dict[str, Any]]:
     known = source.items[: source.learn + source.aside]
-    for n, (item, given) in enumerate(zip(known, _inputs(workspace, known), strict=True)):
+    for n, (item, given) in enumerate(zip(known, inputs(workspace, known), strict=True)):
         split = "train" if n < source.learn else "test"
         yield {"external_id": item.external_id, "input": given, "label": item.label, "split": split}
 
 
-def _inputs(workspace: Workspace, items: Sequence[Known]) -> list[dict[str, Any]]:
+def inputs(workspace: Workspace, items: Sequence[Known]) -> list[dict[str, Any]]:
     """Inputs as the API takes them; images are kept as blobs."""
 
     def put(session: Any) -> list[dict[str, Any]]:
@@ -119,7 +119,7 @@ def _inputs(workspace: Workspace, items: Sequence[Known]) -> list[dict[str, Any]
 
 def _arrive(workspace: Workspace, setting: Setting, items: Sequence[Known], by: Actor) -> None:
     """What comes in is accepted once; the known answers are kept apart."""
-    given = zip(items, _inputs(workspace, items), strict=True)
+    given = zip(items, inputs(workspace, items), strict=True)
     checked = [intake.check(setting.project, {"external_id": item.external_id, "input": row}) for item, row in given]
     workspace.database.write(intake.accept, setting, checked)
     workspace.database.write(datasets.add_answers, setting, {item.external_id: item.label for item in items}, by=by)
@@ -154,7 +154,7 @@ def _decide(workspace: Workspace, count: int, by: Actor) -> None:
 def _say(workspace: Workspace, port: int, ui: bool) -> None:
     for setting in workspace.database.read(projects.everything):
         waiting = workspace.database.read(insights.backlog, setting.id).waiting
-        found = workspace.database.read(insights.insight, setting.id, people.KNOWN_ANSWERS)
+        found = workspace.database.read(insights.insight, setting.id)
         print(
             f"{setting.project.heading}: {found.routed:,} arrived, {found.automation.part:,} acted alone, {waiting:,} wait for "
             "you (spot checks of what acted alone among them)."

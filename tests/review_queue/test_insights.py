@@ -19,7 +19,7 @@ from tests.review_queue.acting import Move, take
 
 
 def look(database: Database, held: Setting) -> Insight:
-    return database.read(insights.insight, held.id, KNOWN_ANSWERS)
+    return database.read(insights.insight, held.id)
 
 
 def decide(database: Database, held: Setting, actor: Actor, said: dict[str, str | None], seconds: float | None = None) -> None:

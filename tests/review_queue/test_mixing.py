@@ -151,7 +151,7 @@ def test_nothing_follows_from_its_answer(database: Database, held: Setting, ann:
     assert (first.basis, first.stage, first.label, first.seconds) == ("gold", "first", "deny", 4.0)
     assert (final.basis, final.stage, final.label, final.seconds) == ("gold", "final", "deny", 2.0)
     assert not factories.tasks(database, kind="adjudication")
-    found = database.read(insights.insight, held.id, people.KNOWN_ANSWERS)
+    found = database.read(insights.insight, held.id)
     assert found.judged == len(factories.tasks(database, kind="review", state="completed"))
 
 

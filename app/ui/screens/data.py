@@ -78,7 +78,8 @@ def _version(place: Place, found: "list[DatasetVersion]") -> None:
     named = {each.id: _named(place, each) for each in found}
     chosen = st.selectbox("Version", list(named), format_func=named.__getitem__, key=f"data-version-{found[0].id}")
     each = place.database.read(datasets.dataset, chosen)
-    if played := each.manifest.get("reviewers", {}).get(people.KNOWN_ANSWERS, 0):
+    reviewers = each.manifest.get("reviewers", {})
+    if played := sum(reviewers.get(name, 0) for name in people.PLAYERS):
         widgets.line(f"{formats.number(played)} of its answers were given by the known answers.", "note")
     st.html(summary(place, each))
     if each.files and each.kind != "answers" and place.actor.at_least("lead") and resources.served():

@@ -13,7 +13,7 @@ from app.ui.screens import judging
 from app.ui.widgets import Place
 from retrain import alone, registry
 from retrain.alone import Alone
-from review_queue import answers, drift, insights, people, periods
+from review_queue import answers, drift, insights, periods
 from review_queue.agreement import of as agreement_of
 from review_queue.insights import Insight
 from review_queue.periods import Period
@@ -65,7 +65,7 @@ def _show(place: Place, period: Period, asked: dict[str, str], *names: str) -> N
 
 
 def _traffic(place: Place, period: Period, asked: dict[str, str]) -> None:
-    found = place.database.read(insights.insight, place.setting.id, people.KNOWN_ANSWERS)
+    found = place.database.read(insights.insight, place.setting.id)
     if not found.routed:
         widgets.empty("No figures yet", "They begin with the first scored case.")
         return
@@ -79,7 +79,7 @@ def _traffic(place: Place, period: Period, asked: dict[str, str]) -> None:
 def _model(place: Place, period: Period, asked: dict[str, str]) -> None:
     _could(place)
     _show(place, period, asked, "reliability", "risk", look.CONFUSION)
-    found = place.database.read(insights.insight, place.setting.id, people.KNOWN_ANSWERS)
+    found = place.database.read(insights.insight, place.setting.id)
     left, right = st.columns(2, gap="large")
     left.html(figures.bands(found.bands))
     right.html(figures.labels(found.labels, place.setting.project.title_of))
