@@ -30,6 +30,7 @@ from review_queue import (
     batches,
     bulk,
     claims,
+    drift,
     embeddings,
     explanations,
     filters,
@@ -89,6 +90,7 @@ def _looks_back_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds are bounds at any size: with small ones a small crowd will do."""
     monkeypatch.setattr(insights, "MOST", FEW)
     monkeypatch.setattr(stuck, "MOST", FEW)
+    monkeypatch.setattr(drift, "MOST", FEW)
     monkeypatch.setattr(lists, "WINDOW", FEW)
     monkeypatch.setattr(filters, "MOST", FEW)
     monkeypatch.setattr(answers, "WINDOW", WINDOW)
@@ -436,3 +438,16 @@ def test_the_helper_sees_what_it_is_for(there: Crowd) -> None:
     with Seen(there.database.engine) as seen:
         there.database.read(lambda s: s.execute(select(Task.id).where(Task.id > 0, Task.weight > 2).order_by(Task.id)).all())
     assert seen.steps() > 20 if there.database.engine.dialect.name == "sqlite" else seen.rows() > ROWS
+
+
+def test_a_look_for_drift(there: Crowd) -> None:
+    database = there.database
+    with Seen(database.engine) as seen:
+        window = database.read(drift.due, there.setting)
+        assert window is not None
+        found = drift.check(*database.read(drift.read, window))
+        assert database.write(drift.keep, window, found, there.workspace.keys.draw_key_id)
+        assert database.read(drift.due, there.setting) is not None
+        assert len(database.read(drift.latest, there.setting.id)) == 1
+        assert not database.read(drift.is_settled)
+    hold(seen, database, 30)
