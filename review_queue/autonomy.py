@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from contract.files import nearest
 from contract.policy import DAYS
 from db.statements import finds, run
-from db.tables import AutonomyEvent, Draw, EvidenceLook, ProjectControl, RoutingRule
+from db.tables import AutonomyEvent, Draw, EvidenceLook, ProjectControl, RoutingRule, Task
 from db.tables import Notice as NoticeRow
 from review_queue import activity, audits, clock, evidence, ladder, notices, permits, projects, rules, shown, steps, terms
 from review_queue.activity import Actor
@@ -431,6 +431,8 @@ def _down(session: Session, setting: Setting, holding: Terms, permit: Permit, to
             raise Refused("the project as a whole goes into shadow, under `autonomy: earned`, and once")
         units = _units_down(session, setting, permit, None, cause, by)
         level = "assist" if units else rules.level(session, setting.id)
+        waiting = (Task.project_id == setting.id, Task.state.in_(("pending", "parked")), Task.kind == "review")
+        session.execute(update(Task).where(*waiting, ~Task.blind).values(blind=True))
         wanted = Wanted(unit=WHOLE, shadow=True)
         return [*units, steps.fall(session, setting.id, (level, "shadow"), cause, wanted, by=by)]
     if holding.autonomy == "set":

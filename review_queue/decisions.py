@@ -12,7 +12,7 @@ from contract.canonical import content_hash
 from contract.files import nearest
 from db.statements import insertion, run_all
 from db.tables import Claim, Decision, Routing, Task
-from review_queue import activity, audience, claims, clock, hands, outcomes, requests, tallies
+from review_queue import activity, audience, claims, clock, hands, outcomes, requests, rules, tallies
 from review_queue.activity import Actor
 from review_queue.errors import AlreadyDecided, AnswerFirst, Forbidden, Invalid, KeyReused, NotFound
 from review_queue.hands import Hand, Seat
@@ -63,7 +63,10 @@ class Stored:
 def answer(
     session: Session, actor: Actor, task_id: int, token: str, key: str, label: str | None, seconds: float | None = None
 ) -> Stored:
-    """The first answer of a blind task: a label, or None to reject. Stored once; it is what counts as evidence."""
+    """The first answer of a blind task: a label, or None to reject. Stored once; it is what counts as evidence.
+
+    In shadow it is final, since nothing is shown after it.
+    """
     said = Said(key, "reject" if label is None else "correct", label, seconds=seconds)
     _check_sizes(said)
     if known := _known(session, actor, said, task_id, "first"):
@@ -78,6 +81,9 @@ def answer(
     verdict: Verdict = "reject" if label is None else "accept" if label == predicted else "correct"
     stored = _store(session, actor, held, task, Said(key, verdict, label, seconds=seconds), said, "first")
     outcomes.first_answer(session, task, label)
+    if _hidden(session, task.project_id):
+        claims.close(session, held, "answered")
+        outcomes.finish_with_first(session, session.get_one(Decision, stored.id))
     return stored
 
 
@@ -420,9 +426,14 @@ def _let_go(session: Session, actor: Actor, task: Task, but: Claim) -> None:
     session.refresh(task)
 
 
+def _hidden(session: Session, project_id: int) -> bool:
+    """Whether people are shown nothing of the model here."""
+    return rules.level(session, project_id) == "shadow"
+
+
 def _can_reopen(session: Session, task: Task, claim: Claim, row: Decision) -> bool:
     if row.verdict in outcomes.ANSWERS:
-        done = task.state == "completed" and claim.state == "answered"
+        done = task.state == "completed" and claim.state == "answered" and not (row.blind and _hidden(session, task.project_id))
         return done and not outcomes.is_closed(session, task.item_id) and not _corrected(session, row)
     if row.verdict == "skip":
         return task.state == "pending" and claim.state == "skipped"

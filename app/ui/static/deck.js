@@ -86,7 +86,7 @@ class Deck {
   heard({ status, answer, well, settled }) {
     if (this.ended) { if (!this.line.acts.length) this.line.end(); return; }
     const before = this.current;
-    settled.forEach(([act, ack]) => (ack.ok ? this.stored(act, ack) : this.refused(act, ack, answer.held ?? [])));
+    settled.forEach(([act, ack]) => (ack.ok ? this.stored(act, ack, answer.held) : this.refused(act, ack, answer.held ?? [])));
     if (well) this.dealt(answer);
     if (answer?.prompt) this.trouble(answer.prompt, "note");
     this.connected(status, answer);
@@ -94,7 +94,9 @@ class Deck {
     if (well && !this.queue.length && !this.line.acts.length) this.runDry(answer);
   }
 
-  stored(act, ack) {
+  // An answer after which nothing is shown is final: its case is in hand no more.
+  stored(act, ack, held) {
+    if (act.act === "answer" && held && !held.includes(act.token)) this.queue = this.queue.filter((each) => each.token !== act.token);
     if (act.act === "undo") this.front = ack.token;
     const back = act.act === "decide" || act.act === "park";
     if (back) this.settle(act.token);
