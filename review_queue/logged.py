@@ -151,13 +151,14 @@ def _found(
     labels = tuple(session.get_one(Model, rule.model_id).labels)
     found, left_out, count, before = list[Case](), Counter[str](), 0, None
     while True:
-        rows = session.execute(_chunk(setting.id, before, values)).all()
-        latest = list(_latest(rows))[: last - count]
+        size = min(CHUNK, last - count)
+        rows = session.execute(_chunk(setting.id, before, values, size)).all()
+        latest = list(_latest(rows))
         kept = [row for row in latest if not (why := _strange(row, rule)) or left_out.update([why])]
         said = _answers(session, [row.item_id for row in kept])
         found.extend(_case(setting, labels, row, said, values) for row in kept)
         count, before = count + len(latest), rows[-1].item_id if rows else None
-        if len(rows) < CHUNK or count >= last:
+        if len(rows) < size or count >= last:
             break
     more = before is not None and count >= last and _older(session, setting.id, latest[-1].item_id)
     return found[::-1], left_out, count, not more
@@ -181,7 +182,7 @@ def _strange(row: Any, rule: Rule) -> str:
     return "" if row.model_id == rule.model_id else "scored by another model"
 
 
-def _chunk(project_id: int, before: int | None, values: bool) -> Select[*tuple[Any, ...]]:
+def _chunk(project_id: int, before: int | None, values: bool, size: int) -> Select[*tuple[Any, ...]]:
     """Routings with what belongs to each, by their index, the newest item first."""
     drawn = and_(Draw.item_id == Routing.item_id, Draw.n == Routing.n, Draw.purpose == "evidence")
     scored = and_(PredictionRow.item_id == Routing.item_id, PredictionRow.model_id == Routing.model_id)
@@ -197,7 +198,7 @@ def _chunk(project_id: int, before: int | None, values: bool) -> Select[*tuple[A
         .where(Routing.project_id == project_id)
     )  # fmt: skip
     query = query if before is None else query.where(Routing.item_id < before)
-    return query.order_by(Routing.item_id.desc(), Routing.n.desc()).limit(CHUNK)
+    return query.order_by(Routing.item_id.desc(), Routing.n.desc()).limit(size)
 
 
 def _older(session: Session, project_id: int, item_id: int) -> bool:
