@@ -12,6 +12,7 @@ from contract.policy import DAYS
 from db.statements import finds, run
 from db.tables import AutonomyEvent, Draw, EvidenceLook, ProjectControl, RoutingRule, Task
 from db.tables import Notice as NoticeRow
+from db.types import EPOCH
 from review_queue import activity, audits, clock, evidence, ladder, notices, permits, projects, rules, shown, steps, terms
 from review_queue.activity import Actor
 from review_queue.audits import Day, Seen
@@ -532,11 +533,12 @@ def look(session: Session) -> int:
 
 _BEGIN = """
 INSERT INTO evidence_look (project_id, seen_at, looked_at) VALUES (:project, :ever, :ever) ON CONFLICT (project_id) DO NOTHING
+RETURNING project_id
 """
 
 
 def _turn(session: Session, setting: Setting) -> int:
-    run(session, _BEGIN, {"project": setting.id, "ever": datetime.fromisoformat("1970-01-01T00:00:00Z")})
+    run(session, _BEGIN, {"project": setting.id, "ever": EPOCH})
     query = select(EvidenceLook).where(EvidenceLook.project_id == setting.id).with_for_update(skip_locked=True)
     turn = session.scalar(query.execution_options(populate_existing=True))
     if turn is None or not _is_due(session, setting.id):

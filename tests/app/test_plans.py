@@ -19,6 +19,7 @@ from app.cli.main import app as commands
 from app.settings import Settings
 from app.similar import Similar
 from app.ui import counts, look, resources, sitting, takeaway
+from app.ui.screens import autonomy as autonomy_page
 from app.ui.sitting import Seat
 from app.worker.house import House
 from app.workspace import Workspace
@@ -26,10 +27,14 @@ from contract.policy import Gold
 from contract.records import Explanation
 from db.engine import Database
 from review_queue import (
+    acted,
     answers,
+    audits,
+    autonomy,
     batches,
     bulk,
     claims,
+    clock,
     drift,
     embeddings,
     explanations,
@@ -43,6 +48,7 @@ from review_queue import (
     people,
     reason_quality,
     rules,
+    shown,
     stuck,
 )
 from review_queue.activity import Actor
@@ -151,6 +157,26 @@ def test_a_section_of_insights(there: Crowd, section: str, period: str) -> None:
         screen.run()
     assert not screen.exception
     hold(seen, there.database, SECTIONS[section])
+
+
+@pytest.mark.parametrize("section", ["Now", "History"])
+def test_a_section_of_autonomy(there: Crowd, section: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    resources.hand_over(there.workspace, local=True)
+    resources.forget()
+    monkeypatch.setattr(acted, "CHUNK", FEW)
+    monkeypatch.setattr(autonomy_page, "MOST", FEW)
+
+    def script() -> None:
+        from app.ui.screens import autonomy
+
+        autonomy.draw()
+
+    screen = AppTest.from_function(script, default_timeout=60)
+    screen.query_params["section"] = section
+    with Seen(there.database.engine) as seen:
+        screen.run()
+    assert not screen.exception
+    hold(seen, there.database, 60)
 
 
 @pytest.mark.parametrize("figure", [*look.NAMES])
@@ -381,6 +407,23 @@ def test_decided_cases_are_made_findable_and_found(there: Crowd, monkeypatch: py
     assert found is not None
     assert len(found.cases) == 5
     hold(seen, database, 12)
+
+
+def test_evidence_is_looked_at(there: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The counts of a period are of all its cases, from indexes that hold them side by side; the rest is bounded."""
+    monkeypatch.setattr(audits, "LATEST", FEW)
+    database, setting = there.database, there.setting
+    with Seen(database.engine) as seen:
+        database.read(autonomy.overview, setting)
+        database.read(autonomy.rises, setting)
+        database.read(autonomy.is_due)
+        database.write(autonomy.look)
+        database.read(shown.trial, setting.id, clock.now())
+    assert seen.wholes() == []
+    counted = [each for each in seen.texts if "WITH mark AS" in each]
+    assert counted
+    seen.statements = [each for each in seen.statements if each[0] not in counted]
+    hold(seen, database, 90)
 
 
 def test_house_keeping(there: Crowd) -> None:
