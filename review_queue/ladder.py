@@ -123,7 +123,7 @@ class Facts:
         recent = self.recent
         if not recent:
             return 0.0
-        span = max((self.now - recent[0].at) / timedelta(days=1), 1.0)
+        span = max((self.now - min(each.at for each in recent)) / timedelta(days=1), 1.0)
         return sum(each.n / each.p for each in recent) / span
 
     @property
