@@ -1,7 +1,7 @@
 """How far autonomy is earned on real data, and whether what acts alone keeps its promise: through the product itself.
 
     python -m tests.benchmarks.earned [adult] [bank_marketing] ... [--seeds N] [--errors 0.01 0.02 0.05] [--out FILE]
-    python -m tests.benchmarks.earned --table FILE
+    python -m tests.benchmarks.earned --table FILE [FILE ...]
 
 A model learns from some rows of ../shared/data, once for each set. In each run the others arrive in another order, posted to the
 HTTP API day by day; the worker scores and routes them under `autonomy: earned`; two operators, who know the answers, decide what
@@ -464,10 +464,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--errors", type=float, nargs="*", default=list(ERRORS))
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--table", type=Path)
+    parser.add_argument("--table", type=Path, nargs="+")
     wanted = parser.parse_args()
     if wanted.table is not None:
-        found = _read(wanted.table)
+        found = [each for path in wanted.table for each in _read(path)]
         print("\n".join([*table(found), "", ever_above(found)]))
         return
     done = {(each["set"], each["error"], each["seed"]) for each in _read(wanted.out)}
