@@ -14,6 +14,7 @@ from app import logs
 from app.demo.data import Known, Source, sources
 from app.filling import Steps, become, fill
 from app.settings import Settings
+from app.starting import telling
 from app.workspace import Workspace, open_workspace
 from contract.policy import read_policy
 from contract.project import read_project
@@ -162,6 +163,7 @@ def _say(workspace: Workspace, port: int, ui: bool) -> None:
         acting = workspace.database.read(registry.champion, setting.id)
         if acting is not None and "alone" in acting.figures:
             print("\n".join(["", *alone.lines(_judged(acting), setting.policy.evidence.max_error), ""]))
+        print(f"{telling.earned(workspace, setting)}\n")
     where = f"http://127.0.0.1:{port}"
     if ui:
         print(f"""

@@ -118,7 +118,7 @@ def files(folder: Path, found: Alone | None, max_error: float) -> None:
 def earned(workspace: Workspace, setting: Setting) -> str:
     """In one line, what evidence would let act alone now, where thresholds are set."""
     found = workspace.database.read(autonomy.overview, setting)
-    return f"Autonomy is {found.autonomy}; under `earned` would act alone now: {found.allows}."
+    return f"Autonomy is {found.autonomy}. What `earned` would let act alone now is {found.allows}."
 
 
 def waiting(workspace: Workspace, setting: Setting, port: int, ui: bool) -> None:

@@ -66,7 +66,8 @@ def _whose(unit: Unit, found: Overview) -> str:
 
 def allows(found: Overview) -> str:
     """Under `set`, what evidence would allow."""
-    return f"Autonomy is set: thresholds act as written, and evidence is kept beside. `earned` would allow now: {found.allows}."
+    is_set = "Autonomy is set: thresholds act as written, and evidence is kept beside."
+    return f"{is_set} What `earned` would let act alone now is {found.allows}."
 
 
 def asked(unit: Unit) -> str:
