@@ -656,7 +656,9 @@ def _subject(verdict: _Verdict) -> str:
 
 
 def _said(verdict: _Verdict) -> str:
-    return verdict.said if verdict.unit in ("", WHOLE) else f"{terms.called(verdict.unit)}: {verdict.said}"
+    """As a sentence of a notice."""
+    said = verdict.said if verdict.unit in ("", WHOLE) else f"{terms.called(verdict.unit)}: {verdict.said}"
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _draw_key(session: Session, project_id: int) -> int:
