@@ -20,6 +20,10 @@ class Steps:
     def __init__(self, bar: Any, begin: int, length: int) -> None:
         self._bar, self._begin, self._length = bar, begin, length
 
+    def part(self, begin: float, share: float) -> "Steps":
+        """A part of this stretch: from one share of it on, so long a share of it."""
+        return Steps(self._bar, round(self._begin + begin * self._length), round(share * self._length))
+
     def __call__(self, share: float, step: str) -> None:
         self._bar.set_description_str(step)
         self._bar.n = round(self._begin + self._length * share)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from retrain import datasets
-from review_queue import cases, claims, decisions, people, projects
+from review_queue import cases, claims, decisions, people, projects, rules
 from review_queue.activity import Actor, Via
 from review_queue.cases import Case
 from review_queue.decisions import Said, Verdict
@@ -47,7 +47,7 @@ def work(
         taken = database.write(cases.take, setting, actor, SESSION, min(claims.MOST, count - done))
         idle = 0 if taken else idle + 1
         for case in taken:
-            database.write(_decide, actor, case, answers.get(case.external_id))
+            database.write(_decide, setting, actor, case, answers.get(case.external_id))
         done += len(taken)
         if progress is not None and taken:
             progress(done / count, f"the known answers decided {done} of {count}")
@@ -71,8 +71,8 @@ def _answers(session: Session, setting: Setting) -> Answers:
     return {row["external_id"]: row["label"] for row in datasets.lines(session, info)}
 
 
-def _decide(session: Session, actor: Actor, case: Case, truth: str | None) -> None:
-    """First blind where the case is so; what it says of the prediction is the verdict."""
+def _decide(session: Session, setting: Setting, actor: Actor, case: Case, truth: str | None) -> None:
+    """First blind where the case is so; what it says of the prediction is the verdict. In shadow that is all there is to say."""
     key = f"{SESSION}-{case.token}"
     if truth is None:
         decisions.decide(session, actor, case.task_id, case.token, Said(key, "skip"))
@@ -80,6 +80,8 @@ def _decide(session: Session, actor: Actor, case: Case, truth: str | None) -> No
     verdict: Verdict | str = _verdict(case, truth)
     if case.blind and not case.first_given:
         verdict = decisions.answer(session, actor, case.task_id, case.token, f"{key}-first", truth).verdict
+        if rules.level(session, setting.id) == "shadow":
+            return
     said = Said(key, "accept") if verdict == "accept" else Said(key, "correct", truth)
     decisions.decide(session, actor, case.task_id, case.token, said)
 
