@@ -42,6 +42,8 @@ PER_DAY = (26, 26, 26, 26, 26, 10, 6)
 """Cases from Monday to Sunday."""
 SITTINGS = ((2, 8), (3, 8), (5, 10**6))
 """Hours after the first case, and how many are decided then: known cases are mixed in between."""
+LOOKS_EVERY = 21
+"""Days from one look of the owner at what may rise to the next: more is proven by then than at the first chance."""
 NOISE = 1.0
 """Standard deviation of what is added to each pixel, of 16 levels of ink."""
 TURNED_FROM = 0.45
@@ -159,7 +161,7 @@ class Replay:
         return self._workspace.keys.draw_key_id
 
     def day(self, diary: Diary, hands: clock.Hands) -> None:
-        """The cases come in the morning and are decided by noon; in the evening the house is kept and the owner looks."""
+        """Cases come in the morning and are decided by noon; in the evening the house is kept, on some the owner looks too."""
         hands.move(diary.morning)
         self._arrive(self._mail.day(diary.day, diary.morning.weekday(), turned=self._is_turned(diary)))
         if diary.day == diary.days - 1:
@@ -174,7 +176,8 @@ class Replay:
         hands.move(diary.morning + timedelta(hours=10))
         keep_house(self._database)
         self._drifting.turn()
-        self._sign()
+        if diary.day % LOOKS_EVERY == 0:
+            self._sign()
 
     def _arrive(self, cases: Sequence[Known]) -> None:
         self._answers |= {case.external_id: case.label for case in cases}
