@@ -41,7 +41,8 @@ class Band:
     """The cases at or above one threshold: `n` of them, `drawn` looked at, `errors` found (each weighs 1 / its chance).
 
     `estimate` of the share of errors with its standard error `se`, None of no cases. `log_e` against "at least alpha of them
-    are wrong". `certified_at`: since when this threshold and every stricter one are certified.
+    are wrong". `certified_at`: since when this threshold and every stricter one are certified. `news`: its own evidence reached
+    the line, and no certificate says so yet.
     """
 
     band: int
@@ -55,6 +56,7 @@ class Band:
     certified_at: datetime | None
     delta: float
     groups: tuple[Group, ...]
+    news: bool = False
 
     @property
     def upper(self) -> float:
@@ -229,14 +231,20 @@ def effective(holding: Terms) -> tuple[float, float]:
     return holding.max_error * (1 - holding.most_missed), FOR_CERTIFICATES * delta
 
 
+def has_news(evidence: Evidence) -> bool:
+    """Whether a threshold reached the line that was not known to have."""
+    return any(band.news for ledger in evidence.units.values() for band in ledger.bands)
+
+
 def keep(session: Session, evidence: Evidence) -> int:
-    """Store each threshold whose evidence reached the line, once: how many. From then on it counts as crossed."""
+    """Store each threshold whose evidence reached the line, once: how many. From then on it counts as crossed. Call under
+    rules.lock: so nobody else stores it, and no alarm began its evidence anew meanwhile."""
     stored = _crossed(session, evidence.period_id)
     rows = [
         _certificate(evidence, ledger, band)
         for ledger in evidence.units.values()
         for band in ledger.bands
-        if band.log_e >= ledger.line and band.band not in stored.get(ledger.unit, {})
+        if band.news and band.band not in stored.get(ledger.unit, {})
     ]
     if rows:
         session.execute(insert(Certificate), rows)
@@ -337,7 +345,8 @@ def _bands(
         within = [cell for cell in cells if cell.band >= number]
         groups = tuple(_groups(within, least))
         log_e = betting.log_e(groups, alpha)
-        at = crossed.get(number) or (clock.now() if log_e >= -math.log(delta) else None)
+        news = number not in crossed and log_e >= -math.log(delta)
+        at = clock.now() if news else crossed.get(number)
         since = max(since, at) if since is not None and at is not None else None
         value = betting.estimate(groups)
         yield Band(
@@ -352,6 +361,7 @@ def _bands(
             certified_at=since,
             delta=delta,
             groups=groups,
+            news=news,
         )
 
 

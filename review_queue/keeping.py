@@ -13,15 +13,19 @@ from db.statements import finds
 from db.tables import Claim, Draw, Project, Tally, Task
 from review_queue import audience, autonomy, claims, clock, drift, events, mixing, outcomes, parking, projects, states, tallies
 
-Verb = Callable[[Session], int]
+Verb = Callable[..., int]
 
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """`look` costs next to nothing and writes nothing; `verb` does what is due and says how much that was."""
+    """`look` costs next to nothing and writes nothing; `verb` does what is due and says how much that was.
+
+    `first`: what takes long to read, and holds up nobody: what it returns is given to the verb.
+    """
 
     look: Callable[[Session], bool]
     verb: Verb
+    first: Callable[[Session], object] | None = None
 
 
 def _leases(session: Session) -> bool:
@@ -52,7 +56,7 @@ CHORES = (
     Chore(events.is_ready, events.sequence),
     Chore(_leases, claims.expire),
     Chore(_draws, outcomes.resolve_overdue),
-    Chore(autonomy.is_due, autonomy.look),
+    Chore(autonomy.is_due, autonomy.look, first=autonomy.judged),
     Chore(_counts, tallies.fold),
     Chore(_parked, parking.wake),
     Chore(_overdue, audience.hand_on_overdue),

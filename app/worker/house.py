@@ -31,7 +31,7 @@ class House(Thread):
         """One round. A look first: where nothing is due, nothing is written."""
         until = time.monotonic() + SPAN_SECONDS
         try:
-            while sum([self._do(chore.verb) for chore in keeping.CHORES if self._is_due(chore)]):
+            while sum([self._do(chore) for chore in keeping.CHORES if self._is_due(chore)]):
                 if time.monotonic() > until:
                     return
         except OperationalError as error:
@@ -47,9 +47,11 @@ class House(Thread):
             log.exception("house-keeping could not look what is due", look=chore.look.__qualname__, error=repr(error))
             return False
 
-    def _do(self, verb: keeping.Verb) -> int:
+    def _do(self, chore: keeping.Chore) -> int:
+        verb = chore.verb
         try:
-            return self._database.write(verb)
+            read = () if chore.first is None else (self._database.read(chore.first),)
+            return self._database.write(verb, *read)
         except OperationalError:
             raise
         except Exception as error:
