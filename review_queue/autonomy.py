@@ -165,8 +165,7 @@ def _from_shadow(session: Session, held: _Held) -> Rise:
 def _held(session: Session, setting: Setting) -> _Held | None:
     """All that verdicts rest on; None before a model acts."""
     found = evidence.read(session, setting)
-    rule_id = session.scalar(select(ProjectControl.routing_rule_id).where(ProjectControl.project_id == setting.id))
-    if found is None or rule_id is None:
+    if found is None or _rule(session, setting.id) is None:
         return None
     holding, permit = evidence.held(session, setting)
     acts = holding.autonomy == "set" and holding.acts and setting.frozen_at is None
@@ -361,6 +360,7 @@ def sign(session: Session, step_id: int, *, by: Actor, draw_key_id: int) -> Step
     rules.lock(session, project_id)
     setting = projects.by_id(session, project_id)
     row = steps.open_row(session, step_id)
+    row.signers = max(row.signers, evidence.held(session, setting)[0].signers)
     steps.require_signer(session, by.within(project_id), row.signers)
     row.asked = _checked_again(session, setting, steps.step(session, step_id)).to_json()
     session.flush()
@@ -524,11 +524,42 @@ def _is_due(session: Session, project_id: int) -> bool:
     return finds(session, newer if ago >= EVERY else newer.where(Draw.loss == 1))
 
 
-def look(session: Session) -> int:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What one project's evidence says at one moment, under one rule. `held` None: no model acts. `newest`: of the answers."""
+
+    project_id: int
+    rule_id: int | None
+    at: datetime
+    newest: datetime | None
+    held: _Held | None
+    verdicts: tuple["_Verdict", ...]
+
+
+def judged(session: Session) -> list[Looked]:
+    """What the evidence of every project says that is due: to be read on a view of its own, since counting takes a while."""
+    return [_judged(session, each) for each in projects.everything(session) if _is_due(session, each.id)]
+
+
+def _judged(session: Session, setting: Setting) -> Looked:
+    newest = select(func.max(Draw.resolved_at)).where(Draw.project_id == setting.id, Draw.purpose == "evidence")
+    rule_id = _rule(session, setting.id)
+    held = _held(session, setting)
+    said = tuple(_verdicts(session, held)) if held is not None else ()
+    return Looked(setting.id, rule_id, clock.now(), session.scalar(newest.where(Draw.resolved_at.is_not(None))), held, said)
+
+
+def _rule(session: Session, project_id: int) -> int | None:
+    return session.scalar(select(ProjectControl.routing_rule_id).where(ProjectControl.project_id == project_id))
+
+
+def look(session: Session, found: Sequence[Looked] | None = None) -> int:
     """Store what is certified, and take down what the evidence speaks against; how many of both. Passes by what another
-    process looks at."""
-    due = [each for each in projects.everything(session) if _is_due(session, each.id)]
-    return sum(_turn(session, each) for each in due)
+    process looks at, or has since.
+
+    `found`: what `judged` said a moment ago; nothing comes of it where the rule is another by now. None: it is asked here.
+    """
+    return sum(_turn(session, each) for each in (judged(session) if found is None else found))
 
 
 _BEGIN = """
@@ -537,25 +568,21 @@ RETURNING project_id
 """
 
 
-def _turn(session: Session, setting: Setting) -> int:
-    run(session, _BEGIN, {"project": setting.id, "ever": EPOCH})
-    query = select(EvidenceLook).where(EvidenceLook.project_id == setting.id).with_for_update(skip_locked=True)
+def _turn(session: Session, found: Looked) -> int:
+    run(session, _BEGIN, {"project": found.project_id, "ever": EPOCH})
+    query = select(EvidenceLook).where(EvidenceLook.project_id == found.project_id).with_for_update(skip_locked=True)
     turn = session.scalar(query.execution_options(populate_existing=True))
-    if turn is None or not _is_due(session, setting.id):
+    if turn is None or turn.looked_at > found.at:
         return 0
-    newest = select(func.max(Draw.resolved_at)).where(Draw.project_id == setting.id, Draw.purpose == "evidence")
-    turn.seen_at = session.scalar(newest.where(Draw.resolved_at.is_not(None))) or turn.seen_at
-    turn.looked_at = clock.now()
+    says = found.held is not None and bool(found.verdicts or evidence.has_news(found.held.evidence))
+    if says and rules.lock(session, found.project_id).routing_rule_id != found.rule_id:
+        return 0
+    turn.seen_at, turn.looked_at = found.newest or turn.seen_at, found.at
     session.flush()
-    held = _held(session, setting)
-    if held is None:
+    if found.held is None or not says:
         return 0
-    certified = evidence.keep(session, held.evidence)
-    if not any(True for _ in _verdicts(session, held)):
-        return certified
-    rules.lock(session, setting.id)
-    held = _held(session, projects.by_id(session, setting.id))
-    return certified + (_judge(session, held) if held is not None else 0)
+    certified = evidence.keep(session, found.held.evidence)
+    return certified + (_judge(session, found.held, found.verdicts) if found.verdicts else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -601,9 +628,8 @@ def _late(session: Session, held: _Held, units: Sequence[str]) -> tuple[int, int
     return sum(n for n, _ in found), sum(late for _, late in found)
 
 
-def _judge(session: Session, held: _Held) -> int:
+def _judge(session: Session, held: _Held, found: Sequence[_Verdict]) -> int:
     """Act on all verdicts, and make the rule that follows."""
-    found = list(_verdicts(session, held))
     made: list[int] = []
     if held.terms.autonomy == "earned" or held.terms.on_alarm == "review":
         permits.write(session, held.setting.id, held.permit)
@@ -648,6 +674,8 @@ def _fallen(held: _Held, verdict: _Verdict, standing: Standing) -> Wanted:
 
 def _fall(session: Session, held: _Held, levels: tuple[str, str], verdict: _Verdict, wanted: Wanted) -> int:
     period_id = held.evidence.period_id
+    if wanted.standing is None or not wanted.standing.acts:
+        steps.withdraw_open(session, held.setting.id, WHOLE)
     return steps.fall(session, held.setting.id, levels, verdict.said, wanted, verdict.grounds, period_id=period_id)
 
 

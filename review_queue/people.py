@@ -148,7 +148,7 @@ def local_actor(session: Session, name: str, via: Via) -> Actor:
         raise Forbidden(f"{name!r} is disabled here; sign in as somebody else")
     known = actor(session, row.id, via)
     assert known is not None
-    return replace(known, known_answers=row.name in PLAYERS)
+    return known
 
 
 def actor(session: Session, person_id: int, via: Via) -> Actor | None:
@@ -171,7 +171,7 @@ def _actor(rows: Sequence[tuple[Person, int | None, str | None]], via: Via) -> A
     row = rows[0][0]
     named = tuple((project_id, role or row.role) for _, project_id, role in rows if project_id is not None)
     reach = Reach(row.role if row.everywhere else None, named) if named or not row.everywhere else None
-    return Actor(row.id, row.name, row.role, via, reach=reach)
+    return Actor(row.id, row.name, row.role, via, reach=reach, known_answers=row.name in PLAYERS)
 
 
 def sign_in(session: Session, name: str, password: str) -> Account | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -90,7 +90,7 @@ def _ask(session: Session, project_id: int, asked: Terms, permit: Permit | None,
     granted = permit or Permit(terms.nothing(asked))
     why = terms.loosens(asked, granted.terms) if by is not None else ()
     held = terms.stricter(asked, granted.terms) if why else asked
-    permits.write(session, project_id, replace(granted, terms=held))
+    permits.write(session, project_id, Wanted(terms=held).over(granted))
     levels = (_level(granted.terms), _level(asked))
     if why and by is not None:
         signers, wanted = max(asked.signers, granted.terms.signers), Wanted(terms=asked, unit=terms.WHOLE)

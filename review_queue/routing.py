@@ -115,6 +115,8 @@ def _unit(rule: Rule, label: str, known: Mapping[str, Any]) -> str:
 
 def _barred(rule: Rule, scored: Prediction, label: str, sure: float, known: Mapping[str, Any]) -> str | None:
     """Why a case would not act alone however sure the model is; it is then no evidence of what does."""
+    if label not in rule.thresholds:
+        return f"{label} never acts alone"
     if label in rule.own:
         own = rule.own[label]
         if own is None:

@@ -75,8 +75,10 @@ class Wanted:
         )
 
     def over(self, permit: Permit) -> Permit:
-        """The permit with this in it."""
+        """The permit with this in it. What is earned is earned again where thresholds acted as written in between."""
         units = {**permit.units, self.unit: self.standing} if self.standing is not None else permit.units
+        if self.terms is not None and self.terms.autonomy != permit.terms.autonomy:
+            units = {}
         shadow = permit.shadow if self.shadow is None else self.shadow
         return Permit(self.terms or permit.terms, units, shadow, permit.kept if self.kept is None else self.kept)
 
@@ -128,7 +130,7 @@ def offer(
     by: Actor | None,
 ) -> int:
     """Put a rise up for signing, in the place of an open one of the same unit; its id. Call under rules.lock."""
-    _withdraw_open(session, project_id, wanted.unit)
+    withdraw_open(session, project_id, wanted.unit)
     step = _insert(session, project_id, "rise", levels, cause, wanted, grounds, signers, period_id, by, "open")
     after = {"step": str(step), "from": levels[0], "to": levels[1], "unit": wanted.unit, "cause": cause}
     activity.record(session, by, "autonomy.propose", f"step:{step}", project_id=project_id, after=after)
@@ -176,7 +178,7 @@ def fall(
     verb: str = "autonomy.fall",
 ) -> int:
     """Take a permit back at once, and the open rise of the unit with it; the caller renews the rule. Call under rules.lock."""
-    _withdraw_open(session, project_id, wanted.unit)
+    withdraw_open(session, project_id, wanted.unit)
     step = _insert(session, project_id, "fall", levels, cause, wanted, grounds, 0, period_id, by, "applied")
     permit = permits.read(session, project_id)
     if permit is not None:
@@ -282,7 +284,8 @@ def _tell(session: Session, project_id: int, unit: str, levels: tuple[str, str],
     events.announce(session, project_id, "autonomy.changed", body, item_id=None)
 
 
-def _withdraw_open(session: Session, project_id: int, unit: str) -> None:
+def withdraw_open(session: Session, project_id: int, unit: str) -> None:
+    """What was put up for signing before something spoke against it is to be asked for again."""
     ours = (AutonomyEvent.project_id == project_id, AutonomyEvent.unit == unit, AutonomyEvent.state == "open")
     session.execute(update(AutonomyEvent).where(*ours).values(state="withdrawn", ended_at=clock.now()))
 

@@ -45,6 +45,7 @@ class Terms:
             "segments": dict(self.segments),
             "own": dict(self.own),
             "vetoes": sorted(self.vetoes),
+            **({"labels": sorted(self.thresholds)} if self.by_label else {}),
         }
 
     def to_json(self) -> dict[str, Any]:

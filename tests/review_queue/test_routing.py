@@ -439,3 +439,8 @@ def test_audits_without_any_review_task_take_some_place(sqlite: Database) -> Non
     held = factories.setting(sqlite, wished=factories.policy(audit={"rate": 1.0}))
     factories.routed(sqlite, held, {str(n): factories.says("pay", 0.97) for n in range(30)})
     assert {task.weight for task in factories.tasks(sqlite)} == {0.1, 0.55, 1.0}
+
+
+def test_a_label_that_the_project_does_not_have_is_no_evidence_of_what_acts_alone() -> None:
+    found = route(rule(thresholds={"deny": 0.5}), says("pay", 0.99), {}, drawing())
+    assert (found.route, found.reason, found.band) == ("review", "pay never acts alone", 0)

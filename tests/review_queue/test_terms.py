@@ -113,3 +113,10 @@ def test_units_are_segments_and_labels() -> None:
     ]
     assert called("", ["big"]) == "all other cases"
     assert unit("big", None) == "big"
+
+
+def test_another_label_is_another_family_of_ledgers() -> None:
+    apart, fewer = held(evidence={"by_label": True}), terms.terms(Policy(autonomy="earned"), ["deny"])
+    assert apart.frozen() != replace(apart, thresholds=fewer.thresholds).frozen()
+    together = replace(apart, by_label=False)
+    assert together.frozen() == replace(together, thresholds=fewer.thresholds).frozen()
