@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from contract.conditions import ConditionError, parse_condition
 from db.statements import run
 from db.types import EPOCH
 from review_queue import betting
@@ -63,10 +64,16 @@ class Seen:
     def condition(self) -> str | None:
         """What keeps it from acting alone, as a condition of the policy; None where it cannot be written as one."""
         quote = next((mark for mark in "\"'" if mark not in self.value), None)
-        if quote is None or not self.name.isidentifier():
-            return None
         said = f"{self.name} == {quote}{self.value}{quote}"
-        return said if self.name == "label" else f"not {self.name} is missing and {said}"
+        said = said if self.name == "label" else f"not {self.name} is missing and {said}"
+        return said if quote is not None and _finds(said, {self.name: self.value}) else None
+
+
+def _finds(condition: str, known: Mapping[str, str]) -> bool:
+    try:
+        return parse_condition(condition)(known) is True
+    except ConditionError:
+        return False
 
 
 def days(session: Session, period_id: int, unit: str, since: datetime, *, whole: Sequence[int] = ()) -> list[Day]:

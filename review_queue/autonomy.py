@@ -37,7 +37,8 @@ TO = ("assist", "shadow")
 @dataclass(frozen=True, slots=True)
 class Unit:
     """How one unit stands. `threshold`: from where it acts alone now, `wish`: from where the policy asks it to, both None where
-    it does not. `rise`: its next step up; under `set` what `earned` would ask for before anything acted alone.
+    it does not. `rate`: of spot checks, as the rule in force has it. `rise`: its next step up; under `set` what `earned` would
+    ask for before anything acted alone.
 
     `m`: of the detector, with its lines `warn` and `alarm`. `checks`: spot checks of what acted alone, by day.
     """
@@ -144,7 +145,7 @@ def _unit(held: _Held, name: str) -> Unit:
         level=level,
         threshold=threshold,
         wish=facts.wish,
-        rate=standing.rate,
+        rate=_least(held.evidence, max(held.evidence.made), name) if standing.acts else standing.rate,
         since=standing.since,
         ledger=facts.ledger,
         m=facts.m,
@@ -247,7 +248,7 @@ def _facts(
         seen=seen,
         units=len(found.units),
         max_error=found.max_error,
-        least_rate=setting.policy.audit.rate,
+        least_rate=holding.audit_rate,
         frozen=setting.frozen_at is not None,
     )
 
@@ -668,7 +669,7 @@ def _act(session: Session, held: _Held, verdict: _Verdict) -> Iterator[int]:
 def _fallen(held: _Held, verdict: _Verdict, standing: Standing) -> Wanted:
     if verdict.fall is None or verdict.fall.to_level == "assist":
         return Wanted(unit=verdict.unit, standing=ASSIST)
-    rate = ladder.audited_rate(held.setting.policy.audit.rate)
+    rate = ladder.audited_rate(held.terms.audit_rate)
     return Wanted(unit=verdict.unit, standing=replace(standing, level="audited", rate=rate, since=clock.now()))
 
 

@@ -109,13 +109,15 @@ def renew(session: Session, project_id: int, policy: Policy, labels: Sequence[st
 
 
 def units_of(held: Terms, permit: Permit, raised: float, grid: Sequence[float]) -> dict[str, Climbed]:
-    """What each unit may do: never below the first threshold of the grid that reaches what the policy asks for."""
+    """What each unit may do: never below the first threshold of the grid that reaches what the policy asks for, nor with fewer
+    spot checks."""
     least, found = terms.wish(held, grid), {}
     for name in terms.units(held):
         standing = permit.units.get(name, permits.ASSIST)
         acts = standing.acts and standing.threshold is not None and not permit.shadow and least is not None
         threshold = max(standing.threshold or 0.0, least or 0.0) if acts else None
-        found[name] = Climbed(standing.level if acts else "assist", threshold, max(standing.rate, raised) if acts else 1.0)
+        rate = max(standing.rate, held.audit_rate, raised) if acts else 1.0
+        found[name] = Climbed(standing.level if acts else "assist", threshold, rate)
     return found
 
 

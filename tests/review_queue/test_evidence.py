@@ -221,3 +221,18 @@ def test_an_open_lease_is_no_answer(database: Database, held: Setting, ann: Acto
     move(timedelta(hours=1))
     database.write(claims.expire)
     assert (strictest(database, held).n, read(database, held).open_draws) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "condition"),
+    [
+        ("label", "pay", 'label == "pay"'),
+        ("region", "north", 'not region is missing and region == "north"'),
+        ("region", 'the "far" north', "not region is missing and region == 'the \"far\" north'"),
+        ("region", "both ' and \"", None),
+        ("not", "x", None),
+        ("sex at birth", "x", None),
+    ],
+)
+def test_what_is_kept_from_acting_alone_is_a_condition_that_can_be_read(name: str, value: str, condition: str | None) -> None:
+    assert audits.Seen("", name, value, 10, 9, 5.0, (10, 0)).condition == condition

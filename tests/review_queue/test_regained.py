@@ -142,3 +142,24 @@ def test_looks_of_one_moment_and_a_rise_store_every_certificate_once(database: D
     assert at_once(acts) == []  # type: ignore[arg-type]
     assert len(database.read(lambda s: list(s.scalars(select(Certificate.band))))) == 6
     assert database.read(rules.level, held.id) == "audited"
+
+
+def test_a_policy_that_asks_for_more_checks_gets_them_at_once_and_one_that_asks_for_fewer_does_not(
+    database: Database, key: int, move: Move
+) -> None:
+    one, two = signed_in(database, "one"), signed_in(database, "two")
+    held = earning.earned(database, automate={"at_least": 0.3}, evidence={"signers": 2})
+    earning.traffic(database, held, 120)
+    step = database.write(autonomy.raise_unit, held, "", by=one, draw_key_id=key)
+    database.write(autonomy.sign, step.id, by=two, draw_key_id=key)
+    apply(database, one, signers=2, audit={"rate": 0.4})
+    (unit,) = database.read(autonomy.overview, held).units
+    assert unit.rate == 0.4
+    fewer = apply(database, one, signers=2, audit={"rate": 0.01}).step
+    assert fewer is not None
+    assert fewer.state == "open"
+    for _ in range(15):
+        move(timedelta(days=1))
+        earning.traffic(database, held, 80)
+    (unit,) = database.read(autonomy.overview, held).units
+    assert (unit.rate, unit.rise.to_level, unit.rise.ready, unit.rise.rate) == (0.4, "floor", True, 0.4)
