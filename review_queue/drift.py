@@ -357,6 +357,8 @@ def settle(session: Session) -> int:
     settled = list(session.scalars(_over()))
     for project_id in settled:
         rules.lock(session, project_id)
+        if session.scalar(_over().where(ProjectControl.project_id == project_id)) is None:
+            continue  # another notice was opened meanwhile
         _rate(session, project_id, None)
         setting = projects.by_id(session, project_id)
         rule = rules.in_force(session, project_id, setting.policy)
