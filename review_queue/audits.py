@@ -88,7 +88,11 @@ def days(session: Session, period_id: int, unit: str, since: datetime, *, whole:
     return sorted((Day(int(day), p, *map(int, counts)) for day, p, *counts in rows), key=lambda each: (each.day, each.p))
 
 
-_ALONE = "(SELECT route FROM routing WHERE routing.item_id = draw.item_id AND routing.n = draw.n) = 'auto'"
+_ALONE = """(
+    routing_rule_id IN (SELECT id FROM routing_rule WHERE period_id = :period AND units IS NOT NULL)
+    OR (SELECT route FROM routing WHERE routing.item_id = draw.item_id AND routing.n = draw.n) = 'auto'
+)"""
+"""Under `earned` only what acts alone is drawn with a chance below 1, which spares a look at each routing."""
 _DRAWN = f"""
 FROM draw WHERE period_id = :period AND segment = :unit AND drawn_at >= :since AND purpose = 'evidence' AND p < 1 AND {_ALONE}
 """
