@@ -117,12 +117,14 @@ def history(project: ProjectName = None, limit: Limit = 20, directory: Dir = Non
         setting = chosen(workspace, project)
         found = workspace.database.read(autonomy.history, setting, limit)
     head = ("step", "at", "of", "from", "to", "state", "signed by", "cause")
-    rows = [
-        (str(s.id), s.made_at, terms.called(s.unit), s.from_level, s.to_level, s.state, ", ".join(s.signed_by), s.cause)
-        for s in found
-    ]
+    rows = [(str(s.id), s.made_at, terms.called(s.unit), s.from_level, s.to_level, s.state, _who(s), s.cause) for s in found]
     said = table(head, rows) if rows else "no step was made yet"
     say(as_json, [step_out(each).model_dump(mode="json") for each in found], said)
+
+
+def _who(step: "Step") -> str:
+    """Who signed it; where nobody had to, who did it."""
+    return ", ".join(step.signed_by) or step.made_by or "by itself"
 
 
 @app.command()

@@ -60,14 +60,14 @@ def _ledger(ledger: "Ledger") -> str:
 
     from app.cli.console import table
 
-    head = ("from", "cases", "looks", "errors", "estimate", "at most", "e", "needed", "certified")
+    head = ("from", "cases", "looks", "errors", "estimate", "at most", "e", "e needed", "certified")
     rows = [
         (
             f"{band.threshold:g}",
             band.n,
             band.drawn,
             band.errors,
-            None if band.estimate is None else f"{band.estimate:.2%}",
+            None if band.estimate is None or not band.drawn else f"{band.estimate:.2%}",
             f"{band.upper:.2%}",
             f"{exp(min(band.log_e, 700)):.3g}",
             f"{exp(ledger.line):.3g}",

@@ -31,7 +31,8 @@ h3.so-title { margin-top: 1.4rem; } p, li { max-width: 46rem; }
 .so-span i { position: absolute; top: .4rem; height: .2rem; background: currentColor; opacity: .6; print-color-adjust: exact; }
 .so-span b { position: absolute; top: .15rem; width: .4rem; height: .7rem; margin-left: -.2rem; border-radius: 2px;
   background: var(--pro); print-color-adjust: exact; }
-@media (max-width: 700px) { .so-feet small:nth-child(even) { display: none; } .so-grid td, .so-grid th { font-size: .8125rem; } }
+@media (max-width: 700px) { .so-feet small:not(:first-child, :last-child) { display: none; }
+  .so-grid td, .so-grid th { font-size: .8125rem; } }
 .so-span s { position: absolute; top: 0; bottom: 0; border-left: 2px dashed var(--con); }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; } h2 { break-after: avoid; }
   section, tr { break-inside: avoid; } .so-scroll { overflow: visible !important; max-height: none !important; }
@@ -92,7 +93,8 @@ def _short(report: Report) -> Iterator[str]:
     noun, alone, asked = report.noun, report.routes.get("auto", 0), report.routes.get("review", 0)
     yield (
         f'<p class="so-begin"><b>{number(alone)}</b> of {formats.count(alone + asked, noun)} acted alone '
-        f"({percent(agreement.rate(alone, alone + asked).value, 1)}); people decided the others. {_said(report.overall)}</p>"
+        f"({percent(agreement.rate(alone, alone + asked).value, 1)}); the others went to people. "
+        f"{_said(report.overall) if alone else ''}</p>"
     )
     if not report.whole:
         yield f"<p>These are the latest {number(report.shown)} of the period; older ones are not looked at here.</p>"
@@ -110,7 +112,7 @@ def _said(wrong: Wrong) -> str:
     """How often it was wrong, in a sentence."""
     of = f"{number(wrong.wrong)} of {formats.count(wrong.checked, 'spot check')} found an error"
     if not wrong.known:
-        return f"How often they were wrong is <b>unknown</b>: {of}, and fewer than {number(wrong.needed)} checks say nothing."
+        return f"How often they were wrong is <b>unknown</b>: {of}, and a share takes {number(wrong.needed)} checks."
     between = f"between {percent(wrong.low, 2)} and {percent(wrong.high, 2)}"
     return f"About <b>{percent(wrong.share, 2)}</b> of them were wrong, {between}: {of}."
 

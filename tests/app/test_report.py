@@ -100,7 +100,8 @@ def test_too_few_checks_are_unknown_and_nothing_is_compared(database: Database) 
     assert sex.between is None
     drawn = make.drawn(found, held)
     assert drawn.count("unknown") >= 4
-    assert "fewer than 400 checks" in drawn
+    assert "a share takes 400 checks" in drawn
+    assert "the others went to people" in drawn
     assert "fair" not in drawn.lower()
 
 

@@ -40,6 +40,8 @@ def test_it_climbs_and_is_taken_back(claims: Signoff, workspace: Workspace, held
     shown = claims("autonomy", "show").stdout
     assert "all cases: assist, nothing acts alone" in shown
     assert "no   from 0.95: 74 more looks without an error" in shown
+    first = claims("evidence", "show").stdout.split("certified", 1)[1].splitlines()[1].split()
+    assert first[1:6] == ["0", "0", "0", "-", "100.00%"], "no look, no share"
     said = claims.refused("autonomy", "raise")
     assert "cannot rise from assist to audited yet" in said
     earning.traffic(workspace.database, held, 120)
@@ -54,7 +56,9 @@ def test_it_climbs_and_is_taken_back(claims: Signoff, workspace: Workspace, held
     assert "from 0.9 (asked for 0.5); 25.0% is spot-checked" in claims("autonomy", "show").stdout
     assert "applied; all cases: audited -> assist" in claims("autonomy", "lower").stdout
     assert [each["kind"] for each in claims.json("autonomy", "history")] == ["fall", "rise", "fall", "rise"]
-    assert "took it back" in claims("autonomy", "history").stdout
+    told = claims("autonomy", "history").stdout
+    assert "took it back" in told
+    assert "  -  " not in told, "whoever took it back by hand is named"
 
 
 def test_where_two_sign_this_line_is_none_of_them(claims: Signoff, workspace: Workspace, files: object) -> None:

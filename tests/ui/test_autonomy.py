@@ -110,7 +110,7 @@ def test_under_set_it_says_what_earned_would_allow(workspace: Workspace, screen:
     earning.traffic(workspace.database, held, 150)
     said = html(screen("autonomy"))
     assert "Acts alone, as the policy says" in said
-    assert "What `earned` would let act alone now is all cases from 0.9" in said
+    assert "What earned autonomy would let act alone now is all cases from 0.9" in said
     assert "so-ladder" not in said
 
 

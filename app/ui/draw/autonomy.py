@@ -26,6 +26,7 @@ RUNGS = (
     ("audited", "Acts alone from its threshold. A large part of that is spot-checked."),
     ("floor", "Acts alone from its threshold. As little is checked as an alarm within two weeks allows."),
 )
+NO_NUMBERS = "no numbers"
 BANDS = ("from", "cases", "checked", "wrong", "share wrong", "at most", "E", "")
 HEAD: Head = (
     ("made", "text"), ("whose", "text"), ("kind", "text"), ("from level", "text"), ("to level", "text"), ("cause", "text"),
@@ -67,7 +68,7 @@ def _whose(unit: Unit, found: Overview) -> str:
 def allows(found: Overview) -> str:
     """Under `set`, what evidence would allow."""
     is_set = "Autonomy is set: thresholds act as written, and evidence is kept beside."
-    return f"{is_set} What `earned` would let act alone now is {found.allows}."
+    return f"{is_set} What earned autonomy would let act alone now is {found.allows}."
 
 
 def asked(unit: Unit) -> str:
@@ -272,7 +273,7 @@ def offer(step: Step, zone: ZoneInfo) -> str:
     signed = ", ".join(step.signed_by) or "nobody yet"
     return (
         f'<div class="so-offer"><b>{text(terms.called(step.unit))}: {text(step.from_level)} → {text(step.to_level)}</b> '
-        f"{text(step.cause)}<br><small>{text(grounds(step.grounds))}. Put up {formats.moment(step.made_at, zone)} by "
+        f"{text(step.cause)}<br><small>{text(_numbers(step.grounds))}Put up {formats.moment(step.made_at, zone)} by "
         f"{text(step.made_by or 'Signoff itself')}; signed by {text(signed)}, "
         f"{len(step.signed_by)} of {step.signers}.</small></div>"
     )
@@ -287,7 +288,13 @@ def grounds(held: Grounds) -> str:
         parts.append(f"at most {percent(held.alpha, 2)} wrong")
     if held.delta is not None:
         parts.append(f"chance of being wrong {percent(held.delta, 1)}")
-    return ", ".join(parts) or "no numbers"
+    return ", ".join(parts) or NO_NUMBERS
+
+
+def _numbers(held: Grounds) -> str:
+    """The grounds as a sentence; nothing where a step rests on none, as lifting a freeze does."""
+    said = grounds(held)
+    return "" if said == NO_NUMBERS else f"{said}. "
 
 
 def _plain(value: object) -> bool:
