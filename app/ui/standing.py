@@ -30,7 +30,7 @@ def line(place: Place, notice: Notice) -> None:
     opened = formats.moment(notice.opened_at, place.zone)
     with st.container(key=f"notice-{notice.id}", horizontal=True, vertical_alignment="center"):
         st.html(f'<p class="so-notice" role="status"><small>{opened}</small> {formats.text(notice.said)}</p>')
-        question = "It then stands on no page any more. Close it for everybody?"
+        question = "It then stands above no page any more; History keeps it. Close it for everybody?"
         widgets.twice("Close", question, name=f"close-{notice.id}", on_click=_close, args=(place, notice.id), yes="Yes, close it")
 
 
