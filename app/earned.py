@@ -52,7 +52,7 @@ class VigilanceOut(_Out):
 
 
 class EvidenceOut(_Out):
-    """What stands in the open evidence period. `watermark`: items before it count, since all their draws are resolved."""
+    """What stands in the open evidence period. `open_draws` wait; what came before the first of them counts."""
 
     project: str
     period_id: Id
@@ -62,7 +62,6 @@ class EvidenceOut(_Out):
     max_error: float
     alpha: float
     delta: float
-    watermark: str | None
     open_draws: int
     vigilance: VigilanceOut
     units: list[LedgerOut]
@@ -147,10 +146,9 @@ class AutonomyOut(_Out):
 def evidence_out(project: str, found: Any) -> EvidenceOut:
     """Of an `evidence.Evidence`."""
     ledgers = [_ledger(each) for each in found.units.values()]
-    watermark = None if found.watermark is None else str(found.watermark)
-    kept = {name: getattr(found, name) for name in EvidenceOut.model_fields if name not in ("project", "units", "watermark")}
+    kept = {name: getattr(found, name) for name in EvidenceOut.model_fields if name not in ("project", "units")}
     kept["vigilance"] = VigilanceOut.model_validate(found.vigilance)
-    return EvidenceOut(project=project, watermark=watermark, units=ledgers, **kept)
+    return EvidenceOut(project=project, units=ledgers, **kept)
 
 
 def _ledger(found: Any) -> LedgerOut:
