@@ -81,6 +81,8 @@ class Overview:
         if self.evidence is None:
             return "nothing: no model acts yet"
         found = [f"{each.called} from {each.rise.threshold:g}" for each in self.units if _would_act(each)]
+        if not found and all(each.wish is None for each in self.units):
+            return "nothing: the policy asks for nothing to act alone"
         return ", ".join(found) or "nothing: not enough is proven yet"
 
 
@@ -250,6 +252,7 @@ def _facts(
         max_error=found.max_error,
         least_rate=holding.audit_rate,
         frozen=setting.frozen_at is not None,
+        begun=found.begun(ledger),
     )
 
 
@@ -635,7 +638,9 @@ def _judge(session: Session, held: _Held, found: Sequence[_Verdict]) -> int:
     if held.terms.autonomy == "earned" or held.terms.on_alarm == "review":
         permits.write(session, held.setting.id, held.permit)
         made = [step for verdict in found for step in _act(session, held, verdict)]
-    told = [notices.open_notice(session, held.setting.id, v.kind, _subject(v), _said(v), v.grounds.counts) for v in found]
+    told = [
+        notices.open_notice(session, held.setting.id, v.kind, _subject(v), _said(v, bool(made)), v.grounds.counts) for v in found
+    ]
     if made:
         _renew(session, held.setting.id, _draw_key(session, held.setting.id), found[0].kind, made)
     return len(made) or sum(told)
@@ -684,10 +689,20 @@ def _subject(verdict: _Verdict) -> str:
     return verdict.unit if verdict.kept is None else f"{verdict.unit}: {verdict.kept}"
 
 
-def _said(verdict: _Verdict) -> str:
-    """As a sentence of a notice."""
+def _said(verdict: _Verdict, acted: bool) -> str:
+    """As a notice: what was seen, and what follows from it where something does."""
     said = verdict.said if verdict.unit in ("", WHOLE) else f"{terms.called(verdict.unit)}: {verdict.said}"
-    return f"{said[0].upper()}{said[1:]}."
+    return f"{said[0].upper()}{said[1:]}. {_follows(verdict) if acted else 'What acts alone goes on.'}"
+
+
+def _follows(verdict: _Verdict) -> str:
+    if verdict.frozen:
+        return "Every new case goes to people."
+    if verdict.fall is None:
+        return "These cases go to people; the others go on."
+    if verdict.fall.to_level == "assist":
+        return "What acted alone there goes to people again, until it is proven and signed for anew."
+    return "It goes on, and more of it is spot-checked."
 
 
 def _draw_key(session: Session, project_id: int) -> int:

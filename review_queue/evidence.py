@@ -148,6 +148,10 @@ class Evidence:
     least: Mapping[tuple[int, str], float]
     made: Mapping[int, datetime]
 
+    def begun(self, ledger: Ledger) -> datetime:
+        """Since when a unit's evidence counts: the period's beginning, or the last alarm."""
+        return self.made.get(ledger.first_rule, self.opened_at)
+
     def since(self, unit: str, moment: datetime, threshold: float) -> Band | None:
         """What was seen of one threshold under the rules made since a moment alone; None of one that is not in the grid."""
         if threshold not in self.grid:

@@ -96,6 +96,7 @@ class Facts:
 
     `again`: what was seen since entry alone. `checks`: by day, since the threshold acts. `m`: of the detector. `seen`: labels and
     groups among what acts, or would. `units`: how many there are. `per_day`: cases that act alone, as the draws tell.
+    `begun`: since when evidence counts.
     """
 
     now: datetime
@@ -112,6 +113,7 @@ class Facts:
     max_error: float
     least_rate: float
     frozen: bool
+    begun: datetime | None = None
 
     @property
     def recent(self) -> list[Day]:
@@ -225,8 +227,17 @@ def _certified(facts: Facts, band: Band | None) -> Condition:
     p_min = facts.standing.rate if facts.standing.acts else 1.0
     further = more(following, p_min, ledger.alpha, ledger.delta)
     found = f"{following.errors} errors in {following.drawn:,} looks, e = {_number(following.log_e)} of {_number(ledger.line)}"
-    want = f"{further:,} more looks without an error" if further is not None else "more looks"
+    want = f"{further:,} more looks without an error{_days(facts, following, further)}" if further is not None else "more looks"
     return Condition("certified", False, f"from {following.threshold:g}: {want} ({found})")
+
+
+def _days(facts: Facts, band: Band, further: int) -> str:
+    """How long so many looks take at the pace so far; nothing where a day has not passed, or nothing was looked at."""
+    passed = (facts.now - facts.begun) / timedelta(days=1) if facts.begun is not None else 0.0
+    if passed < 1 or not band.drawn:
+        return ""
+    days = math.ceil(further * passed / band.drawn)
+    return f", about {days:,} day{'' if days == 1 else 's'} at the pace so far"
 
 
 def _following(facts: Facts) -> Band | None:

@@ -67,6 +67,8 @@ def apply(path: PathArgument, project: ProjectName = None, directory: Dir = None
     value = {"project": setting.name, "policy_changed": applied.policy_changed}
     version = {"policy_version_id": applied.setting.policy_version_id}
     said = [f"{setting.name}: {changed('policy', applied.policy_changed)}", *granted(applied.step)]
+    if policy.autonomy == "earned":
+        said.append("it acts as far as evidence proves and people signed for: `signoff autonomy show`")
     say(as_json, {**value, **version, "step": applied.step}, "\n".join(said))
 
 

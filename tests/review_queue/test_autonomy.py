@@ -326,6 +326,7 @@ class TestSet:
         database.write(autonomy.look)
         (notice,) = database.read(notices.standing, held.id)
         assert notice.kind == "alarm"
+        assert notice.said.endswith("What acts alone goes on.")
         assert factories.routed(database, held, {"1": factories.says("pay", 0.99)}).auto == 1
         database.write(notices.close, notice.id, by=olga)
         earning.traffic(database, held, 8)

@@ -1,5 +1,6 @@
 """Verdicts of the ladder on facts alone: what is said, and which fall goes before another."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,6 +65,18 @@ def test_the_lowest_certified_threshold_is_taken_and_never_one_below_the_wish() 
 def test_more_looks_are_as_many_as_the_certificate_takes() -> None:
     assert ladder.more(band(0.8, 300, 0, certified=False), 1.0, 0.01, 0.05) == betting.needed(0.01, 0.05) - 300
     assert ladder.more(band(0.8, 300, 290, certified=False), 1.0, 0.01, 1e-300) is not None
+
+
+def test_how_long_more_looks_take_is_said_at_the_pace_so_far() -> None:
+    waiting = facts()
+    ledger = replace(waiting.ledger, bands=(band(0.9, 100, 0, certified=False),))
+    begun = replace(waiting, ledger=ledger, begun=waiting.now - timedelta(days=10))
+    (found,) = (each.said for each in ladder.rise(begun).conditions if each.name == "certified")
+    further = ladder.more(ledger.bands[0], 1.0, ledger.alpha, ledger.delta)
+    assert further is not None
+    assert f"about {math.ceil(further / 10)} days at the pace so far" in found
+    (fresh,) = (each.said for each in ladder.rise(replace(begun, begun=waiting.now)).conditions if each.name == "certified")
+    assert "pace" not in fresh
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,9 @@ def period(found: Evidence, zone: ZoneInfo) -> str:
     since = formats.moment(found.opened_at, zone)
     counted = "all cases are counted" if found.watermark is None else "cases are counted up to the first whose check is not back"
     parts = [f"Evidence is kept since {since}. {count(found.open_draws, 'check')} not back: {counted}."]
+    anew = [f"{each.called} on {formats.moment(found.begun(each), zone)}" for each in found.units.values() if each.begun > 1]
+    if anew:
+        parts.append(f"After an alarm it began anew: {'; '.join(anew)}.")
     held = found.vigilance
     if held.most == 0:
         parts.append("The policy takes people to see every error.")
