@@ -24,7 +24,7 @@ from review_queue.terms import WHOLE
 FEW = 3
 """Up to so many units stand in full one below the other; of more, the chosen one."""
 ALL = "all of it"
-PICTURED = 90
+PICTURED = 196
 """Days of the picture of errors."""
 MOST = 20_000
 """Cases, the latest first, that it looks at."""
@@ -261,7 +261,8 @@ def _errors(session: Session, place: Place) -> Chart:
     evidence, period = place.setting.policy.evidence, periods.latest(PICTURED)
     seen = acted.traffic(session, place.setting.id, period.since, period.before, MOST)
     found = acted.stretches(seen, period)
-    return pictures.errors(found, evidence.max_error, f"/csv/{quote(place.setting.name, safe='')}/{drawn.ERRORS}?period=90+days")
+    file = f"/csv/{quote(place.setting.name, safe='')}/{drawn.ERRORS}?from={period.first}&to={period.last}"
+    return pictures.errors(found, evidence.max_error, file)
 
 
 def _file(place: Place) -> str:
