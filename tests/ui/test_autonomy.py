@@ -139,7 +139,8 @@ def test_history_has_steps_numbers_names_notices_and_a_picture(workspace: Worksp
     workspace.database.write(notices.open_notice, held.id, "drift", "amount", "amount moved <b>up</b>.")
     at = screen("autonomy", section="History")
     said = html(at)
-    for each in ("assist → audited", local_name(), "drawn 200", "E ", "Threshold granted", "amount moved &lt;b&gt;up&lt;/b&gt;."):
+    names = ("assist → audited", local_name(), "200 looked at", "E ", "Threshold granted", "amount moved &lt;b&gt;up&lt;/b&gt;.")
+    for each in names:
         assert each in said
     assert not at.exception
 

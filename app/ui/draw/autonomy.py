@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from math import exp, log
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.ui import formats
@@ -284,7 +285,7 @@ def offer(step: Step, zone: ZoneInfo) -> str:
 
 def grounds(held: Grounds) -> str:
     """Counts, e-value, error and chance of being wrong, of a step."""
-    parts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in held.counts.items() if _plain(value)]
+    parts = [_counted(name, value, "drawn" in held.counts) for name, value in held.counts.items() if _plain(value)]
     if held.log_e is not None:
         parts.append(f"E {e_value(held.log_e)}")
     if held.alpha is not None:
@@ -292,6 +293,18 @@ def grounds(held: Grounds) -> str:
     if held.delta is not None:
         parts.append(f"chance of being wrong {percent(held.delta, 1)}")
     return ", ".join(parts) or NO_NUMBERS
+
+
+def _counted(name: str, value: Any, whole: bool) -> str:
+    """One count in words. `whole`: the cases were counted, and not the spot checks alone."""
+    if name == "threshold":
+        return f"from {value:g}"
+    if name in ("estimate", "upper"):
+        return f"{percent(value, 2)} estimated" if name == "estimate" else f"{percent(value, 2)} at most"
+    named = {"n": "cases" if whole else "spot checks", "drawn": "looked at", "errors": "wrong", "late": "not looked at in time"}
+    if name in named:
+        return f"{number(value)} {named[name]}"
+    return f"{'detector' if name == 'm' else name.replace('_', ' ')} {_value(value)}"
 
 
 def _numbers(held: Grounds) -> str:
