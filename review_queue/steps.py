@@ -268,10 +268,11 @@ def made_rule(session: Session, step_id: int, rule_id: int | None) -> None:
 
 def _grant(session: Session, row: AutonomyEvent) -> None:
     wanted, permit = Wanted.of_json(row.asked), permits.read(session, row.project_id)
-    if permit is None and wanted.terms is None:
-        raise Refused("nothing was granted to this project yet; apply its policy first")
-    held = wanted.over(permit) if permit is not None else Permit(wanted.terms)  # type: ignore[arg-type]
-    permits.write(session, row.project_id, held)
+    if permit is None:
+        if wanted.terms is None:
+            raise Refused("nothing was granted to this project yet; apply its policy first")
+        permit = Permit(wanted.terms)
+    permits.write(session, row.project_id, wanted.over(permit))
     if wanted.frozen is False:
         session.execute(update(ProjectControl).where(ProjectControl.project_id == row.project_id).values(frozen_at=None))
     row.state, row.ended_at = "applied", clock.now()
