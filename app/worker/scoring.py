@@ -149,16 +149,20 @@ class Scoring:
         return judged
 
     def _judged(self, batch: Batch, predictor: Predictor, answers: list[Scored]) -> list[Scored]:
-        """With how strange each is, where the policy asks and the model can tell; one that cannot be told has no number."""
+        """With how strange each is, where the policy asks and the model can tell. One of which a model that can tell does not is
+        as strange as can be: a veto that fails keeps back."""
         if not batch.strange:
             return answers
         answered = [n for n, each in enumerate(answers) if isinstance(each, Prediction)]
         try:
-            found = strange.told(predictor, self._models.ordinary(batch.model_id), [batch.rows[n] for n in answered])
+            ordinary = self._models.ordinary(batch.model_id)
+            if ordinary is None:
+                return answers
+            found = strange.told(predictor, ordinary, [batch.rows[n] for n in answered])
         except Exception as error:
-            log.warning("how strange items are cannot be told", model_id=batch.model_id, error=repr(error))
-            return answers
-        told = dict(zip(answered, found, strict=True))
+            log.warning("how strange items are cannot be told; they go to people", model_id=batch.model_id, error=repr(error))
+            found = [None] * len(answered)
+        told = {n: each or 0.0 for n, each in zip(answered, found, strict=True)}
         return [replace(each, strangeness=told[n]) if isinstance(each, Prediction) else each for n, each in enumerate(answers)]
 
     def _measured(self, batch: Batch) -> int:

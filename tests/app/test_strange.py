@@ -1,4 +1,4 @@
-"""The strange goes to people however sure the model is, where the policy says so, and what cannot be told keeps nothing back."""
+"""The strange goes to people however sure the model is, where the policy says so; a model that cannot tell keeps nothing back."""
 
 import threading
 from pathlib import Path
@@ -66,14 +66,14 @@ def test_without_being_asked_or_able_it_tells_nothing(workspace: Workspace, poli
     assert found[FAR][0] == "auto"
 
 
-def test_what_fails_to_tell_holds_nothing_up(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_to_tell_holds_no_item_up_and_lets_none_act(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("no")
 
     monkeypatch.setattr(strange, "told", fail)
     found = score(workspace, real_models.setting(workspace.database, wished(0.02)), ordinary())
     assert len(found) == 51
-    assert {each[3] for each in found.values()} == {None}
+    assert {(each[0], each[3]) for each in found.values()} == {("review", 0.0)}
 
 
 def test_the_model_of_a_project_tells_by_what_came_with_it(workspace: Workspace) -> None:
