@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 from numpy.typing import NDArray
 
 from contract.inside import Representing
@@ -203,6 +201,8 @@ def distances(reference: Vectors, vectors: Vectors, k: int) -> Floats:
 
 def dump(ordinary: Ordinary) -> bytes:
     """As a safetensors file; the measures are its metadata."""
+    import safetensors.numpy
+
     measures = {name: each.to_json() for name, each in ordinary.measures.items()} if ordinary.measures is not None else None
     tensors: dict[str, NDArray[Any]] = {"reference": ordinary.reference, "held": ordinary.held}
     return bytes(safetensors.numpy.save(tensors, {"measures": json.dumps(measures, allow_nan=False)}))
@@ -210,6 +210,8 @@ def dump(ordinary: Ordinary) -> bytes:
 
 def load(data: bytes) -> Ordinary:
     """Raises ModelLoadError for what is not as `dump` writes it."""
+    import safetensors.numpy
+
     try:
         tensors = safetensors.numpy.load(data)
         head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

@@ -44,6 +44,7 @@ CALLS: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/projects", None, {"produce", "review", "read", "admin", "act_as"}),
     ("POST", f"{P}/freeze", None, {"admin"}),
     ("POST", f"{P}/unfreeze", None, {"admin"}),
+    ("POST", f"{P}/policy/simulate", {"policy": {"autonomy": "set"}}, {"read"}),
     ("GET", f"{P}/evidence", None, {"read"}),
     ("GET", f"{P}/autonomy", None, {"read"}),
     ("GET", f"{P}/autonomy/steps", None, {"read"}),

@@ -56,7 +56,7 @@ def test_it_climbs_and_is_taken_back(claims: Signoff, workspace: Workspace, held
     assert "from 0.9 (asked for 0.5); 25.0% is spot-checked" in claims("autonomy", "show").stdout
     assert "applied; all cases: audited -> assist" in claims("autonomy", "lower").stdout
     assert [each["kind"] for each in claims.json("autonomy", "history")] == ["fall", "rise", "fall", "rise"]
-    told = claims("autonomy", "history").stdout
+    told = claims("autonomy", "history", env={"COLUMNS": "200"}).stdout
     assert "took it back" in told
     assert "  -  " not in told, "whoever took it back by hand is named"
 
