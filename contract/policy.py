@@ -168,6 +168,28 @@ class Drift(_Part):
     every: Annotated[int, Field(ge=100, le=100_000)] = 500
 
 
+class Shadow(_Part):
+    """Models that predict beside the one that acts. `disagreements`: the share of cases on which a challenger differs that people
+    look at; `former`: how long the one that acted before goes on beside its successor, ready to come back."""
+
+    disagreements: Annotated[float, Field(ge=0, le=1), BeforeValidator(_no_boolean)] = 0.1
+    former: Duration | Literal["off"] = timedelta(days=14)
+
+
+class Retrain(_Part):
+    """When the next model is trained without being asked for. It ends at the gate: people let it act.
+
+    `labels`: so many new answers; `every`: so long after the last; `on_error`: evidence of more error than is fit; `on_drift`: a
+    notice of drift. `rest`: never sooner after the last.
+    """
+
+    labels: Annotated[int, Field(ge=10)] | Literal["off"] = "off"
+    every: Duration | Literal["off"] = "off"
+    on_error: bool = True
+    on_drift: bool = True
+    rest: Duration = timedelta(days=1)
+
+
 class Explain(_Part):
     """Which reasons are made ahead of the people. Methods as in contract/reasons.py; none: chosen by the model."""
 
@@ -199,6 +221,8 @@ class Policy(_Part):
     costs: Costs = Costs()
     drift: Drift | Literal["off"] = Drift()
     explain: Explain = Explain()
+    shadow: Shadow = Shadow()
+    retrain: Retrain | Literal["off"] = "off"
 
     @property
     def gold_rate(self) -> float:

@@ -1,6 +1,7 @@
 """project.yaml: one decision task - its labels, its input schema, its model, and what the person is told."""
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -178,6 +179,27 @@ class ModelChoice(_Part):
         return {name: value for name, value in whole(self).items() if value is not None}
 
 
+class Split(_Part):
+    """Which cases judge models and are never learned from, for good. `by`: item, each for itself; subject, all of one person
+    together; time, those that arose from the day `start` on. `test`: their share, where time does not say it."""
+
+    by: Literal["item", "subject", "time"] = "item"
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    start: date | None = None
+
+    @model_validator(mode="after")
+    def _a_day_for_time(self) -> Self:
+        if (self.by == "time") != (self.start is not None):
+            raise ValueError("`by: time` and `start`, the day from which on cases judge, go together; write both or neither")
+        return self
+
+
+class Truths(_Part):
+    """What later proves true. `every_item`: it is seen for all of them, whatever became of them, so that it is evidence."""
+
+    every_item: bool = False
+
+
 def _label_map(value: Any) -> Any:
     """A plain list of labels as a mapping."""
     if isinstance(value, (list, tuple)):
@@ -210,6 +232,8 @@ class Project(_Part):
     policy: str = "policy.yaml"
     guidelines: str | None = None
     log_openings: bool = False
+    split: Split = Split()
+    truths: Truths = Truths()
 
     @field_validator("timezone")
     @classmethod

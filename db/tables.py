@@ -151,6 +151,7 @@ class Model(Table):
     labels: Mapped[list[str]] = mapped_column(Json)
     schema_hash: Mapped[str]
     datasets: Mapped[list[str]] = mapped_column(Json)  # ids of the datasets it learned from, oldest first
+    learned_through: Mapped[int | None]  # it learned from no item with a higher id
     figures: Mapped[dict[str, Any]] = mapped_column(Json)
     made_at: Mapped[datetime]
     made_by: Mapped[int | None] = _key("person.id")
@@ -188,6 +189,8 @@ class Proposal(Table):
     model_id: Mapped[int] = _key("model.id")
     against_id: Mapped[int | None] = _key("model.id")
     comparison: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    gate_id: Mapped[int | None]  # the look at the gate that showed that it may
+    why: Mapped[str | None]  # why it is to act although the gate does not let it
     signers: Mapped[int] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(default="open")  # open, applied, withdrawn
     made_by: Mapped[int | None] = _key("person.id")
@@ -200,6 +203,80 @@ class Signature(Table):
     proposal_id: Mapped[int] = mapped_column(ForeignKey("proposal.id"), primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), primary_key=True)
     signed_at: Mapped[datetime]
+
+
+class Gate(Table):
+    """What held a challenger against the model that acts, on the same cases: whether it may be offered, and by which figures."""
+
+    __tablename__ = "gate"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    model_id: Mapped[int] = _key("model.id")
+    against_id: Mapped[int] = _key("model.id")
+    watermark: Mapped[int]  # items before it were counted
+    passed: Mapped[bool]
+    figures: Mapped[dict[str, Any]] = mapped_column(Json)
+    code_version: Mapped[str]
+    made_at: Mapped[datetime]
+    made_by: Mapped[int | None] = _key("person.id")
+    __table_args__ = (Index("gate_model", "model_id", "id"), Index("gate_project", "project_id", "id"))
+
+
+class Challenge(Table):
+    """A model that predicts beside the one that acts, without acting: one that wants to, or the one that did before."""
+
+    __tablename__ = "challenge"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    model_id: Mapped[int] = _key("model.id")
+    against_id: Mapped[int] = _key("model.id")
+    kind: Mapped[str]  # challenger, former
+    share: Mapped[float]  # of the cases on which the two differ that people look at
+    begun_at: Mapped[datetime]
+    begun_by: Mapped[int | None] = _key("person.id")
+    until: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    ended_as: Mapped[str | None]  # promoted, replaced, withdrawn, over
+    __table_args__ = (_where("challenge_standing", "project_id", "kind", where="ended_at IS NULL", unique=True),)
+
+
+class Shadow(Table):
+    """A case that a challenge was asked about. `p`: the chance with which a person was to look because the two differ."""
+
+    __tablename__ = "shadow"
+    challenge_id: Mapped[int] = mapped_column(ForeignKey("challenge.id"), primary_key=True, autoincrement=False)
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
+    n: Mapped[int] = mapped_column(Integer)  # the routing that it stands beside
+    agrees: Mapped[bool]
+    p: Mapped[float]
+    scored_at: Mapped[datetime]
+    __table_args__ = (Index("shadow_item", "item_id"),)
+
+
+class TrainingRun(Table):
+    """One training from its beginning to its model; named by what makes it, so that one that was cut off goes on where it was."""
+
+    __tablename__ = "training_run"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = _key("project.id")
+    key: Mapped[str]  # hash of datasets, arguments, code and seed
+    state: Mapped[str]  # running, done, failed
+    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    curves: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    checkpoint: Mapped[bytes | None]  # where it was; None before the first and after the end
+    epoch: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    model_id: Mapped[int | None] = _key("model.id")
+    error: Mapped[str | None]
+    tracked: Mapped[str | None]  # the run in MLflow
+    begun_at: Mapped[datetime]
+    begun_by: Mapped[int | None] = _key("person.id")
+    seen_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (
+        _where("training_run_running", "project_id", "key", where="state = 'running'", unique=True),
+        Index("training_run_project", "project_id", "id"),
+        Index("training_run_model", "model_id"),
+    )
 
 
 class EvidencePeriod(Table):
@@ -309,6 +386,21 @@ class Certificate(Table):
     made_at: Mapped[datetime]
 
 
+class Replayed(Table):
+    """Cases of earlier periods that count for a new model: it did not learn from them, and each had its chance of a look."""
+
+    __tablename__ = "replayed"
+    period_id: Mapped[int] = mapped_column(ForeignKey("evidence_period.id"), primary_key=True, autoincrement=False)
+    routing_rule_id: Mapped[int] = mapped_column(ForeignKey("routing_rule.id"), primary_key=True, autoincrement=False)
+    unit: Mapped[str] = mapped_column(primary_key=True)
+    band: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    p: Mapped[float] = mapped_column(primary_key=True)
+    p_min: Mapped[float]  # the least chance of a look under that rule
+    n: Mapped[int] = mapped_column(Integer)
+    drawn: Mapped[int] = mapped_column(Integer)
+    errors: Mapped[int] = mapped_column(Integer)
+
+
 class EvidenceLook(Table):
     """How far a project's evidence was looked at: the last resolved draw that the look saw."""
 
@@ -409,12 +501,39 @@ class Item(Table):
     __table_args__ = (_where("item_subject", "project_id", "subject_hash", where="subject_hash IS NOT NULL"),)
 
 
+class Truth(Table):
+    """What later proved true of an item, append-only: the latest stands. `label` None: no label fits."""
+
+    __tablename__ = "truth"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = _key("item.id")
+    project_id: Mapped[int] = _key("project.id")
+    label: Mapped[str | None]
+    source: Mapped[str | None]  # chargeback, biopsy: what it was seen by
+    known_at: Mapped[datetime]  # when it turned out
+    made_at: Mapped[datetime]
+    made_by: Mapped[int | None] = _key("person.id")
+    __table_args__ = (Index("truth_item", "item_id", "id"), Index("truth_project", "project_id", "made_at"))
+
+
+class Erased(Table):
+    """An item whose content is gone for good; what was decided of it stays."""
+
+    __tablename__ = "erased"
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
+    project_id: Mapped[int] = _key("project.id")
+    why: Mapped[str | None]
+    erased_at: Mapped[datetime]
+    erased_by: Mapped[int | None] = _key("person.id")
+    __table_args__ = (Index("erased_project", "project_id", "erased_at"),)
+
+
 class Work(Table):
     """What a worker has to do. A lease moves `ready_at` into the future, so expiry needs no sweep."""
 
     __tablename__ = "work"
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True, autoincrement=False)
-    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # score, explain
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)  # score, explain, shadow
     project_id: Mapped[int] = _key("project.id")
     ready_at: Mapped[datetime]
     worker: Mapped[str | None]
@@ -477,7 +596,7 @@ class Draw(Table):
     __tablename__ = "draw"
     item_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)  # evidence, second
+    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)  # evidence, second, shadow
     project_id: Mapped[int] = _key("project.id")
     period_id: Mapped[int] = _key("evidence_period.id")
     routing_rule_id: Mapped[int] = _key("routing_rule.id")
@@ -603,7 +722,7 @@ class Decision(Table):
     comment: Mapped[str | None]
     seconds: Mapped[float | None]
     blind: Mapped[bool]
-    basis: Mapped[str]  # routed, drawn, requested, gold, bulk
+    basis: Mapped[str]  # routed, drawn, requested, gold, bulk, shadow
     reasons_shown: Mapped[list[str] | None] = mapped_column(Json)
     reasons_opened: Mapped[bool | None]
     supersedes_id: Mapped[int | None] = mapped_column(Id, ForeignKey("decision.id"), unique=True)
@@ -906,18 +1025,20 @@ class DailyTally(Table):
 
 
 class Dataset(Table):
-    """`base`: labels that came with the project; `export`: what people decided up to a watermark."""
+    """`base`: labels that came with the project; `imported`: those given elsewhere; `export`: what people decided up to a
+    watermark. One that held an erased item is replaced by another that does not."""
 
     __tablename__ = "dataset"
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = _key("project.id")
-    kind: Mapped[str]  # base, export
+    kind: Mapped[str]  # base, imported, export, answers
     watermark: Mapped[int | None]
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     content_hash: Mapped[str]
     manifest: Mapped[dict[str, Any]] = mapped_column(Json)
     made_at: Mapped[datetime]
     made_by: Mapped[int | None] = _key("person.id")
+    replaced_by: Mapped[int | None]  # the version that has all of it but what was erased
     __table_args__ = (UniqueConstraint("project_id", "content_hash"),)
 
 
@@ -933,7 +1054,7 @@ class Job(Table):
     __tablename__ = "job"
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = _key("project.id")
-    kind: Mapped[str]  # export, train, compare
+    kind: Mapped[str]  # export, train, compare, retrain, gate, known-answers, report
     args: Mapped[dict[str, Any]] = mapped_column(Json)
     state: Mapped[str] = mapped_column(default="waiting")  # waiting, running, done, failed, cancelled
     progress: Mapped[float] = mapped_column(default=0.0)

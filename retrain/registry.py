@@ -1,7 +1,7 @@
 """Model versions and the roles they play; a promotion is a proposal that people sign."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, cast
 
 from sqlalchemy import insert, or_, select, true
 from sqlalchemy.orm import Session
@@ -10,12 +10,12 @@ from contract.project import Project
 from db import blobs
 from db.tables import Blob, Model, ModelAlias, Person, Proposal, Signature
 from retrain.records import ModelInfo, ProposalInfo
-from review_queue import activity, clock, events, projects, rules, spreads, versions
+from review_queue import acting, activity, clock, projects, spreads, versions
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound, Refused
 from review_queue.spreads import Spread
 
-Kind = Literal["promote", "rollback"]
+Kind = acting.Cause
 MOST_BYTES = 512 * 2**20
 """Bytes of one packed model; both databases keep it as one value."""
 
@@ -90,8 +90,8 @@ def model_by_id(session: Session, model_id: int) -> ModelInfo:
 
 def champion(session: Session, project_id: int) -> ModelInfo | None:
     """The model that acts now."""
-    acting = session.get(ModelAlias, (project_id, "champion"), populate_existing=True)
-    return model_by_id(session, acting.model_id) if acting is not None else None
+    held = acting.model_id(session, project_id)
+    return model_by_id(session, held) if held is not None else None
 
 
 def holds(session: Session, sha: str) -> bool:
@@ -123,20 +123,20 @@ def propose(
     Without `force` also where the version is clearly less often right than the one that acts, each on its labelled rows.
     """
     setting = projects.by_id(session, project_id)
-    wanted, acting = model(session, project_id, version), champion(session, project_id)
-    if acting is not None and acting.version == version:
+    wanted, standing = model(session, project_id, version), champion(session, project_id)
+    if standing is not None and standing.version == version:
         raise Refused(f"model {version} is the champion already")
     _refuse_strange_labels(wanted, setting.project.labels)
     _refuse_unasked(wanted, setting.project)
-    if kind == "promote" and acting is not None and not force:
-        _refuse_worse(wanted, acting)
+    if kind == "promote" and standing is not None and not force:
+        _refuse_worse(wanted, standing)
     proposal_id = session.scalars(
         insert(Proposal).returning(Proposal.id),
         {
             "project_id": project_id,
             "kind": kind,
             "model_id": wanted.id,
-            "against_id": acting.id if acting else None,
+            "against_id": standing.id if standing else None,
             "comparison": dict(comparison) if comparison is not None else None,
             "signers": setting.policy.evidence.signers,
             "state": "open",
@@ -169,10 +169,10 @@ def sign(session: Session, proposal_id: int, *, by: Actor, draw_key_id: int) -> 
 
 def rollback(session: Session, project_id: int, *, by: Actor, draw_key_id: int) -> ProposalInfo:
     """Propose the former champion. Raises Refused where there is none."""
-    alias = session.get(ModelAlias, (project_id, "previous"), populate_existing=True)
-    if alias is None:
+    held = acting.model_id(session, project_id, "previous")
+    if held is None:
         raise Refused("there is no former champion to go back to")
-    former = model_by_id(session, alias.model_id)
+    former = model_by_id(session, held)
     return propose(session, project_id, former.version, by=by, draw_key_id=draw_key_id, kind="rollback")
 
 
@@ -195,29 +195,12 @@ def proposals(session: Session, project_id: int, limit: int = 20) -> list[Propos
 
 
 def _apply(session: Session, row: Proposal, by: Actor, draw_key_id: int) -> None:
-    """The new champion acts from the next batch on, under a new evidence period and rule."""
-    rules.lock(session, row.project_id)
-    standing = session.get(ModelAlias, (row.project_id, "champion"), with_for_update=True)
-    if (standing.model_id if standing else None) != row.against_id:
-        raise Refused("another model acts by now; compare with that one and propose this one anew")
-    if standing is not None:
-        _set_alias(session, row.project_id, "previous", standing.model_id, by)
-    _set_alias(session, row.project_id, "champion", row.model_id, by)
-    row.state, row.applied_at = "applied", clock.now()
-    session.flush()
+    """The new champion acts from the next batch on."""
     setting = projects.by_id(session, row.project_id)
     _refuse_unasked(model_by_id(session, row.model_id), setting.project)
-    rules.renew(session, row.project_id, setting.policy, list(setting.project.labels), draw_key_id, row.kind)
-    version = session.get_one(Model, row.model_id).version
-    events.announce(session, row.project_id, "model.promoted", {"version": version, "kind": row.kind}, item_id=None)
-
-
-def _set_alias(session: Session, project_id: int, alias: str, model_id: int, by: Actor) -> None:
-    held = session.get(ModelAlias, (project_id, alias))
-    if held is None:
-        held = ModelAlias(project_id=project_id, alias=alias)
-        session.add(held)
-    held.model_id, held.since, held.set_by = model_id, clock.now(), by.id
+    cause = cast(Kind, row.kind)
+    acting.take_over(session, row.project_id, row.model_id, row.against_id, by=by, draw_key_id=draw_key_id, cause=cause)
+    row.state, row.applied_at = "applied", clock.now()
     session.flush()
 
 
@@ -236,13 +219,13 @@ def _refuse_strange_labels(wanted: ModelInfo, labels: Mapping[str, Any]) -> None
         raise Refused(f"model {wanted.called} predicts {strange[0]!r}, which the project no longer has; {mend}")
 
 
-def _refuse_worse(wanted: ModelInfo, acting: ModelInfo) -> None:
+def _refuse_worse(wanted: ModelInfo, standing: ModelInfo) -> None:
     """Three standard errors apart: not a matter of the rows that were drawn."""
-    (right, n), (other, m) = (_right(each) for each in (wanted, acting))
+    (right, n), (other, m) = (_right(each) for each in (wanted, standing))
     if n and m and other - right > 3 * (right * (1 - right) / n + other * (1 - other) / m) ** 0.5:
         raise Refused(
-            f"model {wanted.version} is right in {right:.1%} of {n:,} labelled rows, and model {acting.version}, which acts, in "
-            f"{other:.1%} of {m:,}: hold them against each other with `signoff model compare {wanted.version}`; if it is to act "
+            f"model {wanted.version} is right in {right:.1%} of {n:,} labelled rows, and model {standing.version}, which acts, "
+            f"in {other:.1%} of {m:,}: hold them against each other with `signoff model compare {wanted.version}`; if it is to act "
             f"all the same, `signoff model promote {wanted.version} --force`"
         )
 

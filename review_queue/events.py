@@ -24,6 +24,9 @@ KINDS = (
     "dataset.created",
     "model.registered",
     "model.promoted",
+    "erased",
+    "batch.completed",
+    "model.offered",
     "autonomy.changed",
     "notice.opened",
 )

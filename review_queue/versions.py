@@ -11,7 +11,7 @@ from contract.canonical import canonical
 from contract.policy import Score
 from contract.project import EXTERNAL, version_text
 from db import blobs
-from db.tables import Model, Proposal
+from db.tables import ItemKey, Model, Proposal
 from review_queue import activity, clock, events, rules
 from review_queue.activity import Actor
 from review_queue.errors import Refused
@@ -42,16 +42,23 @@ def known(session: Session, project_id: int) -> dict[str, Version]:
 def add(session: Session, project_id: int, sha: str, *, trainer: str, by: Actor | None, **held: Any) -> int:
     """A row of the model table as the next version of the project, told to everybody; its number.
 
-    `held`: labels, schema_hash, datasets, figures, and the producer's name where it answers elsewhere.
+    `held`: labels, schema_hash, datasets, figures, the producer's name where it answers elsewhere, and the last item that was
+    there when it learned; what arrives after it was registered it cannot have learned from.
     """
     rules.lock(session, project_id)
     version = (session.scalar(select(func.max(Model.version)).where(Model.project_id == project_id)) or 0) + 1
+    held = {"learned_through": last_item(session)} | held
     made = {"trainer": trainer, "sha256": sha, "made_at": clock.now(), "made_by": by.id if by else None}
     session.execute(insert(Model).values(project_id=project_id, version=version, **made, **held))
     activity.record(session, by, "model.register", f"model:{version}", project_id=project_id, after={"sha256": sha})
     told = {"version": version, "trainer": trainer} | ({"name": held["name"]} if held.get("name") else {})
     events.announce(session, project_id, "model.registered", told, item_id=None)
     return version
+
+
+def last_item(session: Session) -> int:
+    """The highest id of an item so far; 0 before the first."""
+    return session.scalar(select(func.max(ItemKey.item_id))) or 0
 
 
 def register(
