@@ -225,8 +225,8 @@ def _refuse_worse(wanted: ModelInfo, standing: ModelInfo) -> None:
     if n and m and other - right > 3 * (right * (1 - right) / n + other * (1 - other) / m) ** 0.5:
         raise Refused(
             f"model {wanted.version} is right in {right:.1%} of {n:,} labelled rows, and model {standing.version}, which acts, "
-            f"in {other:.1%} of {m:,}: hold them against each other with `signoff model compare {wanted.version}`; if it is to act "
-            f"all the same, `signoff model promote {wanted.version} --force`"
+            f"in {other:.1%} of {m:,}: hold them against each other with `signoff model compare {wanted.version}`; if it is to "
+            f"act all the same, `signoff model promote {wanted.version} --force`"
         )
 
 
