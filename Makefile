@@ -10,7 +10,7 @@ help:  ## what can be made
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[worker,onnx,hf,mlflow,oidc,postgres,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[worker,onnx,hf,mlflow,oidc,postgres,dev]"
 	@touch $(READY)
 
 install: $(READY)  ## the virtual environment in .venv, with everything pinned
@@ -29,7 +29,7 @@ fix: $(READY)  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 test: check  ## checks and all tests but the slow ones: SQLite, PostgreSQL, browser
-	$(BIN)/pytest -n 2 --dist loadscope
+	$(BIN)/pytest -n 3 --dist loadscope
 
 test-slow: $(READY)  ## kill -9 rounds and other checks of minutes
 	$(BIN)/pytest -m slow

@@ -29,7 +29,7 @@ def climbed(workspace: Workspace) -> Setting:
     return workspace.database.read(projects.by_id, held.id)
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+@pytest.mark.parametrize(("scheme", "width"), [pytest.param("light", 1440, marks=pytest.mark.slow), ("dark", 390)])
 def test_axe_finds_nothing_grave_where_something_acts_alone(desk: Start, chromium: Any, scheme: str, width: int) -> None:
     held = desk(climbed, "page")
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)

@@ -250,7 +250,7 @@ WAYS = (
 )  # fmt: skip
 
 
-SLOW = ("safetensors_file", "xgboost", "exported")
+SLOW = ("safetensors_file", "xgboost", "exported", "state_dict", "mlflow_folder")
 """Ways that differ from another one by their file alone."""
 
 

@@ -16,6 +16,12 @@ README = Path(__file__).parents[2] / "README.md"
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("*.md"))
 EXPLAINED = {"bring-a-pytorch-model", "bring-a-scikit-learn-pipeline"}
 """Pages that bring a model, whose cases are explained."""
+QUICK = {"bring-probabilities", "post-items"}
+"""Pages that are done in every run; the others are done by `make test-slow`."""
+
+
+def done(page: Path) -> object:
+    return pytest.param(page, id=page.stem, marks=[] if page.stem in QUICK else [pytest.mark.slow])
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -49,7 +55,7 @@ def test_the_readme_starts_in_three_commands(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", map(done, PAGES))
 def test_the_page_works_as_it_is_written(page: Path, tmp_path: Path) -> None:
     run = _bash(script(page, tmp_path), tmp_path)
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
