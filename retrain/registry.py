@@ -10,7 +10,7 @@ from contract.project import Project
 from db import blobs
 from db.tables import Blob, Model, ModelAlias, Person, Proposal, Signature
 from retrain.records import ModelInfo, ProposalInfo
-from review_queue import acting, activity, clock, projects, spreads, versions
+from review_queue import acting, activity, clock, projects, spreads, succession, versions
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound, Refused
 from review_queue.spreads import Spread
@@ -168,7 +168,14 @@ def sign(session: Session, proposal_id: int, *, by: Actor, draw_key_id: int) -> 
 
 
 def rollback(session: Session, project_id: int, *, by: Actor, draw_key_id: int) -> ProposalInfo:
-    """Propose the former champion. Raises Refused where there is none."""
+    """Let the former champion act again: at once while it stands in shadow, by one lead or owner; after that it is proposed.
+
+    Raises Refused where there is none, Forbidden for whoever may not.
+    """
+    if (stood := succession.way_back(session, project_id)) is not None:
+        here = by.within(project_id)
+        made = succession.step_back(session, stood, by=here, draw_key_id=draw_key_id, why=f"{here.name} brought it back")
+        return proposal(session, made)
     held = acting.model_id(session, project_id, "previous")
     if held is None:
         raise Refused("there is no former champion to go back to")
@@ -188,6 +195,14 @@ def withdraw(session: Session, proposal_id: int, *, by: Actor) -> None:
     activity.record(session, by, "proposal.withdraw", f"proposal:{proposal_id}", project_id=row.project_id)
 
 
+def proposal(session: Session, proposal_id: int) -> ProposalInfo:
+    """Raises NotFound."""
+    row = session.get(Proposal, proposal_id)
+    if row is None:
+        raise NotFound(f"there is no proposal {proposal_id}")
+    return _proposal(session, row)
+
+
 def proposals(session: Session, project_id: int, limit: int = 20) -> list[ProposalInfo]:
     """The latest proposals, newest first."""
     rows = session.scalars(select(Proposal).where(Proposal.project_id == project_id).order_by(Proposal.id.desc()).limit(limit))
@@ -199,7 +214,7 @@ def _apply(session: Session, row: Proposal, by: Actor, draw_key_id: int) -> None
     setting = projects.by_id(session, row.project_id)
     _refuse_unasked(model_by_id(session, row.model_id), setting.project)
     cause = cast(Kind, row.kind)
-    acting.take_over(session, row.project_id, row.model_id, row.against_id, by=by, draw_key_id=draw_key_id, cause=cause)
+    succession.take_over(session, row.project_id, row.model_id, row.against_id, by=by, draw_key_id=draw_key_id, cause=cause)
     row.state, row.applied_at = "applied", clock.now()
     session.flush()
 

@@ -11,7 +11,21 @@ from sqlalchemy.orm import Session
 
 from db.statements import finds
 from db.tables import Claim, Draw, Project, Tally, Task
-from review_queue import audience, autonomy, claims, clock, drift, events, mixing, outcomes, parking, projects, states, tallies
+from review_queue import (
+    audience,
+    autonomy,
+    challenges,
+    claims,
+    clock,
+    drift,
+    events,
+    mixing,
+    outcomes,
+    parking,
+    projects,
+    states,
+    tallies,
+)
 
 Verb = Callable[..., int]
 
@@ -63,4 +77,5 @@ CHORES = (
     Chore(drift.is_settled, drift.settle),
     Chore(mixing.is_due, mixing.mix),
     Chore(mixing.is_stale, mixing.withdraw),
+    Chore(challenges.is_over, challenges.end_over),
 )

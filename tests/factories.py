@@ -61,23 +61,28 @@ def setting(database: Database, wanted: Project | None = None, wished: Policy | 
     return database.read(projects.get, wanted.project)
 
 
-def champion(session: Session, held: Setting, draw_key_id: int) -> int:
-    """A registered model that acts from now on; no weights behind it."""
+def version(session: Session, held: Setting, trainer: str = "test", labels: Sequence[str] | None = None) -> int:
+    """A registered model that plays no role; no weights behind it."""
     n = next(_counter)
     session.execute(insert(Blob).values(sha256=f"{n:064x}", media_type="application/zip", size=0, made_at=clock.now()))
     grid = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95]
     row = {
         "project_id": held.id,
         "version": n,
-        "trainer": "test",
+        "trainer": trainer,
         "sha256": f"{n:064x}",
-        "labels": list(held.project.labels),
+        "labels": list(labels or held.project.labels),
         "schema_hash": "0",
         "datasets": [],
         "figures": {"grids": {score: grid for score in ("max_probability", "margin", "entropy")}},
         "made_at": clock.now(),
     }
-    model_id = session.scalars(insert(Model).returning(Model.id), row).one()
+    return session.scalars(insert(Model).returning(Model.id), row).one()
+
+
+def champion(session: Session, held: Setting, draw_key_id: int) -> int:
+    """A registered model that acts from now on; no weights behind it."""
+    model_id = version(session, held)
     standing = session.get(ModelAlias, (held.id, "champion"))
     if standing is None:
         session.execute(insert(ModelAlias).values(project_id=held.id, alias="champion", model_id=model_id, since=clock.now()))
