@@ -132,7 +132,9 @@ def columns(project: Project) -> dict[str, str]:
     kinds = {"number": "number", "boolean": "boolean"}
     inputs = {rows.column(name): kinds.get(feature.type, "text") for name, feature in project.input.features.items()}
     own = dict.fromkeys(("confidence", "review_probability", "weight", "agreement", "item_revision"), "number")
-    meta = {name: own.get(name, {"blind": "boolean", "decided_at": "time"}.get(name, "text")) for name in rows.META}
+    meta = {
+        name: own.get(name, {"blind": "boolean", "decided_at": "time", "true_at": "time"}.get(name, "text")) for name in rows.META
+    }
     groups = {rows.column(name): "text" for name in project.input.groups if name not in project.input.features}
     return {"external_id": "text", **inputs, **meta, **groups}
 

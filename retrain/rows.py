@@ -38,9 +38,11 @@ from db.tables import (
     RoutingRule,
     Task,
 )
+from review_queue import truths
 from review_queue.intake import blobs_in
 from review_queue.outcomes import ANSWERS
 from review_queue.projects import Setting
+from review_queue.truths import Fact
 
 KINDS = ("outcome", "revision", "confirmed", "disputed")
 """Events that carry an answer to an item."""
@@ -74,6 +76,8 @@ META = (
     "agreement",
     "decided_at",
     "true_label",
+    "true_at",
+    "true_source",
     "split",
     "item_revision",
     "revises_watermark",
@@ -151,8 +155,10 @@ def reasons(database: Database, watermark: int, ids: IO[bytes]) -> Iterator[dict
 
 
 def latest(session: Session, project_id: int) -> int:
-    """The position of a project's last answer that has left the house; 0 before the first."""
-    theirs = (Event.project_id == project_id, Event.kind.in_(KINDS), Event.item_id.in_(_decided(project_id)))
+    """The position of a project's last answer that has left the house, or of what later proved true of an answered item; 0
+    before the first."""
+    told = Event.kind.in_((*KINDS, truths.KIND))
+    theirs = (Event.project_id == project_id, told, Event.item_id.in_(_decided(project_id)))
     query = select(func.max(Event.seq)).where(*theirs, _not_automatic())
     return session.scalar(query) or 0
 
@@ -306,7 +312,7 @@ def _build(session: Session, setting: Setting, chunk: Sequence[_Answered], frame
     query = select(Item.id, Item.input, Item.groups).where(bulk.among(session, Item.id, ids))
     items = {row.id: row for row in session.execute(query)}
     media = _media(session, setting.project, [row.input for row in items.values()])
-    said, routed = _decisions(session, ids), _routings(session, ids)
+    said, routed, facts = _decisions(session, ids), _routings(session, ids), truths.of(session, ids, frame.watermark)
     for each in chunk:
         known = [row for row in said[each.item_id] if row.id <= each.last]
         routing = routed[each.item_id, known[-1].routing_n]
@@ -315,7 +321,7 @@ def _build(session: Session, setting: Setting, chunk: Sequence[_Answered], frame
             **_inputs(setting.project, items[each.item_id].input, media),
             **_judgement(each, known),
             **_machine(routing, known, frame),
-            "true_label": None,
+            **_truth(facts.get(each.item_id)),
             "split": split_of(setting.name, each.body["external_id"]),
             "item_revision": each.body.get("item_revision", 1),
             "revises_watermark": _revises(each, frame.exported),
@@ -401,6 +407,13 @@ def _machine(routing: Any, known: Sequence[Any], frame: _Frame) -> dict[str, Any
         "weight": 1 / routing.pi if weighs else None,
         "window": "closed" if closed else "open",
     }
+
+
+def _truth(fact: Fact | None) -> dict[str, Any]:
+    """What later proved true; without a label but with a date where none fits."""
+    if fact is None:
+        return dict.fromkeys(("true_label", "true_at", "true_source"))
+    return {"true_label": fact.label, "true_at": fact.known_at, "true_source": fact.source}
 
 
 def _decisions(session: Session, ids: Sequence[int]) -> dict[int, list[Any]]:

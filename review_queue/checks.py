@@ -235,7 +235,7 @@ _ROUTES = (
         SELECT d.item_id AS id FROM draw d WHERE NOT CASE
             WHEN d.resolved_at IS NULL THEN d.resolved_as IS NULL AND d.loss IS NULL
             WHEN d.purpose = 'second' THEN d.resolved_as IN ('blind', 'overdue') AND d.loss IS NULL
-            WHEN d.resolved_as = 'adjudicated' THEN coalesce(d.loss IN (0, 1), false)
+            WHEN d.resolved_as IN ('adjudicated', 'truth') THEN coalesce(d.loss IN (0, 1), false)
             ELSE coalesce(d.loss = CASE d.resolved_as WHEN 'blind' THEN 0 WHEN 'overdue' THEN 1 END, false) END
         """,
     ),

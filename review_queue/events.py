@@ -24,6 +24,7 @@ KINDS = (
     "dataset.created",
     "model.registered",
     "model.promoted",
+    "truth",
     "erased",
     "batch.completed",
     "model.offered",
@@ -53,9 +54,10 @@ def announce(
 def withdraw(session: Session, item_id: int, decision_ids: Sequence[int]) -> set[int]:
     """Take back what these decisions announced and has not left yet; the decisions of which something was taken back.
 
-    Nothing is, where something later about the item waits: it was said on top of that.
+    Nothing is, where something later about the item waits that was said on top of that; what proved true was not.
     """
-    waiting = session.execute(select(Outbox.id, Outbox.body).where(Outbox.item_id == item_id)).all()
+    on_top = (Outbox.item_id == item_id, Outbox.kind != "truth")
+    waiting = session.execute(select(Outbox.id, Outbox.body).where(*on_top)).all()
     theirs = {row.id: int(row.body["decision"]) for row in waiting if row.body.get("decision") in set(map(str, decision_ids))}
     if any(row.id > min(theirs, default=row.id) for row in waiting if row.id not in theirs):
         return set()

@@ -1,7 +1,7 @@
 """From decisions to the answer that stands, and from blind first answers to the loss that counts as evidence."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -9,6 +9,7 @@ from uuid import uuid4
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from db import bulk
 from db.statements import insertion, run_all
 from db.tables import Claim, Decision, Draw, ItemKey, Outcome, Routing, Task
 from review_queue import activity, clock, events, gold, names, tallies
@@ -171,6 +172,29 @@ def resolve_overdue(session: Session, limit: int = 500) -> int:
     return len(rows)
 
 
+def resolve_by_truth(session: Session, truths: Mapping[int, str | None]) -> None:
+    """What proved true of items resolves their open draws of evidence: an error where another label was predicted. A check that
+    nobody holds, and that no other draw waits for, ends with it."""
+    of_items = bulk.among(session, Draw.item_id, list(truths))
+    query = select(Draw.item_id, Draw.n, Routing.label).join(Routing, (Routing.item_id == Draw.item_id) & (Routing.n == Draw.n))
+    drawn = query.where(of_items, Draw.purpose == "evidence", Draw.resolved_at.is_(None)).order_by(Draw.item_id, Draw.n)
+    for item_id, n, predicted in session.execute(drawn).tuples().all():
+        lock(session, item_id)
+        loss = int(truths[item_id] is None or truths[item_id] != predicted)
+        _resolve_draw(session, item_id, n, "evidence", "truth", loss)
+        _end_check(session, item_id, n)
+
+
+def _end_check(session: Session, item_id: int, n: int) -> None:
+    """Cancel the check of a routing that nothing waits for any more, unless somebody holds it."""
+    waits = select(Draw.item_id).where(Draw.item_id == item_id, Draw.n == n, Draw.purpose == "shadow", Draw.resolved_at.is_(None))
+    theirs = (Task.item_id == item_id, Task.routing_n == n, Task.kind == "audit", Task.requested.is_(None))
+    ended = update(Task).where(*theirs, Task.state.in_(("pending", "parked")), ~waits.exists())
+    gone = session.execute(ended.values(state="cancelled", closed_at=clock.now()).returning(Task.project_id)).first()
+    if gone is not None:
+        tallies.add(session, gone.project_id, open=-1)
+
+
 def finish_with_first(session: Session, first: Decision) -> None:
     """The hold ended after a blind first answer: that answer becomes the final one."""
     lock(session, first.item_id)
@@ -295,13 +319,9 @@ def _is_open(session: Session, task: Task) -> bool:
 
 
 def _resolve(session: Session, task: Task, purpose: str, how: str, loss: int | None) -> None:
-    session.execute(
-        update(Draw)
-        .where(
-            Draw.item_id == task.item_id,
-            Draw.n == task.routing_n,
-            Draw.purpose == purpose,
-            Draw.resolved_at.is_(None),
-        )
-        .values(resolved_at=clock.now(), resolved_as=how, loss=loss)
-    )
+    _resolve_draw(session, task.item_id, task.routing_n, purpose, how, loss)
+
+
+def _resolve_draw(session: Session, item_id: int, n: int, purpose: str, how: str, loss: int | None) -> None:
+    still = (Draw.item_id == item_id, Draw.n == n, Draw.purpose == purpose, Draw.resolved_at.is_(None))
+    session.execute(update(Draw).where(*still).values(resolved_at=clock.now(), resolved_as=how, loss=loss))

@@ -378,8 +378,8 @@ def test_how_many_are_read_at_once_changes_no_byte(database: Database, monkeypat
 
 
 GOLDEN = {
-    "jsonl": "cce0034d0f771ecd35e6708e59a2a81ea1ba6ca18de641e03ab9393e8830dba2",
-    "csv": "c351a2ac64fc885f92b608bae1b6c4cd4d82704e5aea1abea1f071d9391d5922",
+    "jsonl": "36071b4c90918ac794c3bfbf16d542506771e7d7da9db13be0bc6a0a3b85493f",
+    "csv": "d756ded40405aa326226667e96404489f14d89f56b824872d3a9f5dab7e8718e",
 }
 """SHA-256 of what was written of these rows when all of them were gathered at once."""
 
