@@ -16,6 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from contract.inside import Last, Places, Trees
 from contract.predictors import Column, Encoded, Floats
 from inference import ngrams, tables, trees
+from inference.course import Course
 from inference.errors import ModelLoadError, UntrustedType
 from inference.splits import Progress, Task
 
@@ -102,7 +103,16 @@ def owners(columns: Sequence[Column]) -> Places:
     return np.array([*held.codes, *held.numbers, *np.repeat(held.texts, TEXT_BUCKETS)], dtype=np.intp)
 
 
-def train(columns: tuple[Column, ...], encoded: Encoded, task: Task, labels: int, *, seed: int, progress: Progress) -> Engine:
+def train(
+    columns: tuple[Column, ...],
+    encoded: Encoded,
+    task: Task,
+    labels: int,
+    *,
+    seed: int,
+    progress: Progress,
+    course: Course,
+) -> Engine:
     """Boost trees until validation stops improving; task.truth counts the known labels from 0."""
     progress(0.0, "boosting trees")
     matrix = design(columns, encoded)
@@ -113,8 +123,19 @@ def train(columns: tuple[Column, ...], encoded: Encoded, task: Task, labels: int
     judge = {"X_val": matrix[held], "y_val": task.truth[held], "sample_weight_val": task.weights[held]} if len(held) else {}
     rows = task.training
     model.fit(matrix[rows], task.truth[rows], task.weights[rows] / task.weights[rows].mean(), **judge)
+    course.curves["sklearn-hgb"] = _curve(model)
     progress(1.0, f"{model.n_iter_} rounds of trees")
     return Engine(columns, model, _dump(model))
+
+
+def _curve(model: HistGradientBoostingClassifier) -> dict[str, Any]:
+    """See Course: one loss for each round, all of whose trees are kept."""
+    training, validation = (
+        [round(-float(score), 6) for score in scores[1:]] for scores in (model.train_score_, model.validation_score_)
+    )
+    why = f"no better for {model.n_iter_no_change} rounds" if model.n_iter_ < model.max_iter else "as planned"
+    ended = f"after round {model.n_iter_} of {model.max_iter}: {why}"
+    return {"training": training, "validation": validation, "best": model.n_iter_, "ended": ended}
 
 
 def _estimator(rows: int, categorical: int, judged: bool, seed: int) -> HistGradientBoostingClassifier:

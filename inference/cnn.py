@@ -9,12 +9,14 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from contract.inside import LAST_LAYER, Hidden, Last, Smooth
 from contract.predictors import Floats
-from inference import gradients, weights
+from inference import gradients, warm, weights
+from inference.course import Course
 from inference.devices import Chunk, Inputs, forward
 from inference.errors import ModelLoadError
 from inference.fitting import Plan, fit, seeded
 from inference.images import LARGEST, SMALLEST
 from inference.splits import Progress, Task
+from inference.warm import Former
 
 CHUNK = {"cpu": 64, "cuda": 1024}
 """Images in one forward pass: on a CPU more than 64 outgrow its caches and are slower."""
@@ -116,7 +118,17 @@ def _tensor(images: Floats) -> Tensor:
     return torch.from_numpy(np.asarray(images, dtype=np.float32)).permute(0, 3, 1, 2)
 
 
-def train(images: Any, task: Task, labels: int, *, device: torch.device, seed: int, progress: Progress) -> Engine:
+def train(
+    images: Any,
+    task: Task,
+    labels: int,
+    *,
+    device: torch.device,
+    seed: int,
+    progress: Progress,
+    course: Course,
+    former: Former | None = None,
+) -> Engine:
     """Fit a network to (n, side, side, channels) images in 0..1; task.truth counts the known labels from 0."""
     side, channels = int(images.shape[1]), int(images.shape[3])
     pixels = _tensor(images).to(device)
@@ -125,13 +137,24 @@ def train(images: Any, task: Task, labels: int, *, device: torch.device, seed: i
         held = pixels[task.training]
         network.get_buffer("center").copy_(held.mean(dim=(0, 2, 3))[:, None, None])
         network.get_buffer("scale").copy_(held.std(dim=(0, 2, 3))[:, None, None].clamp_min(1e-3))
+        if former is not None:
+            _begin(network, former)
         _placed(network, device)
 
         def take(rows: Any, learning: bool) -> Inputs:
             return (varied(pixels[rows]) if learning else pixels[rows],)
 
-        fit(network, take, task, _plan(len(task.training)), device=device, seed=seed, progress=progress)
+        plan = _plan(len(task.training))
+        fit(network, take, task, plan, device=device, seed=seed, progress=progress, course=course, name="torch-cnn")
     return Engine(side, channels, network)
+
+
+def _begin(network: Network, former: Former) -> None:
+    """Layers of another network of the same shape, and its last one by label."""
+    other = former.engine.network
+    if warm.shapes_agree(network.body, other.body):
+        network.body.load_state_dict(other.body.state_dict())
+        warm.outputs(network.last, other.last, former)
 
 
 def _placed(network: Network, device: torch.device) -> Network:

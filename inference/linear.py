@@ -18,6 +18,7 @@ from contract.inside import Last, Linear, Places
 from contract.predictors import Column, Encoded, Floats
 from inference import boosting, tables, weights
 from inference.splits import Integers, Progress, Task
+from inference.warm import Former
 
 STRENGTH = 0.3
 """The inverse of the L2 penalty."""
@@ -113,10 +114,22 @@ def owners(columns: Sequence[Column]) -> Places:
     return np.array([*held.numbers, *held.numbers, *words, *np.repeat(held.codes, tables.code_sizes(columns))], dtype=np.intp)
 
 
-def train(columns: tuple[Column, ...], encoded: Encoded, task: Task, labels: int, *, seed: int, progress: Progress) -> Engine:
-    """Fit to the training rows; task.truth counts the known labels from 0."""
+def train(
+    columns: tuple[Column, ...],
+    encoded: Encoded,
+    task: Task,
+    labels: int,
+    *,
+    seed: int,
+    progress: Progress,
+    former: Former | None = None,
+) -> Engine:
+    """Fit to the training rows; task.truth counts the known labels from 0.
+
+    `former` changes how soon it is fitted, not to what: there is one best model.
+    """
     progress(0.0, "fitting a linear model")
-    engine = _fitted(columns, encoded, task, task.training, labels, seed)
+    engine = _fitted(columns, encoded, task, task.training, labels, seed, former)
     progress(1.0, "a linear model")
     return engine
 
@@ -126,11 +139,21 @@ def whole(engine: Engine, encoded: Encoded, task: Task, labels: int, seed: int) 
     return _fitted(engine.columns, encoded, task, np.arange(len(task.truth)), labels, seed)
 
 
-def _fitted(columns: tuple[Column, ...], encoded: Encoded, task: Task, rows: Integers, labels: int, seed: int) -> Engine:
+def _fitted(
+    columns: tuple[Column, ...],
+    encoded: Encoded,
+    task: Task,
+    rows: Integers,
+    labels: int,
+    seed: int,
+    former: Former | None = None,
+) -> Engine:
     some = tables.take(encoded, rows.tolist())
     center, scale = _measured(tables.parts(columns, some.matrix).numbers)
     matrix = design(columns, some, center, scale)
     model = LogisticRegression(C=STRENGTH, max_iter=500, random_state=seed)
+    if former is not None and begins(columns, former):
+        _begin(model, former)
     model.fit(matrix, task.truth[rows], task.weights[rows] / task.weights[rows].mean())
     coefficients, bias = model.coef_.T, model.intercept_
     if labels == 2:
@@ -139,6 +162,21 @@ def _fitted(columns: tuple[Column, ...], encoded: Encoded, task: Task, rows: Int
     for name, value in {"center": center, "scale": scale, "weight": coefficients, "bias": bias}.items():
         held.get_buffer(name).copy_(torch.from_numpy(np.asarray(value)))
     return Engine(columns, held)
+
+
+def begins(columns: tuple[Column, ...], former: Former) -> bool:
+    """Whether the coefficients of another model are of the same columns, categories and labels."""
+    return bool(former.engine.columns == columns and (former.places >= 0).all())
+
+
+def _begin(model: LogisticRegression, former: Former) -> None:
+    """Let a fit begin at the coefficients of another model."""
+    values = dict(former.engine.held.named_buffers())
+    weight, bias = (values[name].numpy()[..., former.places] for name in ("weight", "bias"))
+    if len(bias) == 2:
+        weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
+    model.set_params(warm_start=True)
+    model.coef_, model.intercept_ = weight.T.copy(), bias.copy()
 
 
 def _measured(numbers: Floats) -> tuple[Floats, Floats]:

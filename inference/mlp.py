@@ -5,6 +5,7 @@ section 3.2) beside their scaled value, categories as embeddings, texts as embed
 a code of its own everywhere.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 
 from contract.inside import LAST_LAYER, Hidden, Last, Places, Smooth
 from contract.predictors import Column, Encoded, Floats
-from inference import gradients, ngrams, tables, weights
+from inference import gradients, ngrams, tables, warm, weights
+from inference.course import Course
 from inference.devices import Inputs, forward
 from inference.fitting import Plan, fit, seeded
 from inference.splits import Progress, Task
+from inference.warm import Former
 
 BINS = 12
 EMBEDDED = 8
@@ -170,12 +173,23 @@ def build(columns: Sequence[Column], labels: int) -> Network:
 
 
 def train(
-    columns: tuple[Column, ...], encoded: Encoded, task: Task, labels: int, *, device: torch.device, seed: int, progress: Progress
+    columns: tuple[Column, ...],
+    encoded: Encoded,
+    task: Task,
+    labels: int,
+    *,
+    device: torch.device,
+    seed: int,
+    progress: Progress,
+    course: Course,
+    former: Former | None = None,
 ) -> Engine:
     """Fit a network to encoded rows; task.truth counts the known labels from 0."""
     with seeded(seed, device):
         network = build(columns, labels)
         _measure(network, tables.parts(columns, encoded.matrix[task.training]).numbers)
+        if former is not None:
+            _begin(network, columns, former)
         inputs = _Inputs(columns, encoded, network)
         network.to(device)
         unseen = torch.tensor(tables.code_sizes(columns), dtype=torch.int64, device=device) - 1
@@ -187,7 +201,8 @@ def train(
                 codes = torch.where(hidden, unseen, codes)
             return (numbers, codes, *texts)
 
-        fit(network, take, task, _plan(len(task.training)), device=device, seed=seed, progress=progress)
+        plan = _plan(len(task.training))
+        fit(network, take, task, plan, device=device, seed=seed, progress=progress, course=course, name="torch-mlp")
     return Engine(columns, network)
 
 
@@ -196,6 +211,52 @@ def load(columns: tuple[Column, ...], settings: dict[str, Any], files: dict[str,
     network = build(columns, int(settings["known"]))
     weights.fill(network, files[weights.FILE])
     return Engine(columns, network.to(device))
+
+
+def _begin(network: Network, columns: Sequence[Column], former: Former) -> None:
+    """Weights of another network by column, category and label; a number that both have is measured as it was there."""
+    other, others = former.engine.network, former.engine.columns
+    numbers, theirs = _numbers(columns), _numbers(others)
+    for name in ("low", "width", "center", "scale"):
+        warm.taken(network.get_buffer(name), other.get_buffer(name), numbers, theirs)
+    warm.taken(network.embedding.weight, other.embedding.weight, _codes(columns), _codes(others))
+    texts = {column.name: place for place, column in enumerate(c for c in others if c.kind == "text")}
+    for layer, column in zip(network.words, (c for c in columns if c.kind == "text"), strict=True):
+        if column.name in texts:
+            layer.load_state_dict(other.words[texts[column.name]].state_dict())
+    first, second, last = (layer for layer in network.layers if isinstance(layer, nn.Linear))
+    held = [layer for layer in other.layers if isinstance(layer, nn.Linear)]
+    warm.taken(first.weight, held[0].weight.detach(), _inputs(columns), _inputs(others), axis=1)
+    first.bias.data.copy_(held[0].bias)
+    second.load_state_dict(held[1].state_dict())
+    warm.outputs(last, held[2], former)
+
+
+def _numbers(columns: Sequence[Column]) -> list[tuple[str, str, int]]:
+    """A name for each number."""
+    return _counted([(columns[place].name, columns[place].kind) for place in tables.owners(columns).numbers])
+
+
+def _codes(columns: Sequence[Column]) -> list[tuple[str, str | int]]:
+    """A name for each row of the embedding: missing, the categories, never seen."""
+    held = [column for column in columns if column.kind == "category"]
+    codes: list[list[str | int]] = [[0, *column.categories, 1] for column in held]
+    return [(column.name, code) for column, some in zip(held, codes, strict=True) for code in some]
+
+
+def _inputs(columns: Sequence[Column]) -> list[tuple[str, str, int]]:
+    """A name for each input of the first layer."""
+    return _counted([(columns[place].name, columns[place].kind) for place in owners(columns).tolist()])
+
+
+def _counted(names: Sequence[tuple[str, str]]) -> list[tuple[str, str, int]]:
+    """Names that stand more than once told apart by their number."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = []
+    for name in names:
+        found.append((*name, seen[name]))
+        seen[name] += 1
+    return found
 
 
 def _plan(rows: int) -> Plan:

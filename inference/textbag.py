@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from contract.inside import LAST_LAYER, Hidden
 from contract.predictors import Floats
-from inference import gradients, ngrams, weights
+from inference import gradients, ngrams, warm, weights
+from inference.course import Course
 from inference.devices import Inputs, forward
 from inference.errors import ModelLoadError
 from inference.fitting import Plan, fit, seeded
 from inference.splits import Integers, Progress, Task
+from inference.warm import Former
 
 MAX_NGRAMS = 60_000
 WIDTH = 128
@@ -120,7 +122,17 @@ def weighed(bags: ngrams.Bags, places: Any, idf: Floats) -> Weighed:
     return Weighed(held, shares / np.maximum(length[owners], 1e-12), starts)
 
 
-def train(texts: Sequence[str], task: Task, labels: int, *, device: torch.device, seed: int, progress: Progress) -> Engine:
+def train(
+    texts: Sequence[str],
+    task: Task,
+    labels: int,
+    *,
+    device: torch.device,
+    seed: int,
+    progress: Progress,
+    course: Course,
+    former: Former | None = None,
+) -> Engine:
     """Fit a network to texts; task.truth counts the known labels from 0."""
     bags = ngrams.bags(texts)
     known, idf = vocabulary(bags, task.training)
@@ -128,13 +140,26 @@ def train(texts: Sequence[str], task: Task, labels: int, *, device: torch.device
         network = Network(len(known), labels)
         network.known.copy_(torch.from_numpy(known))
         network.idf.copy_(torch.from_numpy(idf))
+        if former is not None:
+            _begin(network, former)
         held = weighed(bags, Engine(network).places, idf)
         network.to(device)
         rows = len(task.training)
         batch = int(np.clip(2 ** round(np.log2(max(rows, 2) / 30)), 8, 64))
         plan = Plan(batch=batch, rate=5e-3, decay=0.01, steps=400, epochs=20, patience=3)
-        fit(network, lambda some, _: held.rows(some, device), task, plan, device=device, seed=seed, progress=progress)
+
+        def take(some: Integers, learning: bool) -> Inputs:
+            return held.rows(some, device)
+
+        fit(network, take, task, plan, device=device, seed=seed, progress=progress, course=course, name="torch-text")
     return Engine(network)
+
+
+def _begin(network: Network, former: Former) -> None:
+    """Weights of another network by n-gram and label."""
+    other = former.engine.network
+    warm.taken(network.bag.weight, other.bag.weight, network.known.tolist(), other.known.tolist())
+    warm.outputs(network.last, other.last, former)
 
 
 def vocabulary(bags: ngrams.Bags, rows: Integers) -> tuple[Integers, Floats]:

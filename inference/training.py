@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -15,9 +15,13 @@ from contract.predictors import Encoded, Floats
 from contract.project import Project, Trainer
 from contract.records import Row, Unscored
 from inference import calibration, strange, tables
+from inference.course import Course
 from inference.errors import TrainingError
 from inference.predictors import BuiltIn, Card, ImagePredictor, Kind, TablePredictor, TextPredictor, probabilities, read_text
 from inference.splits import Integers, Progress, Task, split
+
+if TYPE_CHECKING:
+    from inference.warm import Former
 
 logger = logging.getLogger(__name__)
 
@@ -50,24 +54,39 @@ def train(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    course: Course | None = None,
+    former: BuiltIn | None = None,
 ) -> Trained:
-    """Fit and judge a model; `trainer` is the project's where it is not named. The same seed on a CPU gives the same model.
+    """Fit and judge a model; `trainer` is the project's where it is not named. On a CPU the same seed and as many threads give
+    the same model, to the bit.
 
     A fifth of the rows, stratified, judges: it stops the fitting, sets the temperature and gives the figures. Rows that cannot
-    be read are left out and counted. `threads` bounds the threads of the process meanwhile. Raises TrainingError, DeviceError.
+    be read are left out and counted. `threads` bounds the threads of the process meanwhile. `course` follows the fitting, and
+    says where one that was cut off goes on; `former` is a model to begin from. Raises TrainingError, DeviceError.
     """
     kinds = _kinds(project, trainer or project.model.trainer)
     data = _gather(project, rows, labels, weights, seed)
-    report = progress or _silent
+    report, course = progress or _silent, course or Course()
     with _limited(threads):
-        tried = [_train_one(kind, data, device, seed, _part(report, n, len(kinds))) for n, kind in enumerate(kinds)]
-    report(1.0, "trained")
-    best = tried[_chosen([losses for _, losses in tried])][0]
-    ordinary = _ordinary(best.predictor, data, seed)
+        tried = [
+            _train_one(kind, data, device, seed, _part(report, n, len(kinds)), course, former) for n, kind in enumerate(kinds)
+        ]
+        report(1.0, "trained")
+        best = tried[_chosen([losses for _, losses in tried])][0]
+        ordinary = _ordinary(best.predictor, data, seed)
     figures = {**best.figures, "ordinary": len(ordinary.held) if ordinary is not None else 0}
     if len(tried) > 1:
         figures["candidates"] = {each.figures["trainer"]: dict(each.figures) for each, _ in tried}
-    return Trained(replace(best.predictor, card=replace(best.predictor.card, figures=figures), ordinary=ordinary), figures)
+    card = replace(best.predictor.card, figures=untimed(figures))
+    return Trained(replace(best.predictor, card=card, ordinary=ordinary), figures)
+
+
+def untimed(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures without how long it took, so that the same model has the same files."""
+    kept = {name: value for name, value in figures.items() if name != "seconds"}
+    if "candidates" in kept:
+        kept["candidates"] = {kind: untimed(each) for kind, each in kept["candidates"].items()}
+    return kept
 
 
 def _ordinary(predictor: BuiltIn, data: "_Data", seed: int) -> strange.Ordinary | None:
@@ -248,10 +267,13 @@ def _background(project: Project, rows: Sequence[Row], training: Integers, seed:
     return tuple({name: rows[n].get(name) for name in project.input.features} for n in sorted(chosen.tolist()))
 
 
-def _train_one(kind: Kind, data: _Data, device: str, seed: int, progress: Progress) -> tuple[Trained, Floats]:
+def _train_one(
+    kind: Kind, data: _Data, device: str, seed: int, progress: Progress, course: Course, former: BuiltIn | None
+) -> tuple[Trained, Floats]:
     """A model, and its losses on the validation rows, each by its weight."""
     begun = time.monotonic()
-    engine = _fit(kind, data, device, seed, progress)
+    begin = _former(kind, data, former)
+    engine = _fit(kind, data, device, seed, progress, course, begin)
     task = data.task
     held = task.validation
     scores = engine.scores(_pick(data.inputs, held))
@@ -269,7 +291,7 @@ def _train_one(kind: Kind, data: _Data, device: str, seed: int, progress: Progre
         "labels_without_rows": [label for n, label in enumerate(data.labels) if n not in data.known],
         "unreadable": dict(data.unreadable),
         "seconds": round(time.monotonic() - begun, 3),
-    }
+    } | _told(kind, data, former, begin)
     if kind == "sklearn-linear":
         from inference import linear
 
@@ -278,24 +300,46 @@ def _train_one(kind: Kind, data: _Data, device: str, seed: int, progress: Progre
     return Trained(_predictor(replace(card, figures=figures), engine, data.background), figures), losses
 
 
-def _fit(kind: Kind, data: _Data, device: str, seed: int, progress: Progress) -> Any:
-    labels = len(data.known)
+def _former(kind: Kind, data: _Data, model: BuiltIn | None) -> "Former | None":
+    """Another model as one of this kind begins from it; None where it does not."""
+    if model is None or model.card.kind != kind or kind == "sklearn-hgb":
+        return None
+    from inference.warm import Former
+
+    there = {model.labels[known]: place for place, known in enumerate(model.card.known)}
+    return Former(model.engine, np.array([there.get(data.labels[known], -1) for known in data.known], dtype=np.int64))
+
+
+def _told(kind: Kind, data: _Data, model: BuiltIn | None, begin: "Former | None") -> dict[str, str]:
+    """How a model began, where another was there to begin from."""
+    if model is None:
+        return {}
+    if begin is None:
+        why = "trees are grown anew" if kind == "sklearn-hgb" else f"that one is {model.card.kind}"
+        return {"warm": f"not from model {model.version}: {why}"}
+    anew = [data.labels[known] for known, place in zip(data.known, begin.places.tolist(), strict=True) if place < 0]
+    return {"warm": f"from model {model.version}" + (f"; new to it: {', '.join(anew)}" if anew else "")}
+
+
+def _fit(kind: Kind, data: _Data, device: str, seed: int, progress: Progress, course: Course, former: "Former | None") -> Any:
+    labels, task = len(data.known), data.task
     if kind == "sklearn-hgb":
         from inference import boosting
 
-        return boosting.train(data.columns, data.inputs, data.task, labels, seed=seed, progress=progress)
+        return boosting.train(data.columns, data.inputs, task, labels, seed=seed, progress=progress, course=course)
     if kind == "sklearn-linear":
         from inference import linear
 
-        return linear.train(data.columns, data.inputs, data.task, labels, seed=seed, progress=progress)
+        return linear.train(data.columns, data.inputs, task, labels, seed=seed, progress=progress, former=former)
     from inference import cnn, mlp, textbag
     from inference.devices import resolve
 
+    wish: dict[str, Any] = {"seed": seed, "progress": progress, "course": course, "former": former}
     place = resolve(device)
     if kind == "torch-mlp":
-        return mlp.train(data.columns, data.inputs, data.task, labels, device=place, seed=seed, progress=progress)
+        return mlp.train(data.columns, data.inputs, task, labels, device=place, **wish)
     fit = {"torch-text": textbag.train, "torch-cnn": cnn.train}[kind]
-    return fit(data.inputs, data.task, labels, device=place, seed=seed, progress=progress)
+    return fit(data.inputs, task, labels, device=place, **wish)
 
 
 def _predictor(card: Card, engine: Any, background: tuple[Row, ...]) -> BuiltIn:
