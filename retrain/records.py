@@ -38,7 +38,10 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class ProposalInfo:
-    """Somebody wants another model to act. It does once `signers` people have signed."""
+    """Somebody wants another model to act. It does once `signers` people have signed.
+
+    `gate_id`: the look at the gate that it rests on. `why`: why it is to act without one.
+    """
 
     id: int
     kind: str
@@ -50,11 +53,17 @@ class ProposalInfo:
     state: str
     made_at: datetime
     applied_at: datetime | None
+    gate_id: int | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetVersion:
-    """A dataset version without its manifest, which may list a great many files: a row of a list."""
+    """A dataset version without its manifest, which may list a great many files: a row of a list.
+
+    `effective`: the rows of a plain random sample that would tell as much as its closed ones, where any has a weight.
+    `replaced_by`: the version that has all of it but what was erased.
+    """
 
     id: int
     kind: str
@@ -62,11 +71,14 @@ class DatasetVersion:
     watermark: int | None
     content_hash: str
     made_at: datetime
+    effective: float | None = None
+    replaced_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """A dataset version. kind: base (came with the project), export (what people decided), answers (known answers).
+    """A dataset version. kind: base (came with the project), imported (labelled elsewhere), export (what people decided),
+    answers (known answers). `replaced_by`: the version that has all of it but what was erased.
 
     `files`: name -> {"sha256", "size"}; each file is a blob. `manifest` is dataset.json.
     """
@@ -79,3 +91,4 @@ class DatasetInfo:
     files: Mapping[str, Mapping[str, Any]]
     manifest: Mapping[str, Any]
     made_at: datetime
+    replaced_by: int | None = None

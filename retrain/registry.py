@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 from contract.project import Project
 from db import blobs
 from db.tables import Blob, Model, ModelAlias, Person, Proposal, Signature
+from retrain import verdicts
 from retrain.records import ModelInfo, ProposalInfo
-from review_queue import acting, activity, clock, projects, spreads, succession, versions
+from review_queue import acting, activity, clock, events, projects, rules, spreads, succession, versions
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound, Refused
+from review_queue.projects import Setting
 from review_queue.spreads import Spread
 
 Kind = acting.Cause
@@ -117,35 +119,77 @@ def propose(
     kind: Kind = "promote",
     comparison: Mapping[str, Any] | None = None,
     force: bool = False,
+    why: str | None = None,
 ) -> ProposalInfo:
     """Ask that a version acts; whoever asks signs at once. Raises NotFound, Forbidden, Refused.
 
-    Without `force` also where the version is clearly less often right than the one that acts, each on its labelled rows.
+    Where another model acts, a promotion rests on a passed gate against that one. With `force` it does not, and `why` says the
+    reason, which is kept. The first champion needs no gate, nor does a model that answers elsewhere and cannot be asked.
     """
     setting = projects.by_id(session, project_id)
     wanted, standing = model(session, project_id, version), champion(session, project_id)
     if standing is not None and standing.version == version:
         raise Refused(f"model {version} is the champion already")
-    _refuse_strange_labels(wanted, setting.project.labels)
-    _refuse_unasked(wanted, setting.project)
-    if kind == "promote" and standing is not None and not force:
-        _refuse_worse(wanted, standing)
-    proposal_id = session.scalars(
-        insert(Proposal).returning(Proposal.id),
-        {
-            "project_id": project_id,
-            "kind": kind,
-            "model_id": wanted.id,
-            "against_id": standing.id if standing else None,
-            "comparison": dict(comparison) if comparison is not None else None,
-            "signers": setting.policy.evidence.signers,
-            "state": "open",
-            "made_by": by.id,
-            "made_at": clock.now(),
-        },
-    ).one()
-    activity.record(session, by, f"model.{kind}", f"model:{version}", project_id=project_id, after={"proposal": str(proposal_id)})
+    refuse_misfit(wanted, setting.project)
+    _may_sign(session, by)
+    gate_id = None
+    if kind == "promote" and standing is not None:
+        _refuse_silent(wanted, force, why)
+        gate_id = None if force else _passed(session, wanted, standing)
+    held = {"comparison": dict(comparison) if comparison is not None else None, "gate_id": gate_id, "why": why}
+    proposal_id = _put(session, setting, kind, (wanted, standing), by, held)
+    after = {"proposal": str(proposal_id), **({"why": why} if why else {})}
+    activity.record(session, by, f"model.{kind}", f"model:{version}", project_id=project_id, after=after)
     return sign(session, proposal_id, by=by, draw_key_id=draw_key_id)
+
+
+def offer(session: Session, project_id: int, version: int, gate_id: int, *, by: Actor | None = None) -> ProposalInfo:
+    """Put a version that passed the gate up for signing, with no name under it yet, and tell everybody; the open proposal of it
+    where there is one, which rests on the newest gate from then on. Raises NotFound, Refused."""
+    rules.lock(session, project_id)
+    setting = projects.by_id(session, project_id)
+    wanted, standing = model(session, project_id, version), champion(session, project_id)
+    if standing is None or standing.version == version:
+        raise Refused(f"model {version} has no other model to take over from; nothing is to be offered")
+    refuse_misfit(wanted, setting.project)
+    if (row := _open(session, wanted, standing)) is not None:
+        row.gate_id = gate_id
+        session.flush()
+        return _proposal(session, row)
+    made = proposal(session, _put(session, setting, "promote", (wanted, standing), by, {"gate_id": gate_id}))
+    told = {"proposal": str(made.id), "gate": str(gate_id)}
+    activity.record(session, by, "model.offer", f"model:{version}", project_id=project_id, after=told)
+    events.announce(session, project_id, "model.offered", {"version": version, "against": made.against, **told}, item_id=None)
+    return made
+
+
+def _open(session: Session, wanted: ModelInfo, standing: ModelInfo) -> Proposal | None:
+    """The open proposal that one takes over from the other."""
+    theirs = (Proposal.model_id == wanted.id, Proposal.against_id == standing.id, Proposal.kind == "promote")
+    return session.scalar(select(Proposal).where(*theirs, Proposal.state == "open").order_by(Proposal.id.desc()).limit(1))
+
+
+def _put(
+    session: Session,
+    setting: Setting,
+    kind: Kind,
+    pair: tuple[ModelInfo, ModelInfo | None],
+    by: Actor | None,
+    held: Mapping[str, Any],
+) -> int:
+    wanted, standing = pair
+    row = {
+        "project_id": setting.id,
+        "kind": kind,
+        "model_id": wanted.id,
+        "against_id": standing.id if standing else None,
+        "signers": setting.policy.evidence.signers,
+        "state": "open",
+        "made_by": by.id if by else None,
+        "made_at": clock.now(),
+        **held,
+    }
+    return session.scalars(insert(Proposal).returning(Proposal.id), row).one()
 
 
 def sign(session: Session, proposal_id: int, *, by: Actor, draw_key_id: int) -> ProposalInfo:
@@ -211,6 +255,7 @@ def proposals(session: Session, project_id: int, limit: int = 20) -> list[Propos
 
 def _apply(session: Session, row: Proposal, by: Actor, draw_key_id: int) -> None:
     """The new champion acts from the next batch on."""
+    _refuse_overtaken(session, row)
     setting = projects.by_id(session, row.project_id)
     _refuse_unasked(model_by_id(session, row.model_id), setting.project)
     cause = cast(Kind, row.kind)
@@ -227,6 +272,12 @@ def _may_sign(session: Session, by: Actor) -> None:
         raise Forbidden("a promotion is signed by owners")
 
 
+def refuse_misfit(wanted: ModelInfo, project: Project) -> None:
+    """Raises Refused for a model that could not act in a project as it stands."""
+    _refuse_strange_labels(wanted, project.labels)
+    _refuse_unasked(wanted, project)
+
+
 def _refuse_strange_labels(wanted: ModelInfo, labels: Mapping[str, Any]) -> None:
     strange = [label for label in wanted.labels if label not in labels]
     if strange:
@@ -234,21 +285,41 @@ def _refuse_strange_labels(wanted: ModelInfo, labels: Mapping[str, Any]) -> None
         raise Refused(f"model {wanted.called} predicts {strange[0]!r}, which the project no longer has; {mend}")
 
 
-def _refuse_worse(wanted: ModelInfo, standing: ModelInfo) -> None:
-    """Three standard errors apart: not a matter of the rows that were drawn."""
-    (right, n), (other, m) = (_right(each) for each in (wanted, standing))
-    if n and m and other - right > 3 * (right * (1 - right) / n + other * (1 - other) / m) ** 0.5:
+def _refuse_silent(wanted: ModelInfo, force: bool, why: str | None) -> None:
+    if force and not (why or "").strip():
         raise Refused(
-            f"model {wanted.version} is right in {right:.1%} of {n:,} labelled rows, and model {standing.version}, which acts, "
-            f"in {other:.1%} of {m:,}: hold them against each other with `signoff model compare {wanted.version}`; if it is to "
-            f"act all the same, `signoff model promote {wanted.version} --force`"
+            f"say why model {wanted.called} is to act without the gate: --why TEXT; the reason is kept with the proposal"
         )
 
 
-def _right(info: ModelInfo) -> tuple[float, int]:
-    """How often a version is right on rows that it was judged by, and how many those are."""
-    held = info.figures.get("held_out") or {}
-    return float(held.get("accuracy") or 0.0), int(held.get("answered") or 0)
+def _passed(session: Session, wanted: ModelInfo, standing: ModelInfo) -> int | None:
+    """The passed gate that a promotion rests on; None for a model that cannot be asked. Raises Refused with what is missing."""
+    if wanted.external:
+        return None
+    found = verdicts.latest(session, wanted.id, standing.id)
+    if found is not None and found.passed and found.fresh:
+        return found.id
+    look = f"`signoff model compare {wanted.version}` looks at it"
+    if found is None:
+        lacking = f"nothing has held it against model {standing.called}, which acts, yet: {look}"
+    elif found.passed:
+        lacking = f"its look of {found.made_at:%Y-%m-%d} is more than {verdicts.FRESH.days} days old: {look} anew"
+    else:
+        lacking = f"{'; '.join(found.missing)} (looked at {found.made_at:%Y-%m-%d %H:%M} UTC; {look} anew)"
+    forced = f"if it is to act all the same, `signoff model promote {wanted.version} --force --why TEXT`"
+    raise Refused(f"model {wanted.version} has not passed the gate: {lacking}; {forced}")
+
+
+def _refuse_overtaken(session: Session, row: Proposal) -> None:
+    """A later look at the gate may have seen what an earlier one had not."""
+    if row.gate_id is None or row.against_id is None:
+        return
+    found = verdicts.latest(session, row.model_id, row.against_id)
+    if found is not None and not found.passed:
+        raise Refused(
+            f"since model {found.version} was proposed the gate has seen more, and does not let it pass any more: "
+            f"{'; '.join(found.missing)}; withdraw the proposal"
+        )
 
 
 def _refuse_unasked(wanted: ModelInfo, project: Project) -> None:
@@ -303,6 +374,8 @@ def _proposal(session: Session, row: Proposal) -> ProposalInfo:
         version=session.get_one(Model, row.model_id).version,
         against=against.version if against else None,
         comparison=row.comparison,
+        gate_id=row.gate_id,
+        why=row.why,
         signers=row.signers,
         signed_by=_signed_by(session, row.id),
         state=row.state,

@@ -105,8 +105,11 @@ def promote(
     version: Version,
     project: ProjectName = None,
     force: Annotated[
-        bool, typer.Option("--force", envvar="SIGNOFF_FORCE", help="Although it is right less often than the one that acts.")
+        bool, typer.Option("--force", envvar="SIGNOFF_FORCE", help="Although it has not passed the gate; --why says the reason.")
     ] = False,
+    why: Annotated[
+        str | None, typer.Option("--why", envvar="SIGNOFF_WHY", metavar="TEXT", help="Why it is to act without the gate.")
+    ] = None,
     directory: Dir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -117,7 +120,7 @@ def promote(
     with opened(directory) as workspace:
         setting, by = chosen(workspace, project), workspace.local_actor("cli")
         key = workspace.keys.draw_key_id
-        proposal = workspace.database.write(_sign, setting.id, version, by=by, draw_key_id=key, force=force)
+        proposal = workspace.database.write(_sign, setting.id, version, by=by, draw_key_id=key, force=force, why=why)
         figures = workspace.database.read(registry.model, setting.id, version).figures
     say(as_json, proposal, _state(proposal))
     if proposal.state == "applied" and (told := _threshold(figures, setting.policy)):
@@ -155,8 +158,11 @@ def _keep(workspace: "Workspace", setting: "Setting", rows: Path, label: str | N
     return kept
 
 
-def _sign(session: "Session", project_id: int, version: int, *, by: "Actor", draw_key_id: int, force: bool) -> "ProposalInfo":
-    """The open proposal of this version signed, or a new one; one against a former champion is withdrawn."""
+def _sign(
+    session: "Session", project_id: int, version: int, *, by: "Actor", draw_key_id: int, force: bool, why: str | None
+) -> "ProposalInfo":
+    """The open proposal of this version signed, or a new one; one against a former champion, or that goes past the gate now, is
+    withdrawn."""
     from retrain import registry
 
     registry.model(session, project_id, version)
@@ -164,10 +170,10 @@ def _sign(session: "Session", project_id: int, version: int, *, by: "Actor", dra
     for each in registry.proposals(session, project_id):
         if each.state != "open" or each.version != version:
             continue
-        if each.against == (acting.version if acting else None):
+        if each.against == (acting.version if acting else None) and not force:
             return registry.sign(session, each.id, by=by, draw_key_id=draw_key_id)
         registry.withdraw(session, each.id, by=by)
-    return registry.propose(session, project_id, version, by=by, draw_key_id=draw_key_id, force=force)
+    return registry.propose(session, project_id, version, by=by, draw_key_id=draw_key_id, force=force, why=why)
 
 
 def _state(proposal: "ProposalInfo") -> str:

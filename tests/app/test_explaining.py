@@ -407,7 +407,9 @@ def test_items_are_represented_with_their_reasons_and_decided_ones_after_a_promo
         schema_hash="", figures=fit.figures, datasets=[], by=None,
     )  # fmt: skip
     by = real_models.owner(database)
-    database.write(registry.propose, held.id, second.version, by=by, draw_key_id=workspace.keys.draw_key_id)
+    database.write(
+        registry.propose, held.id, second.version, by=by, draw_key_id=workspace.keys.draw_key_id, force=True, why="a test"
+    )
     while crew.spare.turn():
         pass
     again = database.read(lambda s: list(s.scalars(select(Embedding).where(Embedding.model_id == second.id))))

@@ -191,7 +191,9 @@ def test_a_new_champion_scores_the_batch_in_hand_again(workspace: Workspace, hel
             scored = super()._score(batch)
             if not promoted:
                 by, key = real_models.owner(database), workspace.keys.draw_key_id
-                promoted.append(database.write(registry.propose, held.id, second.version, by=by, draw_key_id=key).id)
+                promoted.append(
+                    database.write(registry.propose, held.id, second.version, by=by, draw_key_id=key, force=True, why="a test").id
+                )
             return scored
 
     real_models.arrive(database, held, 20)
@@ -305,7 +307,7 @@ def test_a_model_that_does_not_load_leaves_its_items_waiting(workspace: Workspac
         schema_hash="", figures={}, datasets=[], by=None,
     )  # fmt: skip
     by, key = real_models.owner(database), workspace.keys.draw_key_id
-    database.write(registry.propose, held.id, broken.version, by=by, draw_key_id=key)
+    database.write(registry.propose, held.id, broken.version, by=by, draw_key_id=key, force=True, why="a test")
     real_models.arrive(database, held, 5)
     assert scoring(workspace).turn() == 0
     assert count(database, Work, Work.attempts == 0) == 5

@@ -1,0 +1,420 @@
+"""The cases on which two models are held against each other: what each says, who looked and with which chance, what is right.
+
+Cases that neither learned from: those that arrived after both had learned, and those of the test split where both were trained
+here. What came with the project and was set aside is a stage of its own, in which every label is known.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, aliased
+
+from contract.inputs import read_input
+from contract.records import Prediction, Row
+from db import blobs, bulk
+from db.engine import Database
+from db.tables import Challenge, Decision, Draw, Item, ItemKey, Model, Outcome, Routing, RoutingRule, Shadow, Task, Truth
+from db.tables import Prediction as PredictionRow
+from retrain import datasets, examples
+from retrain.records import ModelInfo
+from review_queue import clock, routing
+from review_queue.outcomes import ANSWERS
+from review_queue.projects import Setting
+
+MOST = 200_000
+"""Cases that are looked at, the oldest first."""
+CHUNK = 500
+ASIDE, ARRIVED = "set aside", "arrived"
+NONE, UNKNOWN, SILENT = -1, -2, -3
+"""In place of a label: none fits; nobody has said yet; the model gave none."""
+Progress = Callable[[float, str], None]
+Ask = Callable[[Sequence[Row]], Sequence[Any]]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case. `p`: the chance of a look, 0 where nobody could; `least` and `least_apart`: the least chance of one in its stage
+    (the stretch under one rule, and one challenge), of all cases and of those on which the two models differ.
+
+    `looked`: somebody was to look. `late`: nobody did in time. `old`, `new`, `truth`: labels; None: none.
+    """
+
+    item_id: int
+    p: float
+    least: float
+    least_apart: float
+    looked: bool
+    known: bool
+    late: bool
+    truth: str | None
+    old: str | None
+    new: str | None
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """(n,) arrays, oldest first; what was set aside comes first. `labels` name the numbers in `old`, `new` and `truth`.
+
+    `groups`: name -> (n,) values, None where there is none. `watermark`: the id behind the last case.
+    """
+
+    labels: tuple[str, ...]
+    aside: Bools
+    p: Floats
+    least: Floats
+    least_apart: Floats
+    looked: Bools
+    known: Bools
+    late: Bools
+    truth: Ints
+    old: Ints
+    new: Ints
+    groups: Mapping[str, NDArray[np.object_]]
+    watermark: int
+
+    @property
+    def differ(self) -> Bools:
+        return np.asarray(self.old != self.new)
+
+    @property
+    def d(self) -> Ints:
+        """By how much more the new model is wrong, where the right label is known."""
+        return np.asarray((self.new != self.truth).astype(np.int64) - (self.old != self.truth))
+
+    @property
+    def waiting(self) -> Bools:
+        """Somebody is to look, and has not yet."""
+        return np.asarray(self.looked & ~self.known & ~self.late)
+
+    def before(self, which: Bools) -> Bools:
+        """The cases before the first of these."""
+        return np.asarray(np.cumsum(which) == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    item_id: int
+    name: str
+    groups: str | None
+    n: int
+    rule: int
+    route: str
+    label: str | None
+    p: float
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What became of the draws of one case: `p` of each purpose, whether one hit, and what it was resolved as."""
+
+    hit: bool
+    open: bool
+    loss: int | None
+    how: str | None
+
+
+def gather(
+    database: Database, setting: Setting, old: ModelInfo, new: ModelInfo, asks: tuple[Ask | None, Ask], progress: Progress
+) -> Ledger:
+    """Every case that counts, each model asked where it did not say yet; what the challenger says of arrived cases is kept.
+
+    `asks`: how to ask the old and the new model; None: one that answers elsewhere, of which only what it said counts.
+    """
+    aside = _aside(database, setting, old, new, asks) if _trained_here(old, new) and asks[0] else []
+    progress(0.2, "gathering what arrived since")
+    found = list(_arrived(database, setting, old, new, asks, progress))
+    return _ledger(setting, old, new, aside, found)
+
+
+def _trained_here(*models: ModelInfo) -> bool:
+    """Whether the test split is known to be new to them: what was brought may have learned from anything."""
+    return all(model.datasets for model in models)
+
+
+def _aside(database: Database, setting: Setting, old: ModelInfo, new: ModelInfo, asks: tuple[Ask | None, Ask]) -> list[Case]:
+    held = database.read(examples.base, setting, "test")
+    said = [_labels(ask, held.rows) for ask in asks if ask is not None]
+    return [
+        Case(0, 1.0, 1.0, 1.0, True, True, False, label, before, after, _groups(setting, None, row))
+        for row, label, before, after in zip(held.rows, held.labels, *said, strict=True)
+    ]
+
+
+def _labels(ask: Ask, rows: Sequence[Row]) -> list[str | None]:
+    return [answer.label if isinstance(answer, Prediction) else None for answer in ask(rows)]
+
+
+def _arrived(
+    database: Database,
+    setting: Setting,
+    old: ModelInfo,
+    new: ModelInfo,
+    asks: tuple[Ask | None, Ask],
+    progress: Progress,
+) -> Iterator[Case]:
+    through = database.read(_learned_through, old.id, new.id)
+    tested, pinned = _trained_here(old, new), database.read(_pinned, setting)
+    rules = database.read(_rules, setting.id)
+    after, seen, last = 0 if tested else through, 0, database.read(_last, setting.id)
+    while seen < MOST:
+        page = database.read(_page, setting.id, after)
+        if not page:
+            return
+        after = page[-1].item_id
+        kept = [each for each in page if each.name not in pinned and (each.item_id > through or _is_test(setting, each.name))]
+        yield from _cases(database, setting, (old, new), asks, rules, kept)
+        seen += len(kept)
+        progress(0.2 + 0.6 * min(after / max(last, 1), 1.0), f"{seen:,} cases that neither learned from")
+
+
+def _is_test(setting: Setting, name: str) -> bool:
+    from retrain.rows import split_of
+
+    return split_of(setting.name, name) == "test"
+
+
+def _learned_through(session: Session, *model_ids: int) -> int:
+    """The last item that one of them may have learned from."""
+    return max(session.get_one(Model, each).learned_through or 0 for each in model_ids)
+
+
+def _last(session: Session, project_id: int) -> int:
+    query = select(Routing.item_id).where(Routing.project_id == project_id).order_by(Routing.item_id.desc()).limit(1)
+    return session.scalar(query) or 0
+
+
+def _pinned(session: Session, setting: Setting) -> set[str]:
+    """Ids of rows that came with their labels: a model may have learned from them, whenever they arrived."""
+    held = (datasets.newest(session, setting.id, kind) for kind in ("base", "imported"))
+    return {row["external_id"] for info in held if info is not None for row in datasets.lines(session, info)}
+
+
+def _rules(session: Session, project_id: int) -> dict[int, float]:
+    """The least chance of a look under each rule; 0 where nothing is checked."""
+    query = select(RoutingRule.id, RoutingRule.pi_min).where(RoutingRule.project_id == project_id)
+    return dict(session.execute(query).tuples().all())
+
+
+def _page(session: Session, project_id: int, after: int) -> list[_Routed]:
+    """The next cases with their last routing; what failed was predicted by nobody."""
+    columns = (Routing.item_id, ItemKey.name, Item.groups, Routing.n, Routing.routing_rule_id, Routing.route, Routing.label)
+    query = select(*columns, Routing.p_evidence, ItemKey.closed_at).join(ItemKey, ItemKey.item_id == Routing.item_id)
+    other = aliased(Routing)
+    newest = select(func.max(other.n)).where(other.item_id == Routing.item_id).scalar_subquery()
+    theirs = (Routing.project_id == project_id, Routing.item_id > after, Routing.route != "failed", Routing.n == newest)
+    query = query.join(Item, Item.id == Routing.item_id).where(*theirs).order_by(Routing.item_id).limit(CHUNK)
+    return [_Routed(*row[:8], closed=row[8] is not None) for row in session.execute(query).tuples()]
+
+
+def _cases(
+    database: Database,
+    setting: Setting,
+    models: tuple[ModelInfo, ModelInfo],
+    asks: tuple[Ask | None, Ask],
+    rules: Mapping[int, float],
+    page: Sequence[_Routed],
+) -> Iterator[Case]:
+    ids = [each.item_id for each in page]
+    inputs = database.read(_inputs, setting, ids)
+    said = [_said(database, setting, model, ask, ids, inputs) for model, ask in zip(models, asks, strict=True)]
+    shadows = database.read(_shadows, ids, (models[1].id, models[0].id))
+    answers = database.read(_answers, page)
+    for each in page:
+        if each.item_id not in said[0] or each.item_id not in said[1]:
+            continue
+        old, new = (held[each.item_id] for held in said)
+        looked, known, late, truth = answers[each.item_id]
+        if each.closed and not known and not late:
+            continue  # the producer took it back before anybody answered
+        share, chance = shadows.get(each.item_id, (0.0, 0.0))
+        least = rules[each.rule] or 1.0
+        p = 1.0 if each.route == "review" else 1 - (1 - each.p) * (1 - chance)
+        apart = 1 - (1 - rules[each.rule]) * (1 - share) or 1.0
+        yield Case(
+            item_id=each.item_id,
+            p=p,
+            least=min(least, p or 1.0),
+            least_apart=min(apart, p or 1.0),
+            looked=looked,
+            known=known,
+            late=late,
+            truth=truth,
+            old=old,
+            new=new,
+            groups=_groups(setting, each.groups, inputs.get(each.item_id, {})),
+        )
+
+
+def _inputs(session: Session, setting: Setting, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Of those whose content is there still."""
+    query = select(Item.id, Item.input).where(bulk.among(session, Item.id, list(ids)), Item.input.is_not(None))
+    return {item_id: read_input(setting.project, text) for item_id, text in session.execute(query).tuples()}
+
+
+def _said(
+    database: Database,
+    setting: Setting,
+    model: ModelInfo,
+    ask: Ask | None,
+    ids: Sequence[int],
+    inputs: Mapping[int, dict[str, Any]],
+) -> dict[int, str | None]:
+    """What a model says of these items; it is asked where it did not say yet and the content is there, and that is kept."""
+    found: dict[int, str | None] = dict(database.read(_predicted, model.id, ids))
+    lacking = [item_id for item_id in ids if item_id not in found and item_id in inputs]
+    if not lacking or ask is None:
+        return found
+    answers = ask(database.read(lambda session: blobs.fill(session, [inputs[item_id] for item_id in lacking])))
+    given = {item_id: answer for item_id, answer in zip(lacking, answers, strict=True) if isinstance(answer, Prediction)}
+    database.write(_keep, setting, model.id, given)
+    return found | {item_id: given[item_id].label if item_id in given else None for item_id in lacking}
+
+
+def _predicted(session: Session, model_id: int, ids: Sequence[int]) -> dict[int, str]:
+    theirs = (PredictionRow.model_id == model_id, bulk.among(session, PredictionRow.item_id, list(ids)))
+    return dict(session.execute(select(PredictionRow.item_id, PredictionRow.label).where(*theirs)).tuples().all())
+
+
+def _keep(session: Session, setting: Setting, model_id: int, given: Mapping[int, Prediction]) -> None:
+    """Store predictions; one that came from elsewhere meanwhile stands."""
+    sures = routing.confidences(setting.policy.score, list(given.values()))
+    rows = [
+        {
+            "item_id": item_id,
+            "model_id": model_id,
+            "label": said.label,
+            "confidence": sure,
+            "probabilities": list(said.probabilities),
+            "strangeness": said.strangeness,
+            "scored_at": clock.now(),
+        }
+        for (item_id, said), sure in zip(given.items(), sures, strict=True)
+    ]
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    if rows:
+        session.execute(dialect.insert(PredictionRow).on_conflict_do_nothing(), rows)
+
+
+def _shadows(session: Session, ids: Sequence[int], pair: tuple[int, int]) -> dict[int, tuple[float, float]]:
+    """By item: the share of disagreements of this very pair that people were to look at, where one of the two stood beside the
+    other, and the chance of a look that all challenges together gave."""
+    query = select(Shadow.item_id, Shadow.p, Challenge.share, Challenge.model_id, Challenge.against_id)
+    query = query.join(Challenge, Challenge.id == Shadow.challenge_id).where(bulk.among(session, Shadow.item_id, list(ids)))
+    found: dict[int, tuple[float, float]] = {}
+    for item_id, p, share, model_id, against_id in session.execute(query).tuples():
+        mine, chance = found.get(item_id, (0.0, 0.0))
+        own = share if {model_id, against_id} == set(pair) else 0.0
+        found[item_id] = max(mine, own), 1 - (1 - chance) * (1 - p)
+    return found
+
+
+_Answer = tuple[bool, bool, bool, str | None]
+"""Whether somebody was to look, whether the right label is known, whether nobody looked in time, and the label."""
+
+
+def _answers(session: Session, page: Sequence[_Routed]) -> dict[int, _Answer]:
+    """What is known of each case. Where a draw brought it to people, that is the blind answer that resolved it; else, of what the
+    rule sent to people, the answer that stands. Answers that somebody asked for make nothing known of what acted alone."""
+    ids = [each.item_id for each in page]
+    looks, standing, blind = _looks(session, page), _standing(session, ids), _blind(session, page)
+    return {each.item_id: _answer(each, looks.get(each.item_id), standing, blind) for each in page}
+
+
+def _answer(each: _Routed, look: _Look | None, standing: Mapping[int, str | None], blind: Mapping[int, str | None]) -> _Answer:
+    reviewed = each.route == "review"
+    if look is not None and look.how not in (None, "overdue"):
+        if look.loss == 0:
+            return True, True, False, each.label
+        return (True, True, False, blind[each.item_id]) if each.item_id in blind else (True, False, True, None)
+    if reviewed and each.item_id in standing and (look is None or not look.open):
+        return True, True, False, standing[each.item_id]
+    if look is not None and look.how == "overdue":
+        return True, False, True, None
+    return reviewed or look is not None, False, False, None
+
+
+def _looks(session: Session, page: Sequence[_Routed]) -> dict[int, _Look]:
+    """The draw of each case that brought it to people: of evidence before that of a disagreement, an answered one first."""
+    turns = {each.item_id: each.n for each in page}
+    query = select(Draw.item_id, Draw.n, Draw.purpose, Draw.resolved_as, Draw.loss)
+    drawn = query.where(bulk.among(session, Draw.item_id, list(turns)), Draw.purpose.in_(("evidence", "shadow")))
+    held: defaultdict[int, list[tuple[bool, str, str | None, int | None]]] = defaultdict(list)
+    for item_id, n, purpose, how, loss in session.execute(drawn).tuples():
+        if turns[item_id] == n:
+            held[item_id].append((how in (None, "overdue"), purpose, how, loss))
+    best = {item_id: min(each, key=lambda draw: draw[:2]) for item_id, each in held.items()}
+    waits = {item_id: any(how is None for _, _, how, _ in each) for item_id, each in held.items()}
+    return {
+        i: _Look(True, waits[i], loss, None if how == "overdue" and waits[i] else how) for i, (_, _, how, loss) in best.items()
+    }
+
+
+def _standing(session: Session, ids: Sequence[int]) -> dict[int, str | None]:
+    """The answers of people that stand."""
+    human = (bulk.among(session, Outcome.item_id, list(ids)), Outcome.source.in_(("human", "adjudicated")))
+    query = select(Outcome.item_id, Outcome.label).where(*human).order_by(Outcome.revision)
+    return dict(session.execute(query).tuples().all())
+
+
+def _blind(session: Session, page: Sequence[_Routed]) -> dict[int, str | None]:
+    """The answer that settled a dispute, else what proved true, else the first blind one, by item."""
+    turns = {each.item_id: each.n for each in page}
+    told = select(Decision.item_id, Task.routing_n, Decision.label).join(Task, Task.id == Decision.task_id)
+    meant = (Decision.verdict.in_(ANSWERS), Decision.basis.not_in(("gold", "requested", "bulk")), Decision.blind)
+    asked = told.where(bulk.among(session, Decision.item_id, list(turns)), *meant).order_by(Decision.id.desc())
+    found = _last_of(session.execute(asked.where(Task.kind != "adjudication")).tuples(), turns)
+    true = select(Truth.item_id, Truth.label).where(bulk.among(session, Truth.item_id, list(turns)))
+    found |= dict(session.execute(true.order_by(Truth.known_at, Truth.id)).tuples().all())
+    return found | _last_of(session.execute(asked.where(Task.kind == "adjudication")).tuples(), turns)
+
+
+def _last_of(rows: Iterable[tuple[int, int, str | None]], turns: Mapping[int, int]) -> dict[int, str | None]:
+    return {item_id: label for item_id, n, label in rows if turns[item_id] == n}
+
+
+def _groups(setting: Setting, text: str | None, given: Mapping[str, Any]) -> dict[str, str]:
+    held = {**given, **json.loads(text or "{}")}
+    return {name: str(held[name]) for name in setting.project.input.groups if held.get(name) is not None}
+
+
+def _ledger(setting: Setting, old: ModelInfo, new: ModelInfo, aside: Sequence[Case], arrived: Sequence[Case]) -> Ledger:
+    labels = tuple(dict.fromkeys((*setting.project.labels, *old.labels, *new.labels)))
+    places: dict[str | None, int] = {label: n for n, label in enumerate(labels)}
+    every = [*aside, *arrived]
+
+    def column(kind: Any, name: str) -> NDArray[Any]:
+        return np.array([getattr(each, name) for each in every], dtype=kind)
+
+    def label(name: str, none: int) -> Ints:
+        return np.array([places.get(getattr(each, name), none) for each in every], dtype=np.int64)
+
+    known = column(np.bool_, "known")
+    return Ledger(
+        labels=labels,
+        aside=np.arange(len(every)) < len(aside),
+        p=column(np.float64, "p"),
+        least=column(np.float64, "least"),
+        least_apart=column(np.float64, "least_apart"),
+        looked=column(np.bool_, "looked"),
+        known=known,
+        late=column(np.bool_, "late"),
+        truth=np.where(known, label("truth", NONE), UNKNOWN),
+        old=label("old", SILENT),
+        new=label("new", SILENT),
+        groups={
+            name: np.array([each.groups.get(name) for each in every], dtype=np.object_) for name in setting.project.input.groups
+        },
+        watermark=every[-1].item_id + 1 if arrived else 0,
+    )
