@@ -14,7 +14,7 @@ from app.api.problems import Refusal, document
 
 SMALL = 2**20
 LARGE = 32 * 2**20
-_LARGE_ONES = re.compile(r"/v1/projects/[^/]+/(?:items|blobs)")
+_LARGE_ONES = re.compile(r"/v1/projects/[^/]+/(?:items|blobs|truths)")
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
 

@@ -23,6 +23,7 @@ from app.api import (
     projects,
     reasons,
     shapes,
+    truths,
     webhooks,
 )
 from app.api.bodies import BodyLimit
@@ -66,6 +67,7 @@ def _version_1() -> APIRouter:
     router = APIRouter(prefix="/v1", responses=listed(401, 403, 422, 500))
     parts = (
         items,
+        truths,
         changes,
         blobs,
         claims,
@@ -96,7 +98,7 @@ class _Api(FastAPI):
             schema = super().openapi()
             for call in (call for methods in schema["paths"].values() for call in methods.values()):
                 _mark_problems(call["responses"])
-            for model in (shapes.Items, shapes.ItemContent):
+            for model in (shapes.Items, shapes.ItemContent, shapes.Truths):
                 read = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schema["components"]["schemas"].update({**read.pop("$defs"), model.__name__: read})
         return self.openapi_schema or schema

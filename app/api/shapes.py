@@ -13,6 +13,7 @@ from review_queue.logged import LAST
 from review_queue.logged import MOST as LONGEST_LOG
 from review_queue.parking import MAX_NOTE
 from review_queue.requests import MAX_REASON
+from review_queue.truths import MOST_SOURCE
 
 MOST_ITEMS = 1000
 
@@ -140,6 +141,31 @@ class Receipt(_Out):
 
 class Receipts(BaseModel):
     items: list[Receipt]
+
+
+class TruthIn(BaseModel):
+    external_id: str
+    label: str | int | None = Field(description="The label that proved true; null where none fits.")
+    known_at: str | None = Field(None, description="When it turned out, ISO 8601; now where left out.")
+    source: str | None = Field(None, max_length=MOST_SOURCE, description="What it was seen by, such as chargeback.")
+
+
+class Truths(BaseModel):
+    truths: list[TruthIn] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
+class TruthReceipt(_Out):
+    """What became of one truth. `problem` says what to mend where it was not taken, `conflict` names another label that was told
+    of the item, and which one stands."""
+
+    external_id: str
+    state: Literal["kept", "known", "invalid"]
+    problem: str | None = None
+    conflict: str | None = None
+
+
+class TruthReceipts(BaseModel):
+    truths: list[TruthReceipt]
 
 
 class ReviewIn(_In):

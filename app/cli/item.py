@@ -116,6 +116,44 @@ def review(
     say(as_json, asked, f"{setting.project.noun} {external_id} waits for a look as task {asked.task_id}{already}")
 
 
+@app.command()
+def truth(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV, JSONL or Parquet file with a row for each item.")],
+    label: Annotated[
+        str, typer.Option("--label", envvar="SIGNOFF_LABEL", metavar="COL", help="The column of the label.")
+    ] = "label",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", envvar="SIGNOFF_AT", metavar="COL", help="The column of when it turned out; else known_at, else now."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", envvar="SIGNOFF_SOURCE", metavar="TEXT", help="What it was seen by: chargeback.")
+    ] = None,
+    project: ProjectName = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep what later proved true beside what was decided. Telling it again adds nothing; what turned out last stands."""
+    from app import loading
+    from app.cli.console import bar, chosen, note, opened, say
+
+    with opened(directory) as workspace:
+        setting, by = chosen(workspace, project), workspace.local_actor("cli")
+        with bar(f"reading {file.name}") as progress:
+            told = loading.tell(workspace, setting, file, label=label, at=at, source=source, progress=progress, by=by)
+    say(as_json, told, f"{setting.name}: {told.kept:,} kept, {told.known:,} known already, {told.rejected:,} rejected")
+    for each in told.named:
+        note(each)
+    if told.conflicts > len(told.named):
+        note(f"and {told.conflicts - len(told.named):,} more that were told otherwise before")
+    if told.rejected:
+        note(f"{told.rejected:,} rows could not be taken; each stands with its reason in {told.rejected_file}")
+    if told.rejected and not told.kept + told.known:
+        raise typer.Exit(1)
+
+
 def _unsigned(workspace: "Workspace", setting: "Setting") -> str:
     """Which version made the newest predictions, while none acts."""
     from retrain import registry

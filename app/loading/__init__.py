@@ -7,5 +7,6 @@ loading the same file again adds nothing and an interrupted load is finished by 
 from app.loading.errors import LoadError
 from app.loading.labelled import Labelled, keep_labelled
 from app.loading.loader import Loaded, load
+from app.loading.truths import TruthsTold, tell
 
-__all__ = ["Labelled", "LoadError", "Loaded", "keep_labelled", "load"]
+__all__ = ["Labelled", "LoadError", "Loaded", "TruthsTold", "keep_labelled", "load", "tell"]

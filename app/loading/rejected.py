@@ -13,6 +13,7 @@ class Rejected:
     """The file of rejected rows beside the input, made with the first of them; an older one is replaced."""
 
     def __init__(self, path: Path, otherwise: Path) -> None:
+        self.input = path
         self.name = f"{path.resolve().name}.rejected.jsonl"
         self.places = (path.resolve().parent, otherwise)
         self.count = 0
