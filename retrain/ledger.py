@@ -6,7 +6,7 @@ here. What came with the project and was set aside is a stage of its own, in whi
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,11 @@ from contract.inputs import read_input
 from contract.records import Prediction, Row
 from db import blobs, bulk
 from db.engine import Database
-from db.tables import Challenge, Decision, Draw, Item, ItemKey, Model, Outcome, Routing, RoutingRule, Shadow, Task, Truth
+from db.tables import Challenge, Draw, Item, ItemKey, Model, Outcome, Routing, RoutingRule, Shadow
 from db.tables import Prediction as PredictionRow
 from retrain import datasets, examples
 from retrain.records import ModelInfo
-from review_queue import clock, routing
-from review_queue.outcomes import ANSWERS
+from review_queue import clock, looked, routing
 from review_queue.projects import Setting
 
 MOST = 200_000
@@ -235,7 +234,7 @@ def _cases(
         if each.item_id not in said[0] or each.item_id not in said[1]:
             continue
         old, new = (held[each.item_id] for held in said)
-        looked, known, late, truth = answers[each.item_id]
+        asked, known, late, truth = answers[each.item_id]
         if each.closed and not known and not late:
             continue  # the producer took it back before anybody answered
         share, chance = shadows.get(each.item_id, (0.0, 0.0))
@@ -247,7 +246,7 @@ def _cases(
             p=p,
             least=min(least, p or 1.0),
             least_apart=min(apart, p or 1.0),
-            looked=looked,
+            looked=asked,
             known=known,
             late=late,
             truth=truth,
@@ -328,7 +327,8 @@ def _answers(session: Session, page: Sequence[_Routed]) -> dict[int, _Answer]:
     """What is known of each case. Where a draw brought it to people, that is the blind answer that resolved it; else, of what the
     rule sent to people, the answer that stands. Answers that somebody asked for make nothing known of what acted alone."""
     ids = [each.item_id for each in page]
-    looks, standing, blind = _looks(session, page), _standing(session, ids), _blind(session, page)
+    looks, standing = _looks(session, page), _standing(session, ids)
+    blind = looked.right(session, {each.item_id: each.n for each in page})
     return {each.item_id: _answer(each, looks.get(each.item_id), standing, blind) for each in page}
 
 
@@ -366,22 +366,6 @@ def _standing(session: Session, ids: Sequence[int]) -> dict[int, str | None]:
     human = (bulk.among(session, Outcome.item_id, list(ids)), Outcome.source.in_(("human", "adjudicated")))
     query = select(Outcome.item_id, Outcome.label).where(*human).order_by(Outcome.revision)
     return dict(session.execute(query).tuples().all())
-
-
-def _blind(session: Session, page: Sequence[_Routed]) -> dict[int, str | None]:
-    """The answer that settled a dispute, else what proved true, else the first blind one, by item."""
-    turns = {each.item_id: each.n for each in page}
-    told = select(Decision.item_id, Task.routing_n, Decision.label).join(Task, Task.id == Decision.task_id)
-    meant = (Decision.verdict.in_(ANSWERS), Decision.basis.not_in(("gold", "requested", "bulk")), Decision.blind)
-    asked = told.where(bulk.among(session, Decision.item_id, list(turns)), *meant).order_by(Decision.id.desc())
-    found = _last_of(session.execute(asked.where(Task.kind != "adjudication")).tuples(), turns)
-    true = select(Truth.item_id, Truth.label).where(bulk.among(session, Truth.item_id, list(turns)))
-    found |= dict(session.execute(true.order_by(Truth.known_at, Truth.id)).tuples().all())
-    return found | _last_of(session.execute(asked.where(Task.kind == "adjudication")).tuples(), turns)
-
-
-def _last_of(rows: Iterable[tuple[int, int, str | None]], turns: Mapping[int, int]) -> dict[int, str | None]:
-    return {item_id: label for item_id, n, label in rows if turns[item_id] == n}
 
 
 def _groups(setting: Setting, text: str | None, given: Mapping[str, Any]) -> dict[str, str]:

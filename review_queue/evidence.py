@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.statements import run
-from db.tables import AutonomyEvent, Certificate, EvidencePeriod, RoutingRule
+from db.tables import AutonomyEvent, Certificate, EvidencePeriod, Replayed, RoutingRule
 from review_queue import betting, clock, permits, steps, terms
 from review_queue.betting import Group
 from review_queue.permits import Permit
@@ -41,8 +41,8 @@ class Band:
     """The cases at or above one threshold: `n` of them, `drawn` looked at, `errors` found (each weighs 1 / its chance).
 
     `estimate` of the share of errors with its standard error `se`, None of no cases. `log_e` against "at least alpha of them
-    are wrong". `certified_at`: since when this threshold and every stricter one are certified. `news`: its own evidence reached
-    the line, and no certificate says so yet.
+    are wrong". `before`: how many of those drawn the model brought along from earlier periods. `certified_at`: since when this
+    threshold and every stricter one are certified. `news`: its own evidence reached the line, and no certificate says so yet.
     """
 
     band: int
@@ -57,6 +57,7 @@ class Band:
     delta: float
     groups: tuple[Group, ...]
     news: bool = False
+    before: int = 0
 
     @property
     def upper(self) -> float:
@@ -69,6 +70,7 @@ class Band:
             "threshold": self.threshold,
             "n": self.n,
             "drawn": self.drawn,
+            "before": self.before,
             "errors": self.errors,
             "estimate": self.estimate,
             "upper": self.upper,
@@ -128,8 +130,8 @@ class Vigilance:
 class Evidence:
     """What stands in the open evidence period. `watermark` None: no draw is open. `open_draws` counts to OPEN at most.
 
-    `cells`: the counts by unit. `least`: the least chance of a look by rule and unit, known when the rule was made: what its bets
-    rest on. `made`: when each rule was.
+    `cells`: the counts by unit, without what the model brought along. `least`: the least chance of a look by rule and unit,
+    known when the rule was made: what its bets rest on. `made`: when each rule was.
     """
 
     period_id: int
@@ -194,6 +196,7 @@ def read(session: Session, setting: "Setting") -> Evidence | None:
     (watermark, cells), anew = _cells(session, period.id), _anew(session, setting.id, period.id)
     cells = {name: [cell for cell in each if cell.rule >= anew.get(name, _NEVER)[0]] for name, each in cells.items()}
     (least, made), crossed = _rules(session, period.id), _crossed(session, period.id)
+    brought, least = _replayed(session, period.id, anew, least)
     alpha, delta = effective(holding)
     mine = delta / len(names)
     grid = tuple(period.grid)
@@ -215,7 +218,7 @@ def read(session: Session, setting: "Setting") -> Evidence | None:
                 terms.called(name),
                 alpha,
                 mine,
-                tuple(_bands(grid, cells.get(name, []), least, crossed.get(name, {}), alpha, mine)),
+                tuple(_bands(grid, cells.get(name, []), least, crossed.get(name, {}), alpha, mine, brought.get(name, []))),
                 1 + anew.get(name, _NEVER)[1],
                 anew.get(name, _NEVER)[0],
             )
@@ -330,6 +333,20 @@ def _anew(session: Session, project_id: int, period_id: int) -> dict[str, tuple[
     return {unit: (rule or 0, n) for unit, rule, n in rows.tuples()}
 
 
+def _replayed(
+    session: Session, period_id: int, anew: Mapping[str, tuple[int, int]], least: Mapping[tuple[int, str], float]
+) -> tuple[dict[str, list[Cell]], dict[tuple[int, str], float]]:
+    """What the model brought along from earlier periods, by unit, and the least chances of a look with those of then. An alarm
+    ends it, as it ends all that was seen before."""
+    brought, then = defaultdict[str, list[Cell]](list), dict(least)
+    for row in session.scalars(select(Replayed).where(Replayed.period_id == period_id)):
+        if row.unit not in anew:
+            brought[row.unit].append(Cell(row.routing_rule_id, row.unit, row.band, row.p, row.n, row.drawn, row.errors))
+            then[row.routing_rule_id, row.unit] = min(row.p_min, then.get((row.routing_rule_id, row.unit), 1.0))
+            then.setdefault((row.routing_rule_id, terms.WHOLE), row.p_min)
+    return brought, then
+
+
 def forget(session: Session, period_id: int, unit: str) -> None:
     """After an alarm: what was certified of a unit is so no more."""
     session.execute(delete(Certificate).where(Certificate.period_id == period_id, Certificate.unit == unit))
@@ -342,11 +359,15 @@ def _bands(
     crossed: Mapping[int, datetime],
     alpha: float,
     delta: float,
+    brought: Sequence[Cell] = (),
 ) -> Iterator[Band]:
-    """Every threshold, strictest first. One is certified once it and all before it have reached the line at some look."""
+    """Every threshold, strictest first. One is certified once it and all before it have reached the line at some look.
+
+    `brought`: counts of earlier periods, which are stages like any other.
+    """
     since: datetime | None = datetime.min.replace(tzinfo=clock.now().tzinfo)
     for number in range(len(grid), 0, -1):
-        within = [cell for cell in cells if cell.band >= number]
+        within = [cell for cell in (*cells, *brought) if cell.band >= number]
         groups = tuple(_groups(within, least))
         log_e = betting.log_e(groups, alpha)
         news = number not in crossed and log_e >= -math.log(delta)
@@ -366,6 +387,7 @@ def _bands(
             delta=delta,
             groups=groups,
             news=news,
+            before=sum(cell.drawn for cell in brought if cell.band >= number),
         )
 
 

@@ -234,9 +234,10 @@ def _certified(facts: Facts, band: Band | None) -> Condition:
 def _days(facts: Facts, band: Band, further: int) -> str:
     """How long so many looks take at the pace so far; nothing where a day has not passed, or nothing was looked at."""
     passed = (facts.now - facts.begun) / timedelta(days=1) if facts.begun is not None else 0.0
-    if passed < 1 or not band.drawn:
+    since = band.drawn - band.before
+    if passed < 1 or not since:
         return ""
-    days = math.ceil(further * passed / band.drawn)
+    days = math.ceil(further * passed / since)
     return f", about {days:,} day{'' if days == 1 else 's'} at the pace so far"
 
 

@@ -4,7 +4,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from db.tables import Model, Person, Proposal, Signature
-from review_queue import acting, activity, challenges, clock, notices, projects
+from review_queue import acting, activity, challenges, clock, notices, projects, replays
 from review_queue.activity import Actor
 from review_queue.challenges import Challenge
 from review_queue.errors import Forbidden
@@ -22,8 +22,10 @@ def take_over(
     draw_key_id: int,
     cause: acting.Cause,
 ) -> None:
-    """Let a model act from the next batch on, as `acting.take_over` does; the one that acted goes into its shadow."""
+    """Let a model act from the next batch on, as `acting.take_over` does, with the evidence that it brings along; the one that
+    acted goes into its shadow."""
     acting.take_over(session, project_id, wanted, against, by=by, draw_key_id=draw_key_id, cause=cause)
+    replays.fill(session, project_id)
     challenges.follow(session, projects.by_id(session, project_id), wanted, against, cause, by)
 
 
