@@ -2,22 +2,27 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Literal
+from uuid import uuid4
 
-from sqlalchemy import Text, literal, select, type_coerce, update
+from sqlalchemy import Text, delete, literal, select, type_coerce
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from contract.canonical import canonical, content_hash, digest
-from db import blobs, bulk
+from contract.canonical import canonical, digest
+from db import bulk
 from db.engine import Database
-from db.tables import Dataset, DatasetItem, Item, Project
-from retrain import files, rows
+from db.tables import Dataset, DatasetItem, Erased, Item, ItemKey
+from retrain import files, rows, sifting, stored
 from retrain.files import Written
+from retrain.formats.card import card
 from retrain.records import DatasetInfo, DatasetVersion
 from retrain.rows import Progress
+from retrain.sifting import Gone
+from retrain.stored import UNFINISHED
 from review_queue import activity, clock, events
 from review_queue.activity import Actor
 from review_queue.errors import Invalid, NotFound, Refused
@@ -25,14 +30,15 @@ from review_queue.projects import Setting
 
 Format = Literal["parquet", "jsonl", "csv"]
 FORMATS = ("parquet", "jsonl", "csv")
-PART = 16 * 2**20
-"""Characters of one part of a base dataset."""
+
 ITEMS = 10_000
 """Items of an export that are noted in one transaction."""
 MOST_IMAGES = 100_000
 """Images of an export: each stands in its manifest."""
-UNFINISHED = "unfinished"
-"""The kind of an export whose items are still being noted; nobody sees it until they are."""
+ABANDONED = timedelta(minutes=10)
+"""After which the next export clears away one that gives no sign of life."""
+TRIES = 5
+"""How often an export begins again because an item in it was erased meanwhile."""
 
 
 def add_base(session: Session, setting: Setting, labelled: Sequence[Mapping[str, Any]], *, by: Actor | None) -> DatasetInfo:
@@ -48,7 +54,7 @@ def add_answers(session: Session, setting: Setting, answers: Mapping[str, str], 
 def lines(session: Session, info: DatasetInfo) -> Iterator[dict[str, Any]]:
     """The rows of a base or answers dataset, as they were given."""
     for name in sorted(name for name in info.files if name.startswith("data")):
-        for line in _bytes(session, info, name).decode().splitlines():
+        for line in stored.get(session, info, name).decode().split("\n")[:-1]:
             yield json.loads(line)
 
 
@@ -58,10 +64,11 @@ def known_answers(session: Session, project_id: int) -> DatasetInfo | None:
 
 
 def newest(session: Session, project_id: int, kind: str) -> DatasetInfo | None:
-    """The newest dataset version of a kind, where there is one."""
-    query = select(Dataset).where(Dataset.project_id == project_id, Dataset.kind == kind).order_by(Dataset.id.desc())
-    row = session.scalar(query.limit(1))
-    return _info(row) if row is not None else None
+    """The newest dataset version of a kind, where there is one; one that was made anew without what was erased is as old as
+    the one it replaces."""
+    standing = (Dataset.project_id == project_id, Dataset.kind == kind, Dataset.replaced_by.is_(None))
+    row = session.scalar(select(Dataset).where(*standing).order_by(Dataset.made_at.desc(), Dataset.id.desc()).limit(1))
+    return stored.info(row) if row is not None else None
 
 
 def has(session: Session, project_id: int, kind: str) -> bool:
@@ -73,18 +80,26 @@ def versions(
     session: Session, project_id: int, *, kind: str | None = None, before: int | None = None, limit: int = 100
 ) -> list[DatasetVersion]:
     """Dataset versions of a project, newest first, without their manifests; those before one where it is named."""
-    columns = (Dataset.id, Dataset.kind, Dataset.spec, Dataset.watermark, Dataset.content_hash, Dataset.made_at)
+    columns = (
+        Dataset.id,
+        Dataset.kind,
+        Dataset.spec,
+        Dataset.watermark,
+        Dataset.content_hash,
+        Dataset.made_at,
+        Dataset.replaced_by,
+    )
     query = select(*columns).where(Dataset.project_id == project_id).order_by(Dataset.id.desc()).limit(limit)
     query = query.where(Dataset.kind != UNFINISHED)
     query = query.where(Dataset.kind == kind) if kind is not None else query
     query = query.where(Dataset.id < before) if before is not None else query
-    rows = session.execute(query)
-    return [DatasetVersion(id, kind, spec["rows"], mark, hashed, at) for id, kind, spec, mark, hashed, at in rows]
+    return [_version(*row) for row in session.execute(query)]
 
 
 def infos(session: Session, dataset_ids: Sequence[int]) -> list[DatasetInfo]:
     """These dataset versions in full, newest first."""
-    return [_info(row) for row in session.scalars(select(Dataset).where(Dataset.id.in_(dataset_ids)).order_by(Dataset.id.desc()))]
+    query = select(Dataset).where(Dataset.id.in_(dataset_ids)).order_by(Dataset.id.desc())
+    return [stored.info(row) for row in session.scalars(query)]
 
 
 def dataset(session: Session, dataset_id: int) -> DatasetInfo:
@@ -92,7 +107,7 @@ def dataset(session: Session, dataset_id: int) -> DatasetInfo:
     row = session.get(Dataset, dataset_id)
     if row is None or row.kind == UNFINISHED:
         raise NotFound(f"there is no dataset {dataset_id}; `signoff dataset list` shows them")
-    return _info(row)
+    return stored.info(row)
 
 
 def export(
@@ -135,19 +150,36 @@ def export_at(
 ) -> DatasetInfo:
     """The dataset version of one position in the event sequence. Raises Refused where nothing was decided by then, or where
     more images are named than a manifest lists."""
-    with tempfile.TemporaryDirectory(prefix="signoff-export-") as place, tempfile.TemporaryFile() as ids:
-        folder, table = Path(place), rows.stream(database, setting, watermark, progress)
-        written = files.write(setting.project, table, format, folder, ids)
-        _refuse(setting, written)
-        ids.seek(0)
-        beside, shown = _reasons(database, watermark, format, folder, ids) if with_reasons else ([], None)
-        listed = {name: database.write(_put, name, (folder / name).read_bytes()) for name in (*written.names, *beside)}
-        listed |= _images(database, written)
-        described = files.describe(setting, written, watermark, format, shown)
-        info = database.write(_begin, setting, watermark, described, written.names, listed, by)
-        ids.seek(0)
-        _remember_items(database, info, ids)
-        return database.write(_finish, setting, info, by)
+    for _ in range(TRIES):
+        with tempfile.TemporaryDirectory(prefix="signoff-export-") as place, tempfile.TemporaryFile() as ids:
+            made = _export(database, setting, watermark, format, with_reasons, by, progress, Path(place), ids)
+        if made is not None:
+            return made
+    raise Refused("items of the version were erased while it was made, again and again; export once erasing is done")
+
+
+def rewrite(database: Database, dataset_id: int, without: Set[int], by: Actor | None) -> DatasetInfo | None:
+    """Make a version anew without the rows of these items, by their ids; None where it has none of them.
+
+    The new one is as old as the one it replaces, names its hash (`replaces`) and how many rows were erased. Of the old one only
+    hash and counts stay; bytes that nothing else names are gone. A version that is still being made, and that held one of the
+    items, is dropped: its maker begins again. Doing it once more, also after a crash, changes nothing more. Raises NotFound.
+    """
+    old = database.read(_last, dataset_id)
+    if old.kind == UNFINISHED:
+        _drop(database, old.id)
+        return None
+    gone = database.read(_gone, without)
+    with tempfile.TemporaryDirectory(prefix="signoff-rewrite-") as place:
+        sifted = sifting.sift(old, lambda name: database.read(stored.get, old, name), gone, Path(place))
+        if sifted.erased == 0:
+            return None
+        draft = database.write(_begin, database.read(_project, old.id), old.watermark, by)
+        listed = {name: database.write(_put, draft, name, (Path(place) / name).read_bytes()) for name in sifted.names}
+    listed |= {name: dict(old.files[name]) for name in sifted.kept}
+    database.write(_describe, draft, sifted.manifest, listed, sifted.card)
+    _take_items(database, old.id, draft, without)
+    return database.write(_replace, old, draft, sifted.erased, by)
 
 
 def write_folder(session: Session, info: DatasetInfo, folder: Path) -> None:
@@ -155,7 +187,7 @@ def write_folder(session: Session, info: DatasetInfo, folder: Path) -> None:
     for name in info.files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_bytes(session, info, name))
+        path.write_bytes(stored.get(session, info, name))
 
 
 def verify(folder: Path) -> list[str]:
@@ -181,7 +213,7 @@ def holds(session: Session, sha: str) -> bool:
     named = select(Dataset.id).where(type_coerce(Dataset.manifest, Text).contains(sha)).limit(50)
     found = infos(session, session.scalars(named).all())
     return any(
-        details["sha256"] == sha and not name.startswith("images/") for info in found for name, details in info.files.items()
+        details["sha256"] == sha and not _is_image(info.manifest, name) for info in found for name, details in info.files.items()
     )
 
 
@@ -189,7 +221,7 @@ def file(session: Session, info: DatasetInfo, name: str) -> bytes:
     """One file of a dataset version. Raises NotFound."""
     if name not in info.files:
         raise NotFound(f"dataset {info.id} has no file {name!r}; it has {', '.join(sorted(info.files)[:5])}")
-    return _bytes(session, info, name)
+    return stored.get(session, info, name)
 
 
 def take_out(session: Session, dataset_id: int, name: str, *, by: Actor) -> bytes:
@@ -219,37 +251,128 @@ def _reasons(database: Database, watermark: int, format: str, folder: Path, ids:
 
 
 def _images(database: Database, written: Written) -> dict[str, dict[str, Any]]:
-    paths, found = sorted(written.images), dict[str, dict[str, Any]]()
+    paths, held = sorted(set(written.images.values())), dict[str, tuple[str, int]]()
     for begin in range(0, len(paths), ITEMS):
-        held = database.read(rows.images, paths[begin : begin + ITEMS])
-        found |= {name: {"sha256": sha, "size": size} for name, (sha, size) in held.items()}
-    return found
+        held |= database.read(rows.images, paths[begin : begin + ITEMS])
+    there = ((name, held[path]) for name, path in sorted(written.images.items()) if path in held)
+    return {name: {"sha256": sha, "size": size} for name, (sha, size) in there}
 
 
-def _begin(
-    session: Session,
+def _export(
+    database: Database,
     setting: Setting,
     watermark: int,
-    described: Mapping[str, Any],
-    names: Sequence[str],
-    listed: Mapping[str, Mapping[str, Any]],
+    format: str,
+    with_reasons: bool,
     by: Actor | None,
-) -> DatasetInfo:
-    """The version with its card and manifest, which nobody sees yet; or the one of this content, as it stands."""
-    listed = {**listed, "README.md": _put(session, "README.md", files.card(described, names).encode())}
-    manifest = {**described, "files": dict(sorted(listed.items()))}
-    listed["dataset.json"] = _put(session, "dataset.json", canonical(manifest).encode())
-    spec = {"format": described["format"], "rows": described["rows"]}
+    progress: Progress | None,
+    folder: Path,
+    ids: IO[bytes],
+) -> DatasetInfo | None:
+    """The version, in an empty folder; None where an item of it was erased meanwhile."""
+    written = files.write(setting, rows.stream(database, setting, watermark, progress), format, folder, ids)
+    written.erased = database.read(rows.erased, setting.id, watermark)
+    _refuse(setting, written)
+    ids.seek(0)
+    beside, shown = _reasons(database, watermark, format, folder, ids) if with_reasons else ([], None)
+    draft = database.write(_begin, setting.id, watermark, by)
+    listed = {name: database.write(_put, draft, name, (folder / name).read_bytes()) for name in (*written.names, *beside)}
+    listed |= _images(database, written)
+    content = database.write(_describe, draft, files.describe(setting, written, watermark, format, shown), listed, True)
+    if database.read(_stands, setting.id, content) is None:
+        ids.seek(0)
+        _remember_items(database, draft, ids)
+    return database.write(_finish, setting, draft, content, by) if database.write(_is_whole, draft) else None
+
+
+def _begin(session: Session, project_id: int, watermark: int | None, by: Actor | None) -> int:
+    """A version that nobody sees yet, after those are cleared away whose makers died."""
+    dead = (Dataset.project_id == project_id, Dataset.kind == UNFINISHED, Dataset.made_at < clock.now() - ABANDONED)
+    for dataset_id in session.scalars(select(Dataset.id).where(*dead)).all():
+        _forget(session, dataset_id)
+    row = Dataset(
+        project_id=project_id,
+        kind=UNFINISHED,
+        watermark=watermark,
+        spec={"rows": 0},
+        content_hash=f"{UNFINISHED}:{uuid4()}",
+        manifest={"files": {}},
+        made_at=clock.now(),
+        made_by=by.id if by else None,
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def _put(session: Session, draft: int, name: str, data: bytes) -> dict[str, Any]:
+    """Keep a file of a version that is being made, which names it from now on; its maker lives."""
+    row, entry = _draft(session, draft), stored.put(session, name, data)
+    row.manifest, row.made_at = {"files": {**row.manifest["files"], name: entry}}, clock.now()
+    return entry
+
+
+def _draft(session: Session, draft: int) -> Dataset:
+    """Raises Refused where it was cleared away."""
+    row = session.get(Dataset, draft, with_for_update=True)
+    if row is None:
+        raise Refused("the version was cleared away while it was made, since its maker gave no sign of life; export again")
+    return row
+
+
+def _describe(
+    session: Session, draft: int, described: Mapping[str, Any], listed: Mapping[str, Mapping[str, Any]], carded: bool
+) -> str:
+    """Put manifest and card beside the files; the hash that names the version."""
+    row, held = _draft(session, draft), dict(listed)
+    if carded:
+        held["README.md"] = stored.put(session, "README.md", card(described).encode())
+        manifest = {**described, "files": dict(sorted(held.items()))}
+        held["dataset.json"] = stored.put(session, "dataset.json", canonical(manifest).encode())
+    row.manifest, row.spec = {**described, "files": held}, _spec(described)
+    return stored.hashed("export", held)
+
+
+def _spec(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What a list of versions says of one."""
+    spec = {"rows": described["rows"]}
+    spec |= {"format": described["format"]} if "format" in described else {}
     spec |= {"reasons": described["reasons"]["rows"]} if "reasons" in described else {}
-    row = _row(setting, "export", watermark, spec, listed, manifest, by)
-    row.kind = UNFINISHED
-    return _info(_stored(session, row))
+    weighed = described.get("weights")
+    return spec | ({"effective": weighed["effective"], "price": weighed["price"]} if weighed else {})
 
 
-def _remember_items(database: Database, info: DatasetInfo, file: IO[bytes]) -> None:
-    """Note the items of a version that is new, or whose export came to an end here before."""
-    while info.kind == UNFINISHED and (ids := rows.read_ids(file, ITEMS)):
-        database.write(_remember, info.id, ids)
+def _stands(session: Session, project_id: int, content: str) -> int | None:
+    return session.scalar(select(Dataset.id).where(Dataset.project_id == project_id, Dataset.content_hash == content))
+
+
+def _is_whole(session: Session, draft: int) -> bool:
+    """Whether none of its items was erased meanwhile; else the version is dropped."""
+    theirs = select(Erased.item_id).join(DatasetItem, DatasetItem.item_id == Erased.item_id)
+    whole = session.get(Dataset, draft) is not None and not session.scalar(theirs.where(DatasetItem.dataset_id == draft).limit(1))
+    if not whole:
+        _forget(session, draft)
+    return whole
+
+
+def _drop(database: Database, dataset_id: int) -> None:
+    database.write(_forget, dataset_id)
+
+
+def _forget(session: Session, dataset_id: int) -> None:
+    """Clear a version away that nobody has seen."""
+    row = session.get(Dataset, dataset_id)
+    if row is not None and row.kind == UNFINISHED:
+        shas = [details["sha256"] for name, details in row.manifest["files"].items() if not _is_image(row.manifest, name)]
+        session.execute(delete(DatasetItem).where(DatasetItem.dataset_id == dataset_id))
+        session.delete(row)
+        session.flush()
+        stored.let_go(session, shas)
+
+
+def _remember_items(database: Database, draft: int, file: IO[bytes]) -> None:
+    while ids := rows.read_ids(file, ITEMS):
+        database.write(_remember, draft, ids)
 
 
 def _remember(session: Session, dataset_id: int, ids: Sequence[int]) -> None:
@@ -258,101 +381,109 @@ def _remember(session: Session, dataset_id: int, ids: Sequence[int]) -> None:
     session.execute(make(DatasetItem).from_select(["item_id", "dataset_id"], theirs).on_conflict_do_nothing())
 
 
-def _finish(session: Session, setting: Setting, info: DatasetInfo, by: Actor | None) -> DatasetInfo:
-    """Let everybody see the version, and say so once."""
-    hidden = update(Dataset).where(Dataset.id == info.id, Dataset.kind == UNFINISHED)
-    row = session.get_one(Dataset, info.id)
-    if session.scalar(hidden.values(kind="export", made_at=clock.now()).returning(Dataset.id)) is not None:
-        session.refresh(row)
-        _announce(session, setting, row)
-    activity.record(session, by, "dataset.export", f"dataset:{info.id}", project_id=setting.id, after=row.spec)
-    return _info(row)
+def _finish(session: Session, setting: Setting, draft: int, content: str, by: Actor | None) -> DatasetInfo:
+    """Let everybody see the version, and say so once; or the one of this content, as it stands."""
+    row = stored.known(session, setting.id, content)
+    if row is None:
+        row = _draft(session, draft)
+        row.kind, row.content_hash, row.made_at = "export", content, clock.now()
+        session.flush()
+        _announce(session, setting.id, row)
+    else:
+        _forget(session, draft)
+    activity.record(session, by, "dataset.export", f"dataset:{row.id}", project_id=setting.id, after=row.spec)
+    return stored.info(row)
 
 
-def _announce(session: Session, setting: Setting, row: Dataset) -> None:
-    events.announce(session, setting.id, "dataset.created", {"dataset": str(row.id), "kind": row.kind, **row.spec}, item_id=None)
-
-
-def _put(session: Session, name: str, data: bytes) -> dict[str, Any]:
-    return {"sha256": blobs.put(session, data, files.media_type(name)), "size": len(data)}
-
-
-def _bytes(session: Session, info: DatasetInfo, name: str) -> bytes:
-    found = blobs.get(session, info.files[name]["sha256"])
-    if found is None:
-        raise NotFound(f"the bytes of {name} are gone from the store")
-    return found[0]
+def _announce(session: Session, project_id: int, row: Dataset) -> None:
+    events.announce(session, project_id, "dataset.created", {"dataset": str(row.id), "kind": row.kind, **row.spec}, item_id=None)
 
 
 def _keep_lines(
     session: Session, setting: Setting, kind: str, given: Sequence[Mapping[str, Any]], by: Actor | None
 ) -> DatasetInfo:
     listed = {}
-    for n, part in enumerate(_parts([canonical(row) for row in given])):
+    for n, part in enumerate(sifting.parts([canonical(row) for row in given])):
         name = f"data-{n:04}.jsonl"
-        listed[name] = _put(session, name, part.encode())
+        listed[name] = stored.put(session, name, part.encode())
     manifest = {"rows": len(given), "files": listed}
-    row = _row(setting, kind, None, {"rows": len(given)}, listed, manifest, by)
-    if (stored := _stored(session, row)) is row:
-        _announce(session, setting, row)
-    return _info(stored)
-
-
-def _parts(texts: Sequence[str]) -> Iterator[str]:
-    part: list[str] = []
-    size = 0
-    for text in texts:
-        part.append(text)
-        size += len(text)
-        if size > PART:
-            yield "\n".join(part) + "\n"
-            part, size = [], 0
-    if part:
-        yield "\n".join(part) + "\n"
-
-
-def _row(
-    setting: Setting,
-    kind: str,
-    watermark: int | None,
-    spec: dict[str, Any],
-    listed: Mapping[str, Mapping[str, Any]],
-    manifest: Mapping[str, Any],
-    by: Actor | None,
-) -> Dataset:
-    """A version, named by its kind and the hashes of its files."""
-    hashed = content_hash({"kind": kind, "files": {name: details["sha256"] for name, details in listed.items()}})
-    return Dataset(
+    content = stored.hashed(kind, listed)
+    if (known := stored.known(session, setting.id, content)) is not None:
+        return stored.info(known)
+    row = Dataset(
         project_id=setting.id,
         kind=kind,
-        watermark=watermark,
-        spec=spec,
-        content_hash=hashed,
-        manifest={**manifest, "files": dict(listed)},
+        watermark=None,
+        spec={"rows": len(given)},
+        content_hash=content,
+        manifest=manifest,
         made_at=clock.now(),
         made_by=by.id if by else None,
     )
-
-
-def _stored(session: Session, row: Dataset) -> Dataset:
-    """This row, or the one that has its content already; one after the other, where two make the same at once."""
-    session.execute(select(Project.id).where(Project.id == row.project_id).with_for_update(key_share=True))
-    query = select(Dataset).where(Dataset.project_id == row.project_id, Dataset.content_hash == row.content_hash)
-    if (known := session.scalar(query)) is not None:
-        return known
     session.add(row)
     session.flush()
-    return row
+    _announce(session, setting.id, row)
+    return stored.info(row)
 
 
-def _info(row: Dataset) -> DatasetInfo:
-    return DatasetInfo(
-        id=row.id,
-        kind=row.kind,
-        rows=row.spec["rows"],
-        watermark=row.watermark,
-        content_hash=row.content_hash,
-        files=row.manifest["files"],
-        manifest=row.manifest,
-        made_at=row.made_at,
-    )
+def _version(
+    id: int, kind: str, spec: Mapping[str, Any], mark: int | None, content: str, at: Any, replaced: int | None
+) -> DatasetVersion:
+    return DatasetVersion(id, kind, spec["rows"], mark, content, at, spec.get("effective"), replaced)
+
+
+def _last(session: Session, dataset_id: int) -> DatasetInfo:
+    """A version, or the last one in its place. Raises NotFound."""
+    row = session.get(Dataset, dataset_id)
+    while row is not None and row.replaced_by is not None:
+        row = session.get(Dataset, row.replaced_by)
+    if row is None:
+        raise NotFound(f"there is no dataset {dataset_id}; `signoff dataset list` shows them")
+    return stored.info(row)
+
+
+def _project(session: Session, dataset_id: int) -> int:
+    return session.get_one(Dataset, dataset_id).project_id
+
+
+def _gone(session: Session, item_ids: Set[int]) -> Gone:
+    """What rows of these items are known by."""
+    query = select(ItemKey.name, ItemKey.revision).where(bulk.among(session, ItemKey.item_id, sorted(item_ids)))
+    return Gone(frozenset(session.execute(query).tuples().all()))
+
+
+def _take_items(database: Database, old: int, draft: int, without: Set[int]) -> None:
+    """Note of the new version what the old one noted, without what was erased."""
+    after = 0
+    while ids := database.read(_items_after, old, after):
+        database.write(_remember, draft, [each for each in ids if each not in without])
+        after = ids[-1]
+
+
+def _items_after(session: Session, dataset_id: int, after: int) -> list[int]:
+    theirs = select(DatasetItem.item_id).where(DatasetItem.dataset_id == dataset_id, DatasetItem.item_id > after)
+    return list(session.scalars(theirs.order_by(DatasetItem.item_id).limit(ITEMS)))
+
+
+def _replace(session: Session, old: DatasetInfo, draft: int, erased: int, by: Actor | None) -> DatasetInfo:
+    """Put the new version in the place of the old one, whose bytes go."""
+    new, before = _draft(session, draft), session.get_one(Dataset, old.id, with_for_update=True)
+    if before.replaced_by is not None:
+        _forget(session, draft)
+        return _last(session, old.id)
+    new.kind, new.content_hash, new.made_at = old.kind, stored.hashed(old.kind, new.manifest["files"]), old.made_at
+    before.replaced_by, before.manifest = new.id, {**before.manifest, "files": {}}
+    session.flush()
+    session.execute(delete(DatasetItem).where(DatasetItem.dataset_id == old.id))
+    images = {name: details["sha256"] for name, details in old.files.items() if _is_image(old.manifest, name)}
+    stored.let_go(session, [details["sha256"] for name, details in old.files.items() if name not in images])
+    stored.let_go(session, set(images.values()) - {each["sha256"] for each in new.manifest["files"].values()}, images=True)
+    _announce(session, new.project_id, new)
+    note = {"replaced": str(old.id), "rows": new.spec["rows"], "erased": erased}
+    activity.record(session, by, "dataset.rewrite", f"dataset:{new.id}", project_id=new.project_id, after=note)
+    return stored.info(new)
+
+
+def _is_image(manifest: Mapping[str, Any], name: str) -> bool:
+    """Whether a file of a version lies in it as it came: an image, and neither rows nor what is said of them."""
+    return name not in (*manifest.get("data", ()), "README.md", "dataset.json") and not name.startswith(("data", "reasons"))

@@ -26,6 +26,7 @@ from db.tables import (
     Dataset,
     Decision,
     Draw,
+    Erased,
     Event,
     Explanation,
     Item,
@@ -50,6 +51,8 @@ CLOSING = ("cancelled", "replaced")
 """Events after which nobody waits for an answer to the item."""
 AUTO = '"source":"auto"'
 """How the body of an event says that no person gave the answer. Quotes within a text are escaped there."""
+UNWEIGHTED = ("requested", "bulk", "shadow")
+"""Why people were asked, where it was not by the rule or the draw whose probability the routing holds."""
 TEST_SHARE = 0.3
 CHUNK = 1000
 """Items of one reading."""
@@ -161,6 +164,13 @@ def latest(session: Session, project_id: int) -> int:
     theirs = (Event.project_id == project_id, told, Event.item_id.in_(_decided(project_id)))
     query = select(func.max(Event.seq)).where(*theirs, _not_automatic())
     return session.scalar(query) or 0
+
+
+def erased(session: Session, project_id: int, watermark: int) -> int:
+    """How many items that people had answered by a watermark are in no row, since they were erased."""
+    told = select(Event.item_id).where(Event.item_id == Erased.item_id, Event.seq <= watermark, Event.kind.in_(KINDS))
+    theirs = (Erased.project_id == project_id, told.where(_not_automatic()).exists())
+    return session.scalar(select(func.count()).select_from(Erased).where(*theirs)) or 0
 
 
 def images(session: Session, paths: Iterable[str]) -> dict[str, tuple[str, int]]:
@@ -281,7 +291,8 @@ def _open_after(
     session: Session, project_id: int, watermark: int, after: int, before: datetime | None
 ) -> tuple[datetime | None, int | None]:
     """Of the next items for people that were routed `before` when the first was that is open, and the last item looked at."""
-    drawn = select(Draw.item_id).where(Draw.item_id == Routing.item_id, Draw.n == Routing.n).exists()
+    theirs = (Draw.item_id == Routing.item_id, Draw.n == Routing.n, Draw.purpose != "shadow")
+    drawn = select(Draw.item_id).where(*theirs).exists()
     query = select(Routing.item_id, func.min(Routing.routed_at)).group_by(Routing.item_id).order_by(Routing.item_id)
     query = query.where(Routing.project_id == project_id, Routing.item_id > after, (Routing.route == "review") | drawn)
     query = query if before is None else query.where(Routing.routed_at < before)
@@ -293,17 +304,18 @@ def _open_after(
 
 
 def _by_design(session: Session, answered: Mapping[int, _Answered]) -> set[int]:
-    """Items whose answer, or one before it, was not given only because somebody asked for it."""
-    theirs, by_design = bulk.among(session, Decision.item_id, list(answered)), Decision.basis.not_in(("requested", "gold"))
-    meant = (theirs, Decision.verdict.in_(ANSWERS), by_design)
+    """Items whose answer, or one before it, was not given only because somebody asked for it or two models differed."""
+    by_design = Decision.basis.not_in(("requested", "shadow", "gold"))
+    meant = (bulk.among(session, Decision.item_id, list(answered)), Decision.verdict.in_(ANSWERS), by_design)
     firsts = select(Decision.item_id, func.min(Decision.id)).where(*meant).group_by(Decision.item_id)
     return {item_id for item_id, first in session.execute(firsts) if first <= answered[item_id].last}
 
 
 def _rows(session: Session, setting: Setting, frame: _Frame, ids: Sequence[int]) -> list[Labelled]:
-    """Of these items those that were answered by the watermark, in the order given."""
+    """Of these items those that were answered by the watermark and not erased since, in the order given."""
     answered, _ = _answered(session, ids, frame.watermark)
-    kept = [answered[item_id] for item_id in ids if item_id in answered]
+    erased = set(session.scalars(select(Erased.item_id).where(bulk.among(session, Erased.item_id, list(ids)))))
+    kept = [answered[item_id] for item_id in ids if item_id in answered and item_id not in erased]
     return list(_build(session, setting, kept, frame))
 
 
@@ -392,11 +404,11 @@ def _judgement(each: _Answered, known: Sequence[Any]) -> dict[str, Any]:
 def _machine(routing: Any, known: Sequence[Any], frame: _Frame) -> dict[str, Any]:
     """What was predicted and why a person was asked; closed rows with the inverse of their probability, open ones without.
 
-    What people answered only because somebody asked has no weight: no probability brought it to them. Nor has what a lead said of
-    many cases at once, whom a filter brought.
+    What people answered only because somebody asked, or because two models differed, has no weight: not by the probability of the
+    routing did it come to them. Nor has what a lead said of many cases at once, whom a filter brought.
     """
     closed = frame.first_open is None or routing.routed_at < frame.first_open
-    brought = known[-1].basis != "bulk" and any(decision.basis not in ("requested", "bulk") for decision in known)
+    brought = known[-1].basis != "bulk" and any(decision.basis not in UNWEIGHTED for decision in known)
     weighs = closed and routing.pi > 0 and brought
     return {
         "predicted_label": routing.label,

@@ -17,7 +17,8 @@ from sqlalchemy import select
 from contract.records import Explanation, Unscored
 from db.engine import Database
 from db.tables import Dataset, DatasetItem, Event, ItemKey, Person, PolicyVersion
-from retrain import datasets, files, rows
+from retrain import datasets, rows, sifting
+from retrain.formats import layouts, tables
 from review_queue import cases, claims, clock, decisions, events, explanations, gold, intake, mixing, requests, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
@@ -237,7 +238,7 @@ def test_splits_never_change_and_have_their_share() -> None:
 
 
 def test_base_rows_come_back_as_given(database: Database, held: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "PART", 300)
+    monkeypatch.setattr(sifting, "PART", 300)
     given = [
         {"external_id": f"b{n}", "input": {"amount": n / 3, "region": "ü"}, "label": "pay", "split": "train"} for n in range(20)
     ]
@@ -371,7 +372,7 @@ def test_how_many_are_read_at_once_changes_no_byte(database: Database, monkeypat
     whole = datasets.export(database, held, format=form, by=None)
     for at_once in (1, 2, 5):
         monkeypatch.setattr(rows, "CHUNK", at_once)
-        monkeypatch.setattr(files, "BATCH", at_once)
+        monkeypatch.setattr(tables, "BATCH", at_once)
         monkeypatch.setattr(datasets, "ITEMS", at_once)
         again = datasets.export(database, held, format=form, by=None)
         assert (again.id, again.content_hash) == (whole.id, whole.content_hash)
@@ -397,7 +398,7 @@ def test_long_data_are_several_files_that_read_as_one(
 ) -> None:
     held = many(database, monkeypatch)
     whole = frame(database, datasets.export(database, held, format=form, by=None), tmp_path / "one")
-    monkeypatch.setattr(files, name, most)
+    monkeypatch.setattr(tables, name, most)
     info = datasets.export(database, held, format=form, by=None)
     assert [each for each in info.files if each.startswith("data-")] == [f"data-{n:05}.{form}" for n in range(parts)]
     database.read(datasets.write_folder, info, tmp_path / "many")
@@ -436,7 +437,7 @@ def test_an_export_that_breaks_off_shows_nothing_and_is_made_whole_by_the_next(
         with pytest.raises(NotFound):
             database.read(datasets.dataset, dataset_id)
         for info in database.read(datasets.infos, [dataset_id]):
-            assert database.read(datasets.holds, info.files["data.csv"]["sha256"])
+            assert all(database.read(datasets.holds, each["sha256"]) for each in info.files.values())
     assert told(database) == []
     info = datasets.export(database, held, format="csv", by=None)
     assert datasets.export(database, held, format="csv", by=None).id == info.id
@@ -508,9 +509,9 @@ def test_more_images_than_a_manifest_lists_are_refused(
     factories.routed(database, held, {"a": factories.says("pay", 0.6)})
     decide(database, held, ann, {"a": Said("1", "accept")})
     later(monkeypatch)
-    monkeypatch.setattr(rows, "named_images", lambda project, row: iter(["images/1.png", "images/2.png"]))
-    monkeypatch.setattr(datasets, "MOST_IMAGES", 1)
-    with pytest.raises(Refused, match="name 2 images, and a dataset version lists up to 1"):
+    monkeypatch.setattr(layouts.Table, "end", lambda self: self.images.update({"images/1.png": "images/1.png"}) or [])
+    monkeypatch.setattr(datasets, "MOST_IMAGES", 0)
+    with pytest.raises(Refused, match="name 1 images, and a dataset version lists up to 0"):
         datasets.export(database, held, format="csv", by=ann)
 
 
@@ -594,7 +595,7 @@ def test_reasons_as_of_a_watermark_stay_whatever_is_decided_and_made_since(
 
 
 def test_many_long_reasons_stand_in_several_files(sqlite: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(files, "BYTES", 20_000)
+    monkeypatch.setattr(tables, "BYTES", 20_000)
     monkeypatch.setattr(rows, "FEW", 2)
     held, ann = factories.setting(sqlite), factories.person(sqlite, "ann")
     factories.routed(sqlite, held, {f"{n}": factories.says("pay", 0.6) for n in range(6)})
