@@ -34,13 +34,16 @@ def register(
     datasets: Sequence[int],
     by: Actor | None,
     spread: Spread | None = None,
+    learned_through: int | None = None,
 ) -> ModelInfo:
     """Keep a packed model as the next version of the project, with the spread of what it learned from where that is known.
 
-    It plays no role yet. Raises BlobTooLarge.
+    It plays no role yet. `learned_through`: the highest id of an item that it learned from; the last one of today where that is
+    not known. Raises BlobTooLarge.
     """
     sha = blobs.put(session, archive, "application/zip", most=MOST_BYTES)
-    kept = {"labels": list(labels), "schema_hash": schema_hash, "figures": dict(figures)}
+    kept: dict[str, Any] = {"labels": list(labels), "schema_hash": schema_hash, "figures": dict(figures)}
+    kept |= {"learned_through": learned_through} if learned_through is not None else {}
     names = [str(each) for each in datasets]
     version = versions.add(session, project_id, sha, trainer=trainer, by=by, datasets=names, **kept)
     info = model(session, project_id, version)
