@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from random import Random
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, delete, exists, func, null, select, update
@@ -16,11 +15,12 @@ from contract.inputs import read_input
 from contract.records import Prediction, Route, Scored, Unscored, Unshowable
 from db import bulk
 from db.statements import finds
-from db.tables import Draw, ItemKey, Outbox, Outcome, Project, ReasonRequest, Routing, Table, Task, Work
+from db.tables import Draw, ItemKey, Model, Outbox, Outcome, Project, ReasonRequest, Routing, Table, Task, Work
 from db.tables import Explanation as ExplanationRow
 from db.tables import Item as ItemRow
 from db.tables import Prediction as PredictionRow
-from review_queue import clock, explanations, names, parking, routing, rules, states, tallies, versions
+from review_queue import clock, events, explanations, names, parking, routing, rules, shadows, states, tallies, versions
+from review_queue.alike import Alike
 from review_queue.calendar import add_working_time
 from review_queue.errors import Moved
 from review_queue.projects import Setting, by_id
@@ -32,15 +32,11 @@ ALONE_AFTER = 2
 """An item whose lease died this often is scored alone."""
 FAILED_AFTER = 3
 """An item whose lease died this often is failed."""
-NEAR = 2000
-"""Latest items among which those review tasks are looked for."""
 _LAST = 2**62
 """A rank after all others."""
 _URGENT = exists().where(Task.item_id == Work.item_id, states.HELD) | exists().where(
     ReasonRequest.item_id == Work.item_id, ReasonRequest.done_at.is_(None)
 )
-ALIKE = 200
-"""An audit takes the urgency of one of this many review tasks made before it, so its place does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +73,13 @@ class Written:
     auto: int = 0
     review: int = 0
     failed: int = 0
+
+    @property
+    def count(self) -> int:
+        return self.auto + self.review + self.failed
+
+    def __add__(self, other: "Written") -> "Written":
+        return Written(self.auto + other.auto, self.review + other.review, self.failed + other.failed)
 
 
 def waiting_projects(session: Session, kind: str) -> Sequence[int]:
@@ -221,6 +224,14 @@ def write(
     return Written(counts["auto"], counts["review"], counts["failed"])
 
 
+def completed(session: Session, project_id: int, done: Mapping[int, Written]) -> None:
+    """Tell that what had come in is scored: one event for each model that did, with what became of its items."""
+    for model_id, became in sorted(done.items()):
+        body = {"scored": became.count, "auto": became.auto, "review": became.review, "failed": became.failed}
+        version = session.scalar(select(Model.version).where(Model.id == model_id))
+        events.announce(session, project_id, "batch.completed", {**body, "model": version}, item_id=None)
+
+
 def _close_work(session: Session, worker: str, item_ids: list[int]) -> set[int]:
     held = delete(Work).where(Work.kind == "score", Work.worker == worker, bulk.among(session, Work.item_id, item_ids))
     return set(session.scalars(held.returning(Work.item_id), execution_options={"synchronize_session": False}))
@@ -274,12 +285,16 @@ class _Writer:
         tasks = self._tasks()
         self._put(Task, tasks)
         self._outcomes(alone)
+        shadows.order(self._session, self._setting.id, self._predicted(), self._now)
         self._events([r for r in self._routed if r.route.route != "review"])
         routes: Counter[str] = Counter(r.route.route for r in self._routed)
         sure = ((r.route.route, r.route.confidence) for r in self._routed if r.route.confidence is not None)
         bands = Counter(f"band/{tallies.band(confidence)}/{route}" for route, confidence in sure)
         changed = {"unscored": -len(self._routed), "open": len(tasks), "outcomes/auto": len(alone), **routes, **bands}
         tallies.add(self._session, self._setting.id, **changed)
+
+    def _predicted(self) -> list[int]:
+        return [r.item.item_id for r in self._routed if isinstance(r.scored, Prediction)]
 
     def _put(self, table: type[Table], rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
@@ -362,7 +377,7 @@ class _Writer:
         waiting = [r for r in self._routed if r.route.route == "review"]
         costs = self._setting.policy.costs
         weights = {r.item.item_id: routing.urgency(review.order, r.scored, r.route, costs) for r in waiting}
-        alike = _Alike(self._session, self._setting.id, list(weights.values()))
+        urgency = Alike(self._session, self._setting.id, list(weights.values()))
         due = self._after(review.due) if review.due != "off" else None
         again = {r.item.external_id: r.item.revision for r in waiting if r.item.revision > 1}
         first = parking.first_of(self._session, self._setting.id, again)
@@ -371,7 +386,7 @@ class _Writer:
         for r in self._routed:
             seats = list(self._seats(r))
             for kind, seat in seats:
-                weight = weights[r.item.item_id] if kind == "review" else alike.weight()
+                weight = weights[r.item.item_id] if kind == "review" else urgency.weight()
                 blind = kind != "review" or "evidence" in r.route.drawn or every_blind
                 whose = first.get(r.item.external_id, [])[seat - 1 : seat] if kind == "review" else []
                 row = self._task(r, kind, seat, blind, weight, due)
@@ -439,28 +454,3 @@ class _Writer:
         if r.route.route == "failed":
             return {**body, "reason": r.route.reason}
         return {**body, "revision": 1, "label": r.route.label, "source": "auto", "verdict": None}
-
-
-class _Alike:
-    """Urgencies for audits and second opinions, taken from review tasks that were routed with or shortly before them.
-
-    Design 5.6 says "of a random waiting review task"; those that still wait are the less urgent ones, so an audit would
-    stand out by coming late. Those routed about the same time are what it must look like.
-    """
-
-    def __init__(self, session: Session, project_id: int, batch: list[float]) -> None:
-        self._session, self._project_id, self._batch = session, project_id, batch
-        self._pool: list[float] = []
-
-    def weight(self) -> float:
-        if not self._pool:
-            recent = self._session.scalars(self._recent().limit(max(ALIKE - len(self._batch), 1))).all()
-            self._pool = [*self._batch, *recent] or [0.1, 0.55, 1.0]
-        return Random().choice(self._pool)
-
-    def _recent(self) -> Select[float]:
-        """Of the reviews among the latest items, by the index of routings: however few are reviewed, no more is looked at."""
-        latest = select(Routing.item_id, Routing.n, Routing.route).where(Routing.project_id == self._project_id)
-        near = latest.order_by(Routing.item_id.desc()).limit(NEAR).subquery()
-        found = (Task.item_id == near.c.item_id) & (Task.routing_n == near.c.n) & (Task.kind == "review") & (Task.seat == 1)
-        return select(Task.weight).join(near, found).where(near.c.route == "review").order_by(near.c.item_id.desc())

@@ -183,7 +183,7 @@ _ROUTES = (
         LEFT JOIN routing r ON r.item_id = t.item_id AND r.n = t.routing_n
             AND (t.kind = 'adjudication' OR r.route = CASE t.kind WHEN 'audit' THEN 'auto' ELSE 'review' END)
         LEFT JOIN draw d ON d.item_id = t.item_id AND d.n = t.routing_n
-            AND d.purpose = CASE t.kind WHEN 'audit' THEN 'evidence' WHEN 'second' THEN 'second' END
+            AND (d.purpose = t.kind OR (t.kind = 'audit' AND d.purpose IN ('evidence', 'shadow')))
         WHERE t.requested IS NULL AND t.kind <> 'gold'
             AND (r.item_id IS NULL OR (t.kind IN ('audit', 'second') AND d.item_id IS NULL))
         """,
@@ -224,7 +224,8 @@ _ROUTES = (
         "draws without their route, or with another chance than it had",
         """
         SELECT d.item_id AS id FROM draw d LEFT JOIN routing r ON r.item_id = d.item_id AND r.n = d.n
-        WHERE r.item_id IS NULL OR d.p <> CASE d.purpose WHEN 'second' THEN r.p_second ELSE r.p_evidence END
+        WHERE r.item_id IS NULL
+            OR d.p <> CASE d.purpose WHEN 'second' THEN r.p_second WHEN 'evidence' THEN r.p_evidence ELSE d.p END
         """,
     ),
     Rule(
@@ -234,7 +235,7 @@ _ROUTES = (
         """
         SELECT d.item_id AS id FROM draw d WHERE NOT CASE
             WHEN d.resolved_at IS NULL THEN d.resolved_as IS NULL AND d.loss IS NULL
-            WHEN d.purpose = 'second' THEN d.resolved_as IN ('blind', 'overdue') AND d.loss IS NULL
+            WHEN d.purpose IN ('second', 'shadow') THEN d.resolved_as IN ('blind', 'overdue') AND d.loss IS NULL
             WHEN d.resolved_as IN ('adjudicated', 'truth') THEN coalesce(d.loss IN (0, 1), false)
             ELSE coalesce(d.loss = CASE d.resolved_as WHEN 'blind' THEN 0 WHEN 'overdue' THEN 1 END, false) END
         """,
@@ -557,6 +558,41 @@ _MANY = (
         "SELECT f.id FROM flag f JOIN item i ON i.id = f.item_id WHERE i.project_id <> f.project_id",
     ),
 )
+_SHADOWS = (
+    Rule(
+        "disagreements",
+        "item",
+        "draws of a disagreement with another chance than its models in shadow gave it",
+        """
+        SELECT d.item_id AS id FROM draw d LEFT JOIN (
+            SELECT item_id, n, CASE count(*) WHEN 1 THEN max(p) ELSE 1 - (1 - max(p)) * (1 - min(p)) END AS p
+            FROM shadow WHERE p > 0 GROUP BY item_id, n
+        ) s ON s.item_id = d.item_id AND s.n = d.n
+        WHERE d.purpose = 'shadow' AND coalesce(abs(d.p - s.p) > 0.000000001, true)
+        """,
+    ),
+    Rule(
+        "compared",
+        "item",
+        "items of which a model in shadow is said to agree where it does not, or to differ where it agrees",
+        """
+        SELECT s.item_id AS id FROM shadow s JOIN challenge c ON c.id = s.challenge_id
+        LEFT JOIN routing r ON r.item_id = s.item_id AND r.n = s.n AND r.model_id = c.against_id
+        LEFT JOIN prediction p ON p.item_id = s.item_id AND p.model_id = c.model_id
+        WHERE r.item_id IS NULL OR s.agrees <> coalesce(p.label = r.label, false)
+        """,
+    ),
+    Rule(
+        "beside",
+        "challenge",
+        "models that stand in shadow beside one that does not act",
+        """
+        SELECT c.id FROM challenge c
+        LEFT JOIN model_alias a ON a.project_id = c.project_id AND a.alias = 'champion' AND a.model_id = c.against_id
+        WHERE c.ended_at IS NULL AND a.model_id IS NULL
+        """,
+    ),
+)
 _AUTONOMY = (
     Rule(
         "signed",
@@ -577,4 +613,4 @@ _AUTONOMY = (
         """,
     ),
 )
-RULES = (*_AUTONOMY, *_ITEMS, *_ROUTES, *_HOLDS, *_DECISIONS, *_OUTCOMES, *_EVENTS, *_REASONS, *_MANY)
+RULES = (*_AUTONOMY, *_SHADOWS, *_ITEMS, *_ROUTES, *_HOLDS, *_DECISIONS, *_OUTCOMES, *_EVENTS, *_REASONS, *_MANY)

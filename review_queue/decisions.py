@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from contract.canonical import content_hash
 from contract.files import nearest
 from db.statements import insertion, run_all
-from db.tables import Claim, Decision, Routing, Task
+from db.tables import Claim, Decision, Draw, Routing, Task
 from review_queue import activity, audience, claims, clock, hands, outcomes, requests, rules, tallies
 from review_queue.activity import Actor
 from review_queue.errors import AlreadyDecided, AnswerFirst, Forbidden, Invalid, KeyReused, NotFound
@@ -342,7 +342,9 @@ def _basis(session: Session, task: Task) -> str:
         return "requested"
     if task.kind == "gold":
         return "gold"
-    return "routed" if session.get_one(Routing, (task.item_id, task.routing_n)).route == "review" else "drawn"
+    if session.get_one(Routing, (task.item_id, task.routing_n)).route == "review":
+        return "routed"
+    return "drawn" if session.get(Draw, (task.item_id, task.routing_n, "evidence")) is not None else "shadow"
 
 
 def _uncount(session: Session, task: Task, row: Decision, **counts: int) -> None:

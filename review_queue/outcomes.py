@@ -97,7 +97,7 @@ def lock(session: Session, item_id: int) -> None:
 
 def first_answer(session: Session, task: Task, label: str | None) -> None:
     """A blind first answer is stored: resolve the draws that it resolves, once and for good. A requested one resolves none, nor
-    does gold."""
+    does gold; what is looked at since two models differ is settled by the first."""
     if task.requested is not None or task.kind == "gold":
         return
     routed = session.get_one(Routing, (task.item_id, task.routing_n))
@@ -107,6 +107,7 @@ def first_answer(session: Session, task: Task, label: str | None) -> None:
     if task.kind == "adjudication":
         _resolve(session, task, "evidence", "adjudicated", int(label != routed.label))
         return
+    _resolve(session, task, "shadow", "blind", None)
     if not _is_open(session, task) or _adjudication(session, task) is not None:
         return  # the first blind answer counts: once it disputes the prediction, only the adjudicator settles it
     if label is not None and label == routed.label:

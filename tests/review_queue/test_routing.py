@@ -22,7 +22,7 @@ from contract.policy import Costs, Order, Policy, Score
 from contract.records import Prediction, Route, Scored, Unscored, Unshowable
 from db.engine import Database
 from db.tables import Task
-from review_queue import batches
+from review_queue import alike
 from review_queue.routing import HORIZON, Climbed, Purpose, Rule, confidences, draw, expected_loss, rank, route, urgency
 from review_queue.terms import terms
 from tests import factories
@@ -371,7 +371,7 @@ def test_whatever_the_model_says_a_route_is_whole(score: Score, weights: list[fl
 def test_an_audit_cannot_be_told_by_its_place(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranks of audits and of review tasks, relative to when they were made, come from one distribution."""
     seeded = Random(5)
-    monkeypatch.setattr(batches, "Random", lambda: seeded)
+    monkeypatch.setattr(alike, "Random", lambda: seeded)
     held = factories.setting(sqlite, wished=factories.policy(automate={"at_least": 0.8}, audit={"rate": 0.6}))
     chance = Random(11)
     for batch in range(10):
@@ -396,7 +396,7 @@ class TestPlaces:
     @pytest.fixture(autouse=True)
     def _seeded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seeded = Random(7)
-        monkeypatch.setattr(batches, "Random", lambda: seeded)
+        monkeypatch.setattr(alike, "Random", lambda: seeded)
 
     @pytest.fixture
     def told_apart(self, sqlite: Database, move: Move) -> Callable[..., float]:
@@ -431,7 +431,7 @@ class TestPlaces:
     @pytest.mark.parametrize("kind", ["audit", "second"])
     def test_the_test_would_see_it(self, told_apart: Callable[..., float], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Were they all as urgent as the middle of what still waits, their places would tell them."""
-        monkeypatch.setattr(batches._Alike, "weight", lambda _: 0.9)
+        monkeypatch.setattr(alike.Alike, "weight", lambda _: 0.9)
         assert told_apart(kind, 60, 12) < 1e-6
 
 
