@@ -25,6 +25,7 @@ from review_queue import (
     projects,
     states,
     tallies,
+    triggers,
 )
 
 Verb = Callable[..., int]
@@ -78,4 +79,5 @@ CHORES = (
     Chore(mixing.is_due, mixing.mix),
     Chore(mixing.is_stale, mixing.withdraw),
     Chore(challenges.is_over, challenges.end_over),
+    Chore(triggers.is_due, triggers.ask),
 )

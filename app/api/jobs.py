@@ -31,7 +31,7 @@ def get_jobs(
 
 @router.post("/jobs", status_code=202, summary="Ask for a job", responses=listed(404, 422))
 def post_job(here: Here, actor: Admin, wish: shapes.JobIn, response: Response) -> shapes.JobOut:
-    """Export, train or compare. The reply names the job; look at it again for its progress and result."""
+    """Long work. The reply names the job; look at it again for its progress and result."""
     job = here.database.write(ask, actor, wish.project, wish.kind, wish.args.model_dump(exclude_none=True))
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return job

@@ -795,7 +795,13 @@ class JobArgs(_In):
     challenger: int | None = Field(None, ge=1, lt=2**31, description="Of a comparison: the model version against the champion.")
 
 
-_ARGS = {"export": {"format", "with_reasons"}, "train": {"trainer"}, "compare": {"challenger"}}
+_ARGS = {
+    "export": {"format", "with_reasons"},
+    "train": {"trainer"},
+    "compare": {"challenger"},
+    "retrain": {"trainer"},
+    "gate": {"challenger"},
+}
 
 
 class JobIn(_In):
@@ -803,7 +809,7 @@ class JobIn(_In):
         extra="forbid", json_schema_extra={"examples": [{"project": "claims", "kind": "compare", "args": {"challenger": 3}}]}
     )
     project: Text
-    kind: Literal["export", "train", "compare"]
+    kind: Literal["export", "train", "compare", "retrain", "gate"]
     args: JobArgs = JobArgs()
 
     @model_validator(mode="after")
@@ -811,8 +817,8 @@ class JobIn(_In):
         given = set(self.args.model_dump(exclude_none=True))
         if given - _ARGS[self.kind]:
             raise ValueError(f"{self.kind} takes no {sorted(given - _ARGS[self.kind])[0]}")
-        if self.kind == "compare" and not given:
-            raise ValueError("compare needs args.challenger, the version of the model that wants to act")
+        if "challenger" in _ARGS[self.kind] and not given:
+            raise ValueError(f"{self.kind} needs args.challenger, the version of the model that wants to act")
         return self
 
 

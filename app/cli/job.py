@@ -4,13 +4,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import AsJson, Dir, Limit, ProjectName, noun
+from app.cli import model_retrain
+from app.cli.options import AsJson, Device, Dir, Limit, ProjectName, noun
 
 if TYPE_CHECKING:
     from app.workspace import Workspace
     from review_queue.jobs import Job
 
 app = noun("Jobs: long work that was asked for on a page or over HTTP, and that a worker does.")
+
+KINDS = {
+    "export": ("format",),
+    "train": ("trainer",),
+    "compare": ("challenger",),
+    "retrain": ("trainer",),
+    "gate": ("challenger",),
+    "report": ("days",),
+}
+"""What can be run here, and the arguments of each."""
+WAIT_SECONDS = 0.5
 
 Number = Annotated[int, typer.Argument(metavar="JOB", help="The number of the job.")]
 
@@ -46,6 +58,68 @@ def cancel(job: Number, directory: Dir = None) -> None:
     with opened(directory) as workspace:
         workspace.database.write(jobs.cancel, job, by=workspace.local_actor("cli"))
     say(False, None, f"job {job} is cancelled")
+
+
+@app.command()
+def run(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="export, train, compare, retrain, gate or report.")],
+    project: ProjectName = None,
+    arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arg", envvar="SIGNOFF_ARG", metavar="NAME=VALUE", help="What the job takes, e.g. challenger=4; again for more."
+        ),
+    ] = None,
+    device: Device = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do a job here instead of leaving it to a worker. Exit 0: done; 1: failed; 4: not offered at the gate."""
+    from app.cli.console import chosen, opened
+
+    if kind not in KINDS:
+        raise typer.BadParameter(f"{kind!r} is no kind of job that is run here; choose one of {', '.join(KINDS)}")
+    given = _given(kind, arg or [])
+    with opened(directory) as workspace:
+        model_retrain.done(model_retrain.run(workspace, chosen(workspace, project), kind, given, device), as_json)
+
+
+@app.command()
+def wait(
+    job: Number,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", envvar="SIGNOFF_TIMEOUT", min=0, metavar="SECONDS", help="How long at most.")
+    ] = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until a job has ended. Exit 0: done; 1: failed, cancelled or not ended in time; 4: not offered at the gate."""
+    import time
+
+    from app.cli.console import Problem, opened
+    from review_queue import jobs
+
+    until = None if timeout is None else time.monotonic() + timeout
+    with opened(directory) as workspace:
+        while (found := workspace.database.read(jobs.get, job)).state not in jobs.ENDED:
+            if until is not None and time.monotonic() >= until:
+                raise Problem(f"job {job} is {found.state} still after {timeout:g} s; a worker does it: `signoff worker run`")
+            time.sleep(WAIT_SECONDS)
+        model_retrain.done(found, as_json)
+
+
+def _given(kind: str, pairs: list[str]) -> dict[str, str]:
+    """Arguments as they stand on the line. Raises BadParameter for what a job of this kind does not take."""
+    given = dict(pair.partition("=")[::2] for pair in pairs)
+    for name, value in given.items():
+        if name not in KINDS[kind] or not value:
+            takes = ", ".join(f"{each}=..." for each in KINDS[kind]) or "nothing"
+            raise typer.BadParameter(f"--arg {name}={value}: a job of kind {kind} takes {takes}")
+    if "challenger" in KINDS[kind] and not given.get("challenger", "").isdecimal():
+        raise typer.BadParameter(f"a job of kind {kind} needs --arg challenger=VERSION, the model that wants to act")
+    if not given.get("days", "1").isdecimal():
+        raise typer.BadParameter(f"--arg days={given['days']}: give a whole number of days")
+    return given
 
 
 def _latest(workspace: "Workspace", project: str | None, limit: int) -> "list[Job]":

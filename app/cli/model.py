@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli import model_add
+from app.cli import model_add, model_retrain
 from app.cli.options import AsJson, Device, Dir, ProjectName, noun
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = noun("Models: trained on what people decided; one of them acts, the champion.")
 
 app.command("add")(model_add.add)
+app.command("retrain")(model_retrain.retrain)
 
 Version = Annotated[int, typer.Argument(metavar="VERSION", help="The version, as `signoff model list` shows it.")]
 

@@ -17,7 +17,7 @@ from db import blobs
 from inference import strange
 from inference.errors import ModelLoadError
 from review_queue import batches, rules
-from review_queue.batches import Leased
+from review_queue.batches import Leased, Written
 from review_queue.errors import Moved
 from review_queue.projects import by_id
 
@@ -61,6 +61,7 @@ class Scoring:
         self._database, self._keys = workspace.database, workspace.keys
         self._models, self._stop, self._between = models, stop, between
         self._pace: dict[int, float] = {}
+        self._done: dict[int, dict[int, Written]] = {}
         self.scored = 0
 
     def turn(self) -> int:
@@ -90,6 +91,12 @@ class Scoring:
                 writing.result()
             if self._stop.is_set() and upcoming is not None and (left := upcoming.result()) is not None:
                 self._database.write(batches.give_back, "score", left.worker)
+        self._announce(project_id)
+
+    def _announce(self, project_id: int) -> None:
+        """What became of all that had come in is told once, after the last of it."""
+        if done := self._done.pop(project_id, None):
+            self._database.write(batches.completed, project_id, done)
 
     def _read(self, project_id: int) -> Batch | None:
         """Lease the next batch and fetch its bytes. None where nothing waits, or no model can score it."""
@@ -181,7 +188,10 @@ class Scoring:
         except Moved:
             self._database.write(batches.give_back, "score", batch.worker)
             return
-        self.scored += written.auto + written.review + written.failed
+        self.scored += written.count
+        if written.count:
+            done = self._done.setdefault(batch.project_id, {})
+            done[batch.model_id] = done.get(batch.model_id, Written()) + written
         log.info(
             "routed",
             project_id=batch.project_id,

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from app import known_answers
 from app.worker.waking import Waking
 from app.workspace import Workspace
-from retrain import comparison, datasets, training
+from retrain import comparison, datasets, renewal, training
 from review_queue import jobs, people, projects
 from review_queue.activity import Actor
 from review_queue.jobs import Job
@@ -30,10 +30,14 @@ class Stopped(RuntimeError):
 class Jobs(Thread):
     """Runs jobs until told to stop; scoring goes on beside it."""
 
-    def __init__(self, workspace: Workspace, device: str, stop: Event, waking: Waking | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, device: str, stop: Event, waking: Waking | None = None, tell: Progress | None = None
+    ) -> None:
+        """`tell` hears of the progress too."""
         super().__init__(name="jobs", daemon=True)
         self._workspace, self._device, self._stop_event = workspace, device, stop
         self._waking = waking or Waking(workspace.database, stop)
+        self._tell = tell or (lambda share, step: None)
 
     def run(self) -> None:
         while not self._stop_event.is_set():
@@ -51,17 +55,23 @@ class Jobs(Thread):
         job = database.write(jobs.lease, worker) if database.read(jobs.is_waiting) else None
         if job is None:
             return False
+        self.do(job, worker)
+        return True
+
+    def do(self, job: Job, worker: str, *, leave: Callable[..., None] = jobs.give_back) -> None:
+        """Run a job that this worker holds; `leave` is what becomes of it where the worker is told to stop meanwhile."""
+        database = self._workspace.database
         try:
             with self._kept(job, worker):
                 result = self._do(job, worker)
         except Stopped:
             log.info("job stopped", job=job.id)
+            database.write(leave, job.id, worker)
         except Exception as error:
             log.warning("job failed", job=job.id, error=repr(error))
             database.write(jobs.finish, job.id, worker, error=str(error) or type(error).__name__)
         else:
             database.write(jobs.finish, job.id, worker, result=result)
-        return True
 
     @contextmanager
     def _kept(self, job: Job, worker: str) -> Iterator[None]:
@@ -88,7 +98,10 @@ class Jobs(Thread):
         setting = database.read(projects.by_id, job.project_id)
         asker = database.read(people.actor, job.asked_by, "worker") if job.asked_by is not None else None
         by = asker.within(job.project_id) if asker is not None and asker.sees(job.project_id) else None
-        return _KINDS[job.kind](self, setting, job.args, by, self._reporter(job, worker))
+        report = self._reporter(job, worker)
+        if job.kind == "retrain":
+            return self._retrain(setting, job, worker, by, report)
+        return _KINDS[job.kind](self, setting, job.args, by, report)
 
     def _reporter(self, job: Job, worker: str) -> Progress:
         """Progress is written at most twice a second; it keeps the lease and notices a cancellation."""
@@ -98,6 +111,7 @@ class Jobs(Thread):
             nonlocal last
             if self._stop_event.is_set():
                 raise Stopped
+            self._tell(share, step)
             if time.monotonic() - last > 0.5 or share >= 1.0:
                 last = time.monotonic()
                 if not self._workspace.database.write(jobs.progress, job.id, worker, share, step):
@@ -127,6 +141,26 @@ class Jobs(Thread):
         )
         return {"model": info.version, "figures": {k: info.figures[k] for k in ("accuracy", "log_loss", "n_train")}}
 
+    def _retrain(self, setting: Setting, job: Job, worker: str, by: Actor | None, report: Progress) -> dict[str, Any]:
+        """Once it is trained, one that takes the job up again only looks at the gate."""
+        kept = (job.result or {}).get("model")
+        wanted = {name: value for name, value in job.args.items() if name in renewal.WISHES}
+        found = renewal.renew(
+            self._workspace.database,
+            setting,
+            by=by,
+            device=self._device,
+            trained=kept,
+            keep=lambda version: self._workspace.database.write(jobs.note, job.id, worker, {"model": version}),
+            progress=report,
+            **wanted,
+        )
+        return {**found, "cause": job.args.get("cause", "asked")}
+
+    def _gate(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
+        database, version = self._workspace.database, int(args["challenger"])
+        return renewal.look(database, setting, version, by=by, device=self._device, progress=report)
+
     def _compare(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
         database, version = self._workspace.database, int(args["challenger"])
         return comparison.compare(database, setting.name, version, device=self._device, progress=report)
@@ -152,6 +186,7 @@ _KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "export": Jobs._export,
     "train": Jobs._train,
     "compare": Jobs._compare,
+    "gate": Jobs._gate,
     "known-answers": Jobs._known_answers,
     "report": Jobs._report,
 }
