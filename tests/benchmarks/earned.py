@@ -170,33 +170,40 @@ def _prepare(name: str, data: Set, folder: Path) -> Prepared:
     workspace = open_workspace(Settings(dir=folder, secret_key="prepared", device="cpu"))
     by, database = workspace.local_actor("cli"), workspace.database
     setting = _apply(workspace, data.project, ERRORS[-1], by)
-    database.write(datasets.add_base, setting, _labelled(workspace, data, known), by=by)
+    database.write(datasets.add_base, setting, labelled(workspace, data, known, data.learn), by=by)
     info = training.train(database, setting.name, by=by, device="cpu")
     rows, labels = [data.rows[n] for n in arriving], [data.labels[n] for n in arriving]
     told = judging.asked(loading.load(database, info, device="cpu"), rows, labels, SCORE)
     database.close()
-    traffic = Traffic([_sent(row) for row in rows], labels, told.confidences, told.wrong)
+    traffic = Traffic([sent(row) for row in rows], labels, told.confidences, told.wrong)
     return Prepared(name, folder, data.project, info.version, info.figures["grids"][SCORE], traffic)
 
 
-def _labelled(workspace: Workspace, data: Set, known: Sequence[int]) -> list[dict[str, Any]]:
-    def kept(session: Session, row: Row) -> Row:
-        return {
-            name: {"blob": f"sha256:{blobs.put(session, value, 'image/png')}"} if isinstance(value, bytes) else value
-            for name, value in row.items()
-        }
-
-    def all_kept(session: Session) -> list[Row]:
-        return [kept(session, data.rows[n]) for n in known]
-
-    given = workspace.database.write(all_kept)
+def labelled(workspace: Workspace, data: Set, known: Sequence[int], learn: int) -> list[dict[str, Any]]:
+    """These rows as those that came with a project: the first so many to learn from, the others to judge by."""
     return [
-        {"external_id": f"known-{n}", "input": row, "label": data.labels[n], "split": "train" if k < data.learn else "test"}
-        for k, (n, row) in enumerate(zip(known, given, strict=True))
+        {"external_id": f"known-{n}", "input": row, "label": data.labels[n], "split": "train" if k < learn else "test"}
+        for k, (n, row) in enumerate(zip(known, kept(workspace, data, known), strict=True))
     ]
 
 
-def _sent(row: Mapping[str, Any]) -> dict[str, Any]:
+def kept(workspace: Workspace, data: Set, chosen: Sequence[int]) -> list[Row]:
+    """These rows as they are kept: images are blobs."""
+
+    def one(session: Session, row: Row) -> Row:
+        return {
+            name: {"blob": f"sha256:{blobs.put(session, value, 'image/png')}"} if isinstance(value, bytes) else value
+            for name, value in row.items()
+            if value is not None
+        }
+
+    def every(session: Session) -> list[Row]:
+        return [one(session, data.rows[n]) for n in chosen]
+
+    return workspace.database.write(every)
+
+
+def sent(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as a producer posts it."""
     return {
         name: f"data:image/png;base64,{base64.b64encode(value).decode()}" if isinstance(value, bytes) else value
