@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from app import known_answers
 from app.worker.waking import Waking
 from app.workspace import Workspace
-from retrain import comparison, datasets, renewal, training
+from retrain import comparison, datasets, erasing, renewal, training
 from review_queue import jobs, people, projects
 from review_queue.activity import Actor
 from review_queue.jobs import Job
@@ -21,6 +21,8 @@ from review_queue.projects import Setting
 
 log = structlog.get_logger()
 Progress = Callable[[float, str], None]
+REPORT_SECONDS = 0.5
+"""Between two writings of how far a job is."""
 
 
 class Stopped(RuntimeError):
@@ -104,7 +106,7 @@ class Jobs(Thread):
         return _KINDS[job.kind](self, setting, job.args, by, report)
 
     def _reporter(self, job: Job, worker: str) -> Progress:
-        """Progress is written at most twice a second; it keeps the lease and notices a cancellation."""
+        """Progress is written every REPORT_SECONDS at most; it keeps the lease and notices a cancellation."""
         last = 0.0
 
         def report(share: float, step: str) -> None:
@@ -112,7 +114,7 @@ class Jobs(Thread):
             if self._stop_event.is_set():
                 raise Stopped
             self._tell(share, step)
-            if time.monotonic() - last > 0.5 or share >= 1.0:
+            if time.monotonic() - last > REPORT_SECONDS or share >= 1.0:
                 last = time.monotonic()
                 if not self._workspace.database.write(jobs.progress, job.id, worker, share, step):
                     raise Stopped
@@ -181,6 +183,9 @@ class Jobs(Thread):
 
         return make.kept(self._workspace.database, setting, int(args.get("days", make.DAYS)), report)
 
+    def _erase(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
+        return erasing.follow(self._workspace.database, setting, args, by=by, progress=report)
+
 
 _KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "export": Jobs._export,
@@ -189,6 +194,7 @@ _KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "gate": Jobs._gate,
     "known-answers": Jobs._known_answers,
     "report": Jobs._report,
+    "erase": Jobs._erase,
 }
 
 
