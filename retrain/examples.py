@@ -1,8 +1,10 @@
 """Labelled examples for training and judging: the rows that came with the project, and those that people answered."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,32 +14,104 @@ from contract.project import Project
 from contract.records import Row
 from db import blobs, bulk
 from db.engine import Database
-from db.tables import Item, ItemKey
+from db.tables import Dataset, Item, ItemKey
 from retrain import datasets, rows
 from retrain.records import DatasetInfo
+from review_queue.errors import NotFound, Refused
 from review_queue.projects import Setting
+
+UNDRAWN = ("requested", "bulk", "shadow", "gold")
+"""Bases of labels that no probability of the policy brought."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Inputs as a Predictor takes them (images as bytes), with their labels. `weights` is None for an open row."""
+    """Inputs as a Predictor takes them (images as bytes), with their labels. `weights` is None for an open row.
+
+    Where they are known: `groups`, the values of the project's groups, and `least`, what a row stands for at least, which is 1
+    but where an open one was drawn.
+    """
 
     rows: tuple[Row, ...]
     labels: tuple[str, ...]
     weights: tuple[float | None, ...]
+    groups: tuple[Mapping[str, str], ...] = ()
+    least: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __add__(self, other: "Examples") -> "Examples":
-        return Examples(self.rows + other.rows, self.labels + other.labels, self.weights + other.weights)
+        return Examples(
+            self.rows + other.rows,
+            self.labels + other.labels,
+            self.weights + other.weights,
+            self._groups + other._groups,
+            self._least + other._least,
+        )
+
+    def pick(self, places: Sequence[int]) -> "Examples":
+        """Some of the rows, in the order given."""
+        parts = (self.rows, self.labels, self.weights, self._groups, self._least)
+        return Examples(*(tuple(part[place] for place in places) for part in parts))  # type: ignore[arg-type]
+
+    @property
+    def _groups(self) -> tuple[Mapping[str, str], ...]:
+        return self.groups or ({},) * len(self)
+
+    @property
+    def _least(self) -> tuple[float, ...]:
+        return self.least or (1.0,) * len(self)
+
+
+Truths = Literal["decided", "true"]
+"""What a row is labelled with: what people decided, or what later proved true where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a training learns from, and the datasets in which it stands. `counts`: rows by where they come from.
+
+    `held`: what people answered of the test split. `learned_through`: the highest id of an item that is learned from, 0 where
+    none is.
+    """
+
+    examples: Examples
+    held: Examples
+    counts: Mapping[str, int]
+    datasets: tuple[DatasetInfo, ...]
+    watermark: int
+    learned_through: int
+
+
+def lesson(database: Database, setting: Setting, dataset: int | None = None, labels: Truths = "decided") -> Lesson:
+    """All labelled rows of the training split, or those of one dataset version; of an export with what had come with the project,
+    or been imported, when it was made. A version that was made anew without erased items stands for the old one.
+
+    Raises NotFound; Refused for known answers, which are no dataset to learn from.
+    """
+    info = database.read(_standing, setting.id, dataset) if dataset is not None else None
+    if info is not None and info.kind == "answers":
+        raise Refused(f"dataset {info.id} holds known answers, which play the operator; a model learns from what was decided")
+    if info is None:
+        used, watermark = sources(database, setting)
+    elif info.kind == "export":
+        used, watermark = [*database.read(_given, setting.id, info.made_at), info], int(info.watermark or 0)
+    else:
+        used, watermark = [info], 0
+    known = [(each.kind, database.read(_lines, setting, each, "train")) for each in used if each.kind != "export"]
+    said = _said(database, setting, watermark, labels) if watermark else {"train": [], "test": []}
+    decided, test = (database.read(_of_items, setting.project, said[split]) for split in ("train", "test"))
+    counts = {"base": 0} | dict(Counter(kind for kind, held in known for _ in held.rows)) | {"decided": len(decided)}
+    both = sum((held for _, held in known), Examples((), (), ())) + decided
+    highest = max((each.item_id for each in said["train"]), default=0)
+    return Lesson(both, test, counts, tuple(used), watermark, highest)
 
 
 def base(session: Session, setting: Setting, split: str) -> Examples:
     """What came with the project, of one split."""
-    held = [row for row in _base(session, setting) if row["split"] == split]
-    given = [under_both_names(setting.project, row["input"]) for row in held]
-    return _examples(session, given, [row["label"] for row in held], [None] * len(held))
+    info = datasets.newest(session, setting.id, "base")
+    return _lines(session, setting, info, split) if info is not None else Examples((), (), ())
 
 
 def decided(database: Database, setting: Setting, watermark: int, split: str) -> Examples:
@@ -45,15 +119,7 @@ def decided(database: Database, setting: Setting, watermark: int, split: str) ->
 
     An item that came with the project too is of the split that it has there.
     """
-    there = database.read(_splits, setting)
-    ids, labels, weights = list[int](), list[str](), list[float | None]()
-    for each in rows.stream(database, setting, watermark):
-        row = each.cells
-        if there.get(row["external_id"], row["split"]) == split and row["label"] in setting.project.labels:
-            ids.append(each.item_id)
-            labels.append(row["label"])
-            weights.append(row["weight"])
-    return database.read(_of_items, setting.project, ids, labels, weights)
+    return database.read(_of_items, setting.project, _said(database, setting, watermark, "decided")[split])
 
 
 def known(database: Database, setting: Setting, watermark: int) -> Examples:
@@ -76,13 +142,12 @@ def judges(session: Session, setting: Setting) -> Examples:
 
 
 def sources(database: Database, setting: Setting) -> tuple[list[DatasetInfo], int]:
-    """The datasets that a training run rests on (the base, and the newest export), and the watermark of the labels.
+    """The datasets that a training run rests on (the base, imports, the newest export), and the watermark of the labels.
 
     Labels that are in no export yet are exported first, so that every model names what it learned from.
     """
     watermark = datasets.latest(database, setting.id)
-    given = database.read(datasets.newest, setting.id, "base")
-    used = [given] if given is not None else []
+    used = database.read(_given, setting.id, None)
     if watermark:
         used.append(datasets.export_at(database, setting, watermark, format="parquet", by=None))
     return used, watermark
@@ -110,24 +175,97 @@ def _answered(session: Session, setting: Setting, answers: Mapping[str, str]) ->
         named = bulk.among(session, ItemKey.external_id, names[begin : begin + rows.CHUNK])
         query = select(ItemKey.item_id, ItemKey.external_id).where(ItemKey.project_id == setting.id, named)
         found.update(session.execute(query).tuples().all())
-    ids = sorted(found)
-    return _of_items(session, setting.project, ids, [answers[found[item_id]] for item_id in ids], [None] * len(ids))
+    said = [_Said(item_id, answers[found[item_id]], None, {}, 1.0) for item_id in sorted(found)]
+    return _of_items(session, setting.project, said)
 
 
-def _of_items(
-    session: Session, project: Project, ids: Sequence[int], labels: Sequence[str], weights: Sequence[float | None]
-) -> Examples:
-    inputs = dict(_inputs(session, project, ids))
-    return _examples(session, [inputs[item_id] for item_id in ids], labels, weights)
+def _given(session: Session, project_id: int, at: datetime | None) -> list[DatasetInfo]:
+    """What came with the project and what was imported, oldest first; by a moment, where one is given."""
+    theirs = (Dataset.project_id == project_id, Dataset.replaced_by.is_(None), Dataset.kind.in_(("base", "imported")))
+    query = select(Dataset.id, Dataset.kind).where(*theirs).order_by(Dataset.made_at, Dataset.id)
+    found = session.execute(query if at is None else query.where(Dataset.made_at <= at)).tuples().all()
+    last = max((place for place, (_, kind) in enumerate(found) if kind == "base"), default=-1)
+    wanted = [id_ for place, (id_, kind) in enumerate(found) if kind != "base" or place == last]
+    return [datasets.dataset(session, id_) for id_ in wanted]
 
 
-def _examples(session: Session, given: Sequence[Any], labels: Sequence[str], weights: Sequence[float | None]) -> Examples:
-    return Examples(tuple(blobs.fill(session, given)), tuple(labels), tuple(weights))
+def _standing(session: Session, project_id: int, dataset_id: int) -> DatasetInfo:
+    """A dataset version of a project, or the one that replaces it. Raises NotFound."""
+    row = session.get(Dataset, dataset_id)
+    while row is not None and row.replaced_by is not None:
+        row = session.get_one(Dataset, row.replaced_by)
+    if row is None or row.project_id != project_id:
+        raise NotFound(f"there is no dataset {dataset_id} in this project; `signoff dataset list` shows them")
+    return datasets.dataset(session, row.id)
+
+
+def _lines(session: Session, setting: Setting, info: DatasetInfo, split: str) -> Examples:
+    """Rows of a dataset that is kept as lines, of one split. Rows that were imported without a label are left out."""
+    labels, groups = setting.project.labels, setting.project.input.groups
+    held = [row for row in datasets.lines(session, info) if row["split"] == split and row["label"] in labels]
+    given = [under_both_names(setting.project, row["input"]) for row in held]
+    return Examples(
+        tuple(blobs.fill(session, given)),
+        tuple(row["label"] for row in held),
+        (None,) * len(held),
+        tuple(_named(groups, each) for each in given),
+    )
+
+
+def _said(database: Database, setting: Setting, watermark: int, labels: Truths) -> dict[str, list["_Said"]]:
+    """What people answered by a watermark, by split."""
+    there, groups = database.read(_splits, setting), setting.project.input.groups
+    said: dict[str, list[_Said]] = {"train": [], "test": []}
+    for each in rows.stream(database, setting, watermark):
+        row = each.cells
+        true = row["true_label"] if labels == "true" else None
+        label = true if true is not None else row["label"]
+        if label in setting.project.labels:
+            named = _named(groups, {name: row[rows.column(name)] for name in groups})
+            held = _Said(each.item_id, label, row["weight"], named, _least(row))
+            said[there.get(row["external_id"], row["split"])].append(held)
+    return said
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An item with its label, its weight, its groups, and what it stands for at least."""
+
+    item_id: int
+    label: str
+    weight: float | None
+    groups: Mapping[str, str]
+    least: float
+
+
+def _least(row: Mapping[str, Any]) -> float:
+    """An open row that was drawn stands for as many as its draw says, or for more, since not all that were drawn are answered;
+    what no probability brought stands for itself."""
+    drawn = row["window"] == "open" and row["label_basis"] not in UNDRAWN
+    return 1 / row["review_probability"] if drawn and row["review_probability"] else 1.0
+
+
+def _named(groups: Iterable[str], values: Mapping[str, Any]) -> dict[str, str]:
+    """The groups of a row as texts, as far as they are known."""
+    return {name: str(values[name]) for name in groups if values.get(name) is not None}
+
+
+def _of_items(session: Session, project: Project, said: Sequence[_Said]) -> Examples:
+    """Items with their inputs; what was erased is left out."""
+    inputs = dict(_inputs(session, project, [each.item_id for each in said]))
+    kept = [each for each in said if each.item_id in inputs]
+    return Examples(
+        tuple(blobs.fill(session, [inputs[each.item_id] for each in kept])),
+        tuple(each.label for each in kept),
+        tuple(each.weight for each in kept),
+        tuple(each.groups for each in kept),
+        tuple(each.least for each in kept),
+    )
 
 
 def _inputs(session: Session, project: Project, item_ids: Sequence[int]) -> Iterator[tuple[int, Any]]:
     for begin in range(0, len(item_ids), rows.CHUNK):
         chunk = list(item_ids[begin : begin + rows.CHUNK])
-        query = select(Item.id, Item.input).where(bulk.among(session, Item.id, chunk))
+        query = select(Item.id, Item.input).where(bulk.among(session, Item.id, chunk), Item.input.is_not(None))
         for item_id, text in session.execute(query):
             yield item_id, read_input(project, text)

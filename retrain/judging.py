@@ -1,6 +1,7 @@
 """How a model does on labelled rows that it has not seen, and what of it could act alone."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,13 @@ from contract.policy import Policy, Score
 from contract.predictors import Predictor
 from contract.records import Prediction, Row, Scored
 from inference.batching import predict_in_batches
+from retrain import weights
 from retrain.alone import LEVELS, alone
 from retrain.examples import Examples
 
 CHUNK = 512
+MOST_PARTS = 50
+"""Labels, and values of a group, of which figures are told."""
 LEAST = 1e-15
 """What a true label is given where the model gives it nothing, for the log loss."""
 
@@ -37,12 +41,30 @@ def judge(
     confidence: float = 0.95,
     levels: Sequence[float] = LEVELS,
 ) -> dict[str, Any]:
-    """Figures for `Model.figures`: `held_out` and `alone`, JSON-ready; empty where there is no row to judge by.
+    """Figures for `Model.figures`: `held_out`, `alone` and `parts`, JSON-ready; empty where there is no row to judge by.
 
     Accuracy and log loss are of the rows that the model answered, and None where it answered none. A row without an answer
     never acts alone. The examples must be new to the model and like its traffic: not what was chosen for people to decide.
     """
-    return figures(asked(predictor, examples.rows, examples.labels, score), score=score, confidence=confidence, levels=levels)
+    found = asked(predictor, examples.rows, examples.labels, score)
+    told = figures(found, score=score, confidence=confidence, levels=levels)
+    return told | ({"parts": _parts(found, examples, np.ones(len(examples)))} if told else {})
+
+
+def weighed(predictor: Predictor, examples: Examples) -> dict[str, Any]:
+    """`traffic`, for `Model.figures`: how a model does on all traffic, estimated from decided rows that have a weight, by it.
+
+    Empty where there is none. Accuracy is the weighted mean (Hájek); `effective`, the rows of a plain sample that tell as much.
+    """
+    places = [place for place, weight in enumerate(examples.weights) if weight is not None]
+    if not places:
+        return {}
+    some = examples.pick(places)
+    shares = np.array(some.weights, dtype=np.float64)
+    found = asked(predictor, some.rows, some.labels, "max_probability")
+    effective = weights.effective(Counter(shares.tolist()))
+    told = {"n": len(places), "effective": round(effective, 1), "accuracy": _share(~found.wrong, shares)}
+    return {"traffic": told | _parts(found, some, shares)}
 
 
 def figures(
@@ -73,6 +95,12 @@ def asked(predictor: Predictor, rows: Sequence[Row], labels: Sequence[str], scor
     return told(predict_in_batches(predictor, rows, CHUNK), labels, score)
 
 
+def probabilities(predictor: Predictor, rows: Sequence[Row]) -> NDArray[np.float64]:
+    """(n, k) of the rows that a model answers."""
+    answers = predict_in_batches(predictor, rows, CHUNK)
+    return np.array([each.probabilities for each in answers if isinstance(each, Prediction)], dtype=np.float64)
+
+
 def told(answers: Sequence[Scored], labels: Sequence[str], score: Score) -> Judged:
     """What answers to labelled rows say."""
     found = [_one(answer, truth, score) for answer, truth in zip(answers, labels, strict=True)]
@@ -85,6 +113,33 @@ def _one(answer: Scored, truth: str, score: Score) -> tuple[float, bool, float]:
         return float("nan"), True, float("nan")
     sure = float(sureness(answer.probabilities, score))
     return sure, answer.label != truth, -float(np.log(max(answer.of(truth), LEAST)))
+
+
+def _parts(found: Judged, examples: Examples, shares: NDArray[np.float64]) -> dict[str, Any]:
+    """How often a model is right of each true label, and in each group, with the rows that say it; an unanswered row is wrong."""
+    right = ~found.wrong
+    labels = np.array(examples.labels)
+    kinds = {str(label): labels == label for label in dict.fromkeys(examples.labels)}
+    groups: dict[str, dict[str, NDArray[np.bool_]]] = {}
+    for place, named in enumerate(examples.groups):
+        for name, value in named.items():
+            groups.setdefault(name, {}).setdefault(value, np.zeros(len(right), dtype=bool))[place] = True
+    return {
+        "labels": _each(kinds, right, shares),
+        "groups": {name: _each(values, right, shares) for name, values in sorted(groups.items())},
+    }
+
+
+def _each(
+    parts: Mapping[str, NDArray[np.bool_]], right: NDArray[np.bool_], shares: NDArray[np.float64]
+) -> dict[str, dict[str, Any]]:
+    """The largest parts, at most MOST_PARTS."""
+    largest = sorted(parts, key=lambda name: (-int(parts[name].sum()), name))[:MOST_PARTS]
+    return {name: {"n": int(parts[name].sum()), "accuracy": _share(right[parts[name]], shares[parts[name]])} for name in largest}
+
+
+def _share(right: NDArray[np.bool_], shares: NDArray[np.float64]) -> float:
+    return round(float(np.average(right, weights=shares)), 6)
 
 
 def _mean(values: NDArray[Any]) -> float | None:

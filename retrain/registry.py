@@ -93,6 +93,11 @@ def model_by_id(session: Session, model_id: int) -> ModelInfo:
     return model(session, row.project_id, row.version)
 
 
+def learned_through(session: Session, model_id: int) -> int:
+    """The highest id of an item that a model may have learned from."""
+    return session.scalar(select(Model.learned_through).where(Model.id == model_id)) or 0
+
+
 def champion(session: Session, project_id: int) -> ModelInfo | None:
     """The model that acts now."""
     held = acting.model_id(session, project_id)

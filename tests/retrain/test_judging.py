@@ -53,6 +53,7 @@ def test_figures_by_hand() -> None:
         "accuracy": pytest.approx(2 / 3),
         "log_loss": pytest.approx(-(math.log(0.9) + math.log(0.8) + math.log(0.4)) / 3),
     }
+    assert figures["parts"]["labels"] == {"pay": {"n": 3, "accuracy": 0.333333}, "deny": {"n": 2, "accuracy": 0.5}}
     assert (figures["alone"]["n"], figures["alone"]["answered"]) == (5, 3)
     assert json.loads(json.dumps(figures)) == figures
 
