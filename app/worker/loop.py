@@ -15,6 +15,7 @@ from app.worker.explaining import Explaining
 from app.worker.house import House
 from app.worker.models import Models
 from app.worker.scoring import Scoring
+from app.worker.shadowing import Shadowing
 from app.worker.spare import Spare
 from app.worker.waking import Waking
 from app.worker.work import Jobs
@@ -28,7 +29,7 @@ LEAVE_SECONDS = 15.0
 
 
 def run(workspace: Workspace, *, drain: bool = False, device: str = "auto", stop: Event | None = None) -> None:
-    """Work until SIGTERM or SIGINT; with `drain` until nothing is left to score, explain, run or post.
+    """Work until SIGTERM or SIGINT; with `drain` until nothing is left to score, explain, ask beside, run or post.
 
     The work is done in a thread of its own: a signal handler runs in the main thread, and must not find it inside the
     lock of the event that it sets.
@@ -50,6 +51,7 @@ def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
 
     scoring = Scoring(workspace, models, stop, between)
     explaining = Explaining(workspace, models, stop, scoring)
+    shadowing = Shadowing(workspace, models, stop)
     spare = Spare(workspace, models, explaining)
     jobs = Jobs(workspace, device, stop, waking)
     beside = [house] if drain else [house, waking, jobs, Delivering(workspace, stop, waking), Drifting(workspace, stop)]
@@ -57,7 +59,7 @@ def _work(workspace: Workspace, drain: bool, device: str, stop: Event) -> None:
         thread.start()
     while not stop.is_set() and not _orphaned():
         try:
-            busy = scoring.turn() or explaining.turn() or (jobs.turn() if drain else spare.turn())
+            busy = scoring.turn() or explaining.turn() or shadowing.turn() or (jobs.turn() if drain else spare.turn())
         except OperationalError as error:
             log.error("the database does not answer; trying again", error=str(error.orig))
             stop.wait(PATIENCE_SECONDS)

@@ -146,11 +146,11 @@ class Scoring:
         if any(item.attempts > batches.FAILED_AFTER for item in batch.items):
             return [Unscored("its worker died while scoring it")] * len(batch.items)
         if batch.suspect:  # measuring would repeat what may kill it
-            return self._judged(batch, predictor, _together(predictor, batch.rows))
+            return self._judged(batch, predictor, together(predictor, batch.rows))
         size = self._measured(batch)
         begun = time.perf_counter()
         parts = (batch.rows[at : at + size] for at in range(0, len(batch.rows), size))
-        answers = [answer for part in parts for answer in _together(predictor, part)]
+        answers = [answer for part in parts for answer in together(predictor, part)]
         judged = self._judged(batch, predictor, answers)
         self._pace[batch.model_id] = len(answers) / max(time.perf_counter() - begun, 1e-6)
         return judged
@@ -201,7 +201,8 @@ class Scoring:
         )
 
 
-def _together(predictor: Predictor, rows: Sequence[Row]) -> list[Scored]:
+def together(predictor: Predictor, rows: Sequence[Row]) -> list[Scored]:
+    """What a model says of rows: of all at once, or one by one where that fails."""
     try:
         return predictor.predict(rows)
     except Exception as error:

@@ -14,6 +14,8 @@ from app import bulk as acting
 from contract.records import Explanation, Scored, Unscored, Unshowable
 from db.engine import Database
 from review_queue import (
+    batches,
+    challenges,
     checks,
     claims,
     decisions,
@@ -25,6 +27,7 @@ from review_queue import (
     mixing,
     outcomes,
     reason_quality,
+    shadows,
     tallies,
     webhooks,
     withdrawal,
@@ -74,6 +77,9 @@ BROKEN: dict[str, Sequence[str]] = {
     ],
     "unanswerable draws": ["UPDATE task SET kind = 'review' WHERE kind = 'audit'"],
     "draws": ["UPDATE draw SET p = 0.001 WHERE purpose = 'evidence'"],
+    "disagreements": ["UPDATE draw SET p = 0.5 WHERE purpose = 'shadow'"],
+    "compared": ["UPDATE shadow SET agrees = NOT agrees"],
+    "beside": ["UPDATE challenge SET against_id = model_id"],
     "resolved": ["UPDATE draw SET loss = 2 WHERE loss IS NOT NULL"],
     "failed": ["DELETE FROM outbox WHERE kind = 'failed'", "DELETE FROM event WHERE kind = 'failed'"],
     "nobody holds": ["UPDATE claim SET state = 'expired' WHERE state = 'held'"],
@@ -149,7 +155,17 @@ def lived(database: Database, held: Setting, move: Move) -> Database:
     database.write(withdrawal.cancel, held, "1-3", by=staff[0])
     explain(database, held, staff[0])
     known(database, held, factories.person(database, "eve"))
+    differ(database, factories.setting(database, factories.project(project="beside")))
     return database
+
+
+def differ(database: Database, held: Setting) -> None:
+    """A model in shadow says otherwise of what acted alone."""
+    each = database.write(challenges.begin, held, database.write(factories.version, held), share=1.0)
+    factories.routed(database, held, {"apart": factories.says("pay", 0.97), "alike": factories.says("deny", 0.97)})
+    leased = database.write(batches.lease, held.id, "shadow", "w", limit=9, seconds=60)
+    said = {item.item_id: {each.id: factories.says("deny", 0.9)} for item in leased}
+    database.write(shadows.keep, held, "w", said, factories.keys(database))
 
 
 def many(database: Database, held: Setting, lead: Actor) -> None:
