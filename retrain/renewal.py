@@ -15,8 +15,6 @@ from review_queue.projects import Setting
 
 End = Literal["offered", "not yet", "trained"]
 Progress = Callable[[float, str], None]
-WISHES = ("trainer", "weights")
-"""What of a job's arguments goes to the training."""
 TRAINING, WHOLE = 0.8, 1.0
 """The parts of the work at whose end a model is there, and is judged."""
 

@@ -15,9 +15,9 @@ app = noun("Jobs: long work that was asked for on a page or over HTTP, and that 
 
 KINDS = {
     "export": ("format",),
-    "train": ("trainer",),
+    "train": ("trainer", "weights"),
     "compare": ("challenger",),
-    "retrain": ("trainer",),
+    "retrain": ("trainer", "weights"),
     "gate": ("challenger",),
     "report": ("days",),
 }
@@ -117,6 +117,8 @@ def _given(kind: str, pairs: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"--arg {name}={value}: a job of kind {kind} takes {takes}")
     if "challenger" in KINDS[kind] and not given.get("challenger", "").isdecimal():
         raise typer.BadParameter(f"a job of kind {kind} needs --arg challenger=VERSION, the model that wants to act")
+    if given.get("weights", "none") not in model_retrain.WEIGHTS:
+        raise typer.BadParameter(f"--arg weights={given['weights']}: choose one of {', '.join(model_retrain.WEIGHTS)}")
     if not given.get("days", "1").isdecimal():
         raise typer.BadParameter(f"--arg days={given['days']}: give a whole number of days")
     return given

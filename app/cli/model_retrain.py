@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from review_queue.jobs import Job
     from review_queue.projects import Setting
 
+WEIGHTS = ("none", "full", "sqrt")
 NOTHING_DUE, NOT_OFFERED = 3, 4
 """Exit codes beside 0 (done; offered for signing), 1 (a domain error) and 2 (misuse)."""
 
@@ -30,6 +31,12 @@ def retrain(
         str | None,
         typer.Option("--trainer", envvar="SIGNOFF_TRAINER", metavar="NAME", help="Another trainer than the project names."),
     ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            "--weights", envvar="SIGNOFF_WEIGHTS", metavar="none|full|sqrt", help="How rows weigh; as in `model train`."
+        ),
+    ] = "none",
     device: Device = None,
     directory: Dir = None,
     as_json: AsJson = False,
@@ -38,7 +45,9 @@ def retrain(
     from app.cli.console import chosen, opened, say
     from review_queue import triggers
 
-    args: dict[str, Any] = {} if trainer is None else {"trainer": trainer}
+    if weights not in WEIGHTS:
+        raise typer.BadParameter(f"--weights {weights}: choose one of {', '.join(WEIGHTS)}")
+    args: dict[str, Any] = {"weights": weights} | ({} if trainer is None else {"trainer": trainer})
     with opened(directory) as workspace:
         setting = chosen(workspace, project)
         if if_due:
@@ -62,7 +71,7 @@ def run(workspace: "Workspace", setting: "Setting", kind: str, args: dict[str, A
     where.bound_threads()
     job = database.write(jobs.begin, setting.id, kind, args, worker, by=workspace.local_actor("cli"))
     with bar(kind) as tell, _stopping() as stop:
-        Jobs(workspace, where.device, stop, tell=tell).do(job, worker, leave=jobs.drop)
+        Jobs(workspace, where.device, stop, tell=tell, own=True).do(job, worker, leave=jobs.drop)
     return database.read(jobs.get, job.id)
 
 

@@ -33,13 +33,20 @@ class Jobs(Thread):
     """Runs jobs until told to stop; scoring goes on beside it."""
 
     def __init__(
-        self, workspace: Workspace, device: str, stop: Event, waking: Waking | None = None, tell: Progress | None = None
+        self,
+        workspace: Workspace,
+        device: str,
+        stop: Event,
+        waking: Waking | None = None,
+        *,
+        tell: Progress | None = None,
+        own: bool = False,
     ) -> None:
-        """`tell` hears of the progress too."""
+        """`tell` hears of the progress too; `own`: this is the owner's machine, where a trainer may be the owner's code."""
         super().__init__(name="jobs", daemon=True)
         self._workspace, self._device, self._stop_event = workspace, device, stop
         self._waking = waking or Waking(workspace.database, stop)
-        self._tell = tell or (lambda share, step: None)
+        self._tell, self._own = tell or (lambda share, step: None), own
 
     def run(self) -> None:
         while not self._stop_event.is_set():
@@ -138,15 +145,15 @@ class Jobs(Thread):
             setting.name,
             by=by,
             device=self._device,
-            trainer=args.get("trainer"),
+            own=self._own,
             progress=report,
+            **_wishes(args),
         )
         return {"model": info.version, "figures": {k: info.figures[k] for k in ("accuracy", "log_loss", "n_train")}}
 
     def _retrain(self, setting: Setting, job: Job, worker: str, by: Actor | None, report: Progress) -> dict[str, Any]:
         """Once it is trained, one that takes the job up again only looks at the gate."""
         kept = (job.result or {}).get("model")
-        wanted = {name: value for name, value in job.args.items() if name in renewal.WISHES}
         found = renewal.renew(
             self._workspace.database,
             setting,
@@ -154,8 +161,9 @@ class Jobs(Thread):
             device=self._device,
             trained=kept,
             keep=lambda version: self._workspace.database.write(jobs.note, job.id, worker, {"model": version}),
+            own=self._own,
             progress=report,
-            **wanted,
+            **_wishes(job.args),
         )
         return {**found, "cause": job.args.get("cause", "asked")}
 
@@ -196,6 +204,11 @@ _KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "report": Jobs._report,
     "erase": Jobs._erase,
 }
+
+
+def _wishes(args: dict[str, Any]) -> dict[str, Any]:
+    """What of a job's arguments goes to the training."""
+    return {name: args[name] for name in ("trainer", "weights") if name in args}
 
 
 def wait_for_undo(setting: Setting, report: Progress) -> None:
