@@ -18,7 +18,9 @@ from db.engine import Database
 from db.tables import Dataset, DatasetItem, Erased, Item, ItemKey
 from retrain import files, rows, sifting, stored
 from retrain.files import Written
+from retrain.formats import label_studio
 from retrain.formats.card import card
+from retrain.formats.layouts import FORMATS
 from retrain.records import DatasetInfo, DatasetVersion
 from retrain.rows import Progress
 from retrain.sifting import Gone
@@ -28,8 +30,7 @@ from review_queue.activity import Actor
 from review_queue.errors import Invalid, NotFound, Refused
 from review_queue.projects import Setting
 
-Format = Literal["parquet", "jsonl", "csv"]
-FORMATS = ("parquet", "jsonl", "csv")
+Format = Literal["parquet", "jsonl", "csv", "huggingface", "image-folder", "label-studio"]
 
 ITEMS = 10_000
 """Items of an export that are noted in one transaction."""
@@ -46,13 +47,19 @@ def add_base(session: Session, setting: Setting, labelled: Sequence[Mapping[str,
     return _keep_lines(session, setting, "base", labelled, by)
 
 
+def add_imported(session: Session, setting: Setting, labelled: Sequence[Mapping[str, Any]], *, by: Actor | None) -> DatasetInfo:
+    """Keep labels that were given elsewhere: rows as those of a base, with `basis` imported and, where they are known,
+    `annotators`, `annotated_at` and `agreement`, the share of them who gave the label."""
+    return _keep_lines(session, setting, "imported", labelled, by)
+
+
 def add_answers(session: Session, setting: Setting, answers: Mapping[str, str], *, by: Actor | None) -> DatasetInfo:
     """Keep the known answers of items, by external id: they can play the operator, and are marked wherever they do."""
     return _keep_lines(session, setting, "answers", [{"external_id": k, "label": v} for k, v in answers.items()], by)
 
 
 def lines(session: Session, info: DatasetInfo) -> Iterator[dict[str, Any]]:
-    """The rows of a base or answers dataset, as they were given."""
+    """The rows of a base, imported or answers dataset, as they were given."""
     for name in sorted(name for name in info.files if name.startswith("data")):
         for line in stored.get(session, info, name).decode().split("\n")[:-1]:
             yield json.loads(line)
@@ -127,6 +134,8 @@ def export(
     """
     if format not in FORMATS:
         raise Invalid(f"{format!r} is no format; choose one of {', '.join(FORMATS)}")
+    if format == "image-folder" and setting.project.input.type != "image":
+        raise Invalid(f"image-folder is for images, and a {setting.project.noun} is {setting.project.input.type}; choose another")
     watermark = latest(database, setting.id)
     return export_at(database, setting, watermark, format=format, with_reasons=with_reasons, by=by, progress=progress)
 
@@ -278,6 +287,9 @@ def _export(
     draft = database.write(_begin, setting.id, watermark, by)
     listed = {name: database.write(_put, draft, name, (folder / name).read_bytes()) for name in (*written.names, *beside)}
     listed |= _images(database, written)
+    if format == "label-studio":
+        config = label_studio.config(setting.project).encode()
+        listed[label_studio.CONFIG] = database.write(_put, draft, label_studio.CONFIG, config)
     content = database.write(_describe, draft, files.describe(setting, written, watermark, format, shown), listed, True)
     if database.read(_stands, setting.id, content) is None:
         ids.seek(0)
@@ -486,4 +498,5 @@ def _replace(session: Session, old: DatasetInfo, draft: int, erased: int, by: Ac
 
 def _is_image(manifest: Mapping[str, Any], name: str) -> bool:
     """Whether a file of a version lies in it as it came: an image, and neither rows nor what is said of them."""
-    return name not in (*manifest.get("data", ()), "README.md", "dataset.json") and not name.startswith(("data", "reasons"))
+    own = (*manifest.get("data", ()), "README.md", "dataset.json", label_studio.CONFIG)
+    return name not in own and not name.startswith(("data", "reasons", "tasks"))

@@ -10,7 +10,7 @@ import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import IO, Any
 
 from sqlalchemy import ColumnElement, Text, func, select, type_coerce
@@ -29,6 +29,7 @@ from db.tables import (
     Erased,
     Event,
     Explanation,
+    Gold,
     Item,
     ItemKey,
     Model,
@@ -39,7 +40,7 @@ from db.tables import (
     RoutingRule,
     Task,
 )
-from review_queue import truths
+from review_queue import clock, truths
 from review_queue.intake import blobs_in
 from review_queue.outcomes import ANSWERS
 from review_queue.projects import Setting
@@ -47,7 +48,7 @@ from review_queue.truths import Fact
 
 KINDS = ("outcome", "revision", "confirmed", "disputed")
 """Events that carry an answer to an item."""
-CLOSING = ("cancelled", "replaced")
+CLOSING = ("cancelled", "replaced", "erased")
 """Events after which nobody waits for an answer to the item."""
 AUTO = '"source":"auto"'
 """How the body of an event says that no person gave the answer. Quotes within a text are escaped there."""
@@ -121,6 +122,7 @@ class _Frame:
     """What all rows of a version share: watermarks of earlier ones, the newest first; since when the queue is open; names."""
 
     watermark: int
+    at: datetime
     exported: Sequence[int]
     first_open: datetime | None
     models: Mapping[int, str]
@@ -198,10 +200,42 @@ def column(feature: str) -> str:
     return f"input_{feature}" if feature in META or feature == "external_id" else feature
 
 
-def split_of(project: str, external_id: str) -> str:
+def split_of(project: str, external_id: str, test: float = TEST_SHARE) -> str:
     """train or test, for good: a hash of the item's id decides, so no item ever changes sides."""
     share = int(digest(f"{project}\n{external_id}")[:12], 16) / 16**12
-    return "test" if share < TEST_SHARE else "train"
+    return "test" if share < test else "train"
+
+
+def side(
+    setting: Setting, external_id: str, subject_hash: str | None, given: Mapping[str, Any], received: datetime | None
+) -> str:
+    """train or test, for good, by what the project says of its split: a hash of the item's id; of its subject, so that all of one
+    are on one side; or the day on which it arose, in the project's time zone, by the time field of the input where it has one,
+    else when it came. An item without a subject stands for itself; a row without any time came before."""
+    split = setting.project.split
+    if split.by == "time" and split.start is not None:
+        day = _day(setting.project, given.get(setting.project.input.time or ""), received)
+        return "test" if day is not None and day >= split.start else "train"
+    named = subject_hash if split.by == "subject" and subject_hash is not None else external_id
+    return split_of(setting.name, named, split.test)
+
+
+def sides(session: Session, setting: Setting, item_ids: Sequence[int]) -> dict[int, str]:
+    """The split of items as of now, by their ids: by `side`, and test for those that were gold ever."""
+    known = (Item.id, ItemKey.name, Item.subject_hash, Item.input, Item.received_at)
+    query = select(*known).join(ItemKey, ItemKey.item_id == Item.id).where(bulk.among(session, Item.id, list(item_ids)))
+    found = session.execute(query).all()
+    gold = set(session.scalars(select(Gold.item_id).where(bulk.among(session, Gold.item_id, list(item_ids)))))
+    held = {row.id: side(setting, row.name, row.subject_hash, json.loads(row.input or "{}"), row.received_at) for row in found}
+    return held | dict.fromkeys(gold & set(held), "test")
+
+
+def _day(project: Project, text: Any, received: datetime | None) -> date | None:
+    """The day on which a case arose, as the project's zone has it."""
+    moment = datetime.fromisoformat(text) if isinstance(text, str) else received
+    if moment is None:
+        return None
+    return moment.astimezone(project.zone).date() if moment.tzinfo is not None else moment.date()
 
 
 def _decided(project_id: int) -> Any:
@@ -248,6 +282,7 @@ def _frame(session: Session, project_id: int, watermark: int, first_open: dateti
     policies = rules.join(PolicyVersion, PolicyVersion.id == RoutingRule.policy_version_id)
     return _Frame(
         watermark=watermark,
+        at=session.scalar(select(Event.made_at).where(Event.seq <= watermark).order_by(Event.seq.desc()).limit(1)) or clock.now(),
         exported=_exported(session, project_id, watermark),
         first_open=first_open,
         models={model_id: name or str(version) for model_id, name, version in session.execute(models)},
@@ -321,10 +356,12 @@ def _rows(session: Session, setting: Setting, frame: _Frame, ids: Sequence[int])
 
 def _build(session: Session, setting: Setting, chunk: Sequence[_Answered], frame: _Frame) -> Iterator[Labelled]:
     ids = [each.item_id for each in chunk]
-    query = select(Item.id, Item.input, Item.groups).where(bulk.among(session, Item.id, ids))
+    known_of = (Item.id, Item.input, Item.groups, Item.subject_hash, Item.received_at)
+    query = select(*known_of).where(bulk.among(session, Item.id, ids))
     items = {row.id: row for row in session.execute(query)}
     media = _media(session, setting.project, [row.input for row in items.values()])
     said, routed, facts = _decisions(session, ids), _routings(session, ids), truths.of(session, ids, frame.watermark)
+    aside = _test_only(session, ids, frame)
     for each in chunk:
         known = [row for row in said[each.item_id] if row.id <= each.last]
         routing = routed[each.item_id, known[-1].routing_n]
@@ -334,12 +371,28 @@ def _build(session: Session, setting: Setting, chunk: Sequence[_Answered], frame
             **_judgement(each, known),
             **_machine(routing, known, frame),
             **_truth(facts.get(each.item_id)),
-            "split": split_of(setting.name, each.body["external_id"]),
+            "split": "test" if each.item_id in aside else _side(setting, each, items[each.item_id]),
             "item_revision": each.body.get("item_revision", 1),
             "revises_watermark": _revises(each, frame.exported),
             **_groups(setting.project, items[each.item_id].groups),
         }
         yield Labelled(each.item_id, routing.routed_at, cells)
+
+
+def _side(setting: Setting, each: _Answered, item: Any) -> str:
+    given = json.loads(item.input or "{}") if setting.project.split.by == "time" else {}
+    return side(setting, each.body["external_id"], item.subject_hash, given, item.received_at)
+
+
+def _test_only(session: Session, ids: Sequence[int], frame: _Frame) -> set[int]:
+    """Of these items those that no model learns from, whatever their id says: gold by then, and audits that were answered only
+    after they had been counted as errors, since nobody looked in time."""
+    gold = select(Gold.item_id).where(bulk.among(session, Gold.item_id, list(ids)), Gold.made_at <= frame.at)
+    overdue = (Draw.purpose == "evidence", Draw.p < 1, Draw.resolved_as == "overdue", Draw.resolved_at <= frame.at)
+    late = select(Draw.item_id).where(bulk.among(session, Draw.item_id, list(ids)), *overdue)
+    answered = select(Decision.item_id).where(Decision.item_id == Draw.item_id, Decision.decided_at <= Draw.resolved_at)
+    in_time = answered.where(Decision.verdict.in_(ANSWERS), Decision.basis == "drawn").exists()
+    return {*session.scalars(gold), *session.scalars(late.where(~in_time))}
 
 
 def _reasons(session: Session, watermark: int, ids: Sequence[int]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from contract.canonical import canonical
 from retrain import files
 from retrain.files import Written
 from retrain.formats import layouts, tables
+from retrain.formats.label_studio import CONFIG
 from retrain.records import DatasetInfo
 
 PART = 16 * 2**20
@@ -94,8 +95,7 @@ def _sift_export(old: DatasetInfo, open: Open, gone: Gone, folder: Path, sifted:
         manifest["reasons"] = {**manifest["reasons"], "rows": count}
         sifted.names += names
     made = {*manifest["data"], *sifted.names, "README.md", "dataset.json"}
-    images = {name for name in old.files if name in written.images}
-    sifted.kept = sorted(images - made)
+    sifted.kept = [name for name in old.files if (name in written.images or name == CONFIG) and name not in made]
 
 
 def _left(rows: Iterator[dict[str, Any]], gone: Gone, sifted: Sifted) -> Iterator[dict[str, Any]]:

@@ -67,7 +67,7 @@ def check(project: Project, raw: Mapping[str, Any]) -> Submission:
     shown = check_shown(project, raw.get("show"))
     groups = check_groups(project, raw.get("groups"))
     subject = raw.get("subject")
-    subject_hash = digest(f"{project.project}\n{check_external_id(subject, 'subject')}") if subject is not None else None
+    subject_hash = hash_subject(project, subject)
     return _submission(project, external_id, given, shown, groups, subject_hash, prediction)
 
 
@@ -245,6 +245,11 @@ def _newer_labels(named: Sequence[Submission], known: Mapping[str, Version], lab
         if strange and (given := sorted(strange & set(read_given(each.prediction or "").probabilities))):
             mend = "a model that gives it is another version: send its own model_version"
             yield each.external_id, f"prediction.model_version: {each.model_version} is older than the label {given[0]!r}; {mend}"
+
+
+def hash_subject(project: Project, subject: Any) -> str | None:
+    """What is kept of whom an item is about; None where nobody is named. Raises InputError."""
+    return digest(f"{project.project}\n{check_external_id(subject, 'subject')}") if subject is not None else None
 
 
 def blobs_in(text: str | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ from contract.canonical import content_hash
 from contract.policy import Policy
 from contract.project import Project
 from db.statements import finds, run
-from db.tables import ItemKey, PolicyVersion, ProjectControl, ProjectVersion, Task
+from db.tables import Dataset, ItemKey, Model, PolicyVersion, ProjectControl, ProjectVersion, Task
 from db.tables import Project as ProjectRow
 from db.types import moment
 from review_queue import activity, clock, permits, rules, states, steps, tallies, terms
@@ -67,6 +67,7 @@ def apply(session: Session, project: Project, policy: Policy, guidelines: str, d
         rules.lock(session, row.id)
         standing = by_id(session, row.id)
         _refuse_loss(session, standing, project)
+        _refuse_other_split(session, standing, project)
         permit = permits.read(session, row.id) or Permit(terms.terms(standing.policy, list(standing.project.labels)))
     project_id = row.id if row is not None else _insert(session, project.project)
     body = {"project": project.model_dump(mode="json"), "guidelines": guidelines}
@@ -255,3 +256,20 @@ def _refuse_loss(session: Session, standing: Setting, wanted: Project) -> None:
             raise Refused(f"feature {name!r} cannot turn from {old.type} to {feature.type}: {items} items hold it; add a new one")
         if items and old is None and not feature.optional:
             raise Refused(f"feature {name!r} must be `optional: true`: {items} items already here lack it")
+
+
+def _refuse_other_split(session: Session, standing: Setting, wanted: Project) -> None:
+    """Cases would change sides: what a model learned from would judge the next one."""
+    if standing.project.split == wanted.split:
+        return
+    for table, what in ((Dataset, "dataset version"), (Model, "model")):
+        if finds(session, select(table.id).where(table.project_id == standing.id)):
+            old, new = (_named(each.split.model_dump(mode="json", exclude_none=True)) for each in (standing.project, wanted))
+            raise Refused(
+                f"split cannot turn from {old} to {new}: a {what} rests on it, and cases that were learned from would judge; "
+                f"leave it as it is, or begin another project"
+            )
+
+
+def _named(body: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in body.items())

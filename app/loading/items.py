@@ -58,6 +58,14 @@ class Rows:
         plan = self.plan(values)
         return self._scored(plan, found, media), plan.left_out
 
+    def subject(self, found: Found) -> Any:
+        """Whom a row is about, where it says so."""
+        values = found.values
+        if self._is_item(values):
+            return values.get("subject")
+        plan = self.plan(values)
+        return self._cell("category", values.get(plan.subject)) if plan.subject else None
+
     def _is_item(self, values: Mapping[str, Any]) -> bool:
         """Whether a row is an item already, as one is posted."""
         return isinstance(values.get("input"), Mapping) and "input" not in known(self.project)

@@ -23,9 +23,10 @@ from contract.project import Project
 from db import blobs
 from retrain import datasets
 from retrain.records import DatasetInfo
-from retrain.rows import split_of
+from retrain.rows import side
 from review_queue import activity
 from review_queue.activity import Actor
+from review_queue.intake import hash_subject
 from review_queue.projects import Setting
 
 
@@ -137,7 +138,8 @@ class _Reader:
         self._require_bytes(given)
         if len(self.left_out) < NAMED:
             self.left_out |= left_out
-        split = split_of(self._setting.name, external_id)
+        hashed = hash_subject(self._project, self._rows.subject(found))
+        split = side(self._setting, external_id, hashed, given, None)
         return {"external_id": external_id, "input": given, "label": label, "split": split}
 
     def _require_bytes(self, given: Mapping[str, Any]) -> None:

@@ -4,12 +4,24 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from retrain.formats import hugging_face
+
+READS = {"parquet": "pd.read_parquet({})", "jsonl": "pd.read_json({}, lines=True)", "csv": "pd.read_csv({})"}
+ELSEWHERE = {
+    "huggingface": 'from datasets import load_dataset\nfound = load_dataset(".")',
+    "image-folder": 'from torchvision.datasets import ImageFolder\ntrain, test = ImageFolder("train"), ImageFolder("test")',
+    "label-studio": "import json\nfrom pathlib import Path\n"
+    'tasks = [task for part in sorted(Path().glob("tasks*.json")) for task in json.loads(part.read_text())]',
+}
+"""How a folder is read, by its format."""
+
 
 def card(manifest: Mapping[str, Any]) -> str:
     """README.md of the folder of a version."""
     counts, rows = manifest["counts"], manifest["rows"]
     closed, opened = counts["window"].get("closed", 0), counts["window"].get("open", 0)
-    return f"""# {manifest["title"]}: decided cases
+    head = hugging_face.head(manifest["data"]) if manifest["format"] == "huggingface" and manifest["data"] else ""
+    return f"""{head}# {manifest["title"]}: decided cases
 
 {rows} rows, one per item that people answered, up to position {manifest["watermark"]} of the event sequence.
 
@@ -35,7 +47,7 @@ content beside it.
 
 {_revised(counts["revises_watermark"])}
 {_erased(manifest)}
-{_beside(manifest)}```python
+{_rejected(manifest)}{_beside(manifest)}```python
 {_loading(manifest["format"], manifest["data"])}
 ```
 """
@@ -59,6 +71,13 @@ def _erased(manifest: Mapping[str, Any]) -> str:
     return f"\nItems that were answered and are in no row, because their content was erased: {manifest['erased']}.{replaced}\n"
 
 
+def _rejected(manifest: Mapping[str, Any]) -> str:
+    count = manifest["counts"]["label"].get("(none)", 0)
+    if manifest["format"] != "image-folder" or not count:
+        return ""
+    return f"{count} images that no label fits are in `rejected/`, which is no split; all columns are in each `metadata.csv`.\n\n"
+
+
 def _shares(counts: Mapping[str, int], rows: int) -> str:
     return ", ".join(f"{name}: {n} ({n / rows:.1%})" for name, n in counts.items())
 
@@ -75,8 +94,10 @@ its SHA-256.
 
 
 def _loading(format: str, names: list[str]) -> str:
-    """The lines that read the rows with pandas."""
-    reads = {"parquet": "pd.read_parquet({})", "jsonl": "pd.read_json({}, lines=True)", "csv": "pd.read_csv({})"}[format]
+    """The lines that read the rows."""
+    if format not in READS:
+        return ELSEWHERE[format]
+    reads = READS[format]
     if len(names) == 1:
         return f"import pandas as pd\ndf = {reads.format(json.dumps(names[0]))}"
     found = f'sorted(Path().glob("data-*.{format}"))'

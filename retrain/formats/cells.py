@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -69,12 +69,6 @@ def table(text: str, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     head = [str(name) for name in next(rows)]
     for row in rows:
         yield {name: of_text(value, columns.get(name, "text")) for name, value in zip(head, row, strict=True)}
-
-
-def parted(columns: Sequence[str], meta: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The columns of the input fields and of the groups: those before and after what is said of the case."""
-    said = [n for n, name in enumerate(columns) if name in meta]
-    return list(columns[1 : said[0]]), list(columns[said[-1] + 1 :])
 
 
 def _field(value: str | None) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from retrain.formats import tables
+from retrain.formats import hugging_face, image_folder, label_studio, tables
 
 Row = dict[str, Any]
 Open = Callable[[str], bytes]
+FORMATS = ("parquet", "jsonl", "csv", "huggingface", "image-folder", "label-studio")
 
 
 class Layout(Protocol):
@@ -27,7 +28,7 @@ class Table:
 
     def __init__(self, format: str, columns: Mapping[str, str], folder: Path) -> None:
         self._parts = tables.Parts(lambda: tables.WRITERS[format](columns), "data", format, folder)
-        self._fields = [name for name, kind in columns.items() if kind == "image"]
+        self._fields = tables.images(columns)
         self.images: dict[str, str] = {}
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -40,10 +41,21 @@ class Table:
 
 def layout(format: str, columns: Mapping[str, str], folder: Path) -> Layout:
     """An empty folder of a format."""
-    return Table(format, columns, folder)
+    if format == "huggingface":
+        return (hugging_face.Pictures if tables.images(columns) else hugging_face.Splits)(columns, folder)
+    if format == "image-folder":
+        return image_folder.Folders(columns, folder)
+    return label_studio.Tasks(columns, folder) if format == "label-studio" else Table(format, columns, folder)
 
 
 def read(format: str, names: list[str], columns: Mapping[str, str], open: Open) -> Iterator[Row]:
-    """The rows of a folder with these data files, as they were added."""
+    """The rows of a folder with these data files, as they were added; first those of one split, then those of the other, where
+    splits lie apart."""
+    readers: dict[str, Callable[[bytes, Mapping[str, str]], Iterator[Row]]] = {
+        "huggingface": hugging_face.read,
+        "image-folder": image_folder.read,
+        "label-studio": label_studio.read,
+    }
     for name in names:
-        yield from tables.read(format, open(name), columns)
+        data = open(name)
+        yield from readers[format](data, columns) if format in readers else tables.read(format, data, columns)

@@ -128,6 +128,17 @@ def csv(columns: Mapping[str, str]) -> Lines:
 WRITERS: dict[str, Callable[[Mapping[str, str]], Part]] = {"parquet": Parquet, "jsonl": jsonl, "csv": csv}
 
 
+def images(columns: Mapping[str, str]) -> list[str]:
+    """The columns that name images."""
+    return [name for name, kind in columns.items() if kind == "image"]
+
+
+def parted(columns: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """The columns of the input fields and of the groups: those before `label` and those behind `revises_watermark`."""
+    names = list(columns)
+    return names[1 : names.index("label")], names[names.index("revises_watermark") + 1 :]
+
+
 def read(format: str, data: bytes, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """The rows of one file, as they were written."""
     if format == "parquet":

@@ -1,0 +1,132 @@
+"""Which rows judge models: for good, by item, by person or by time; gold and what was looked at too late always."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from contract.project import Split
+from db.engine import Database
+from db.tables import Draw, Gold, ItemKey
+from retrain import datasets, rows
+from review_queue import clock, intake, projects
+from review_queue.activity import Actor
+from review_queue.decisions import Said
+from review_queue.errors import Refused
+from review_queue.projects import Setting
+from tests import factories
+from tests.retrain.test_datasets import decide, later
+
+BY_SUBJECT = factories.project(split={"by": "subject", "test": 0.5})
+
+
+@pytest.fixture
+def held(database: Database) -> Setting:
+    return factories.setting(database)
+
+
+@pytest.fixture
+def ann(database: Database) -> Actor:
+    return factories.person(database, "ann")
+
+
+def splits(database: Database, held: Setting, watermark: int = 10**9) -> dict[str, str]:
+    return {each.cells["external_id"]: each.cells["split"] for each in rows.stream(database, held, watermark)}
+
+
+def test_all_of_one_person_are_on_one_side(database: Database) -> None:
+    held = factories.setting(database, BY_SUBJECT)
+    sent = [{**factories.raw(f"i{n}"), **({"subject": f"p{n % 20}"} if n < 100 else {})} for n in range(140)]
+    factories.submit(database, held, sent)
+    ids = {
+        name: id for id, name in database.read(lambda s: s.execute(select(ItemKey.item_id, ItemKey.external_id)).tuples().all())
+    }
+    found = database.read(rows.sides, held, list(ids.values()))
+    for person in range(20):
+        assert len({found[ids[f"i{n}"]] for n in range(person, 100, 20)}) == 1
+    assert 40 < list(found.values()).count("test") < 100
+    assert {found[ids[f"i{n}"]] for n in range(100, 140)} == {"train", "test"}
+    assert rows.side(held, "x", intake.hash_subject(held.project, "p1"), {}, None) == found[ids["i1"]]
+
+
+@pytest.mark.parametrize(
+    ("arose", "received", "side"),
+    [
+        ("2026-03-01", None, "test"),
+        ("2026-02-28", None, "train"),
+        ("2026-02-28T23:30:00+00:00", None, "test"),  # in Berlin it is March
+        ("2026-02-28T22:30:00Z", None, "train"),
+        (None, datetime(2026, 2, 28, 23, 30, tzinfo=UTC), "test"),
+        (None, datetime(2026, 2, 28, 22, 30, tzinfo=UTC), "train"),
+        (None, None, "train"),
+    ],
+)
+def test_by_time_what_arose_from_a_day_on_judges(arose: str | None, received: Any, side: str) -> None:
+    split, plain = Split(by="time", start=date(2026, 3, 1)), factories.project()
+    given = plain.input.model_copy(update={"time": "opened"})
+    project = plain.model_copy(update={"split": split, "timezone": "Europe/Berlin", "input": given})
+    held = Setting(1, "claims", project, "", factories.policy(), 1, 1, None)
+    assert rows.side(held, "a", None, {"opened": arose}, received) == side
+
+
+def test_another_split_is_refused_once_something_rests_on_it(database: Database, held: Setting) -> None:
+    key = factories.keys(database).draw_key_id
+    with pytest.raises(Refused, match=r"split cannot turn from by item, test 0.3 to by subject, test 0.5: a model rests on it"):
+        database.write(projects.apply, BY_SUBJECT, factories.policy(), "Read the file.", key, by=None)
+    fresh = factories.project(project="fresh")
+    database.write(projects.apply, fresh, factories.policy(), "", key, by=None)
+    other = fresh.model_copy(update={"split": BY_SUBJECT.split})
+    database.write(projects.apply, other, factories.policy(), "", key, by=None)
+    standing = database.read(projects.get, "fresh")
+    assert standing.project.split == BY_SUBJECT.split
+    database.write(datasets.add_base, standing, [{"external_id": "a", "input": {}, "label": "pay", "split": "train"}], by=None)
+    with pytest.raises(Refused, match=r"to by item, test 0.3: a dataset version rests on it"):
+        database.write(projects.apply, fresh, factories.policy(), "", key, by=None)
+
+
+def learned(held: Setting, count: int) -> list[str]:
+    """Ids that are learned from."""
+    return [name for n in range(100) if rows.split_of(held.name, name := f"i{n}") == "train"][:count]
+
+
+def test_what_is_gold_judges_from_then_on_and_earlier_versions_stay(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = learned(held, 3)
+    factories.routed(database, held, {name: factories.says("pay", 0.6) for name in names})
+    decide(database, held, ann, {name: Said(name, "accept") for name in names[:2]})
+    later(monkeypatch)
+    first = datasets.export(database, held, format="csv", by=ann)
+    later(monkeypatch)
+    gold = select(ItemKey.item_id).where(ItemKey.external_id == names[0])
+    item_id = database.read(lambda s: s.scalars(gold).one())
+    row = {"item_id": item_id, "project_id": held.id, "label": "pay", "source": "named", "made_at": clock.now()}
+    database.write(lambda s: s.execute(insert(Gold), [row | {"ended_at": clock.now()}]))
+    assert datasets.export_at(database, held, first.watermark or 0, format="csv", by=None).id == first.id
+    later(monkeypatch)
+    decide(database, held, ann, {names[2]: Said("2", "accept")})
+    later(monkeypatch)
+    datasets.latest(database, held.id)
+    assert splits(database, held) == {names[0]: "test", names[1]: "train", names[2]: "train"}
+    assert database.read(rows.sides, held, [item_id]) == {item_id: "test"}
+
+
+def test_an_audit_that_was_answered_after_it_counted_as_an_error_judges(
+    database: Database, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = factories.setting(database, wished=factories.policy(audit={"rate": 0.9}))
+    names = learned(held, 12)
+    factories.routed(database, held, {name: factories.says("pay", 0.97) for name in names})
+    drawn = {task.item_id for task in factories.tasks(database, kind="audit")}
+    known = dict(database.read(lambda s: s.execute(select(ItemKey.external_id, ItemKey.item_id)).tuples().all()))
+    late, in_time = [name for name in names if known[name] in drawn][:2]
+    decide(database, held, ann, {in_time: Said("1", "accept")})
+    overdue = update(Draw).where(Draw.item_id.in_([known[late], known[in_time]]))
+    told = {"resolved_as": "overdue", "resolved_at": clock.now() + timedelta(seconds=1), "loss": 1}
+    database.write(lambda s: s.execute(overdue.values(told)))
+    later(monkeypatch)
+    decide(database, held, ann, {late: Said("2", "accept")})
+    later(monkeypatch)
+    datasets.latest(database, held.id)
+    assert splits(database, held) == {late: "test", in_time: "train"}
