@@ -69,8 +69,8 @@ def run(workspace: "Workspace", setting: "Setting", kind: str, args: dict[str, A
 
     where, worker, database = settings_of(workspace.settings.dir, device=device), secrets.token_hex(8), workspace.database
     where.bound_threads()
-    job = database.write(jobs.begin, setting.id, kind, args, worker, by=workspace.local_actor("cli"))
-    with bar(kind) as tell, _stopping() as stop:
+    with _stopping() as stop, bar(kind) as tell:
+        job = database.write(jobs.begin, setting.id, kind, args, worker, by=workspace.local_actor("cli"))
         Jobs(workspace, where.device, stop, tell=tell, own=True).do(job, worker, leave=jobs.drop)
     return database.read(jobs.get, job.id)
 
