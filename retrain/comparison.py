@@ -1,4 +1,4 @@
-"""Champion against challenger on the same held-out labels, with an interval for the difference."""
+"""Champion against challenger on the same held-out labels, with an interval for the difference, and at the gate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from contract.predictors import Predictor
 from contract.records import Prediction
 from db.engine import Database
-from retrain import examples, loading, registry
+from retrain import examples, gate, loading, registry
 from retrain.examples import Examples
 from review_queue import projects
+from review_queue.activity import Actor
 from review_queue.errors import Refused
 
 Progress = Callable[[float, str], None]
@@ -38,9 +39,16 @@ class View:
 
 
 def compare(
-    database: Database, project_name: str, challenger: int, *, device: str = "auto", progress: Progress | None = None
+    database: Database,
+    project_name: str,
+    challenger: int,
+    *,
+    device: str = "auto",
+    by: Actor | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Both models on every held-out label there is; neither has learned from them. JSON-ready.
+    """Both models on every held-out label there is; neither has learned from them. Then the gate: what passes is offered for
+    signing. JSON-ready.
 
     Raises NotFound for an unknown version, Refused where there is no champion, or it is the challenger, or no label.
     """
@@ -65,13 +73,16 @@ def compare(
     report(0.2, "scoring with both models")
     models = [loading.load(database, info, device=device) for info in (acting, wanted)]
     views = [asdict(view) for view in _views(models, decided, base, known)]
-    report(1.0, "compared")
+    passing = gate.run(
+        database, project_name, challenger, by=by, models=models, progress=lambda share, step: report(0.4 + 0.6 * share, step)
+    )
     return {
         "champion": acting.version,
         "challenger": wanted.version,
         "watermark": watermark,
         "views": views,
         "verdict": verdict(views),
+        "gate": passing,
     }
 
 

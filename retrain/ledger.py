@@ -6,7 +6,7 @@ here. What came with the project and was set aside is a stage of its own, in whi
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,9 @@ from contract.inputs import read_input
 from contract.records import Prediction, Row
 from db import blobs, bulk
 from db.engine import Database
-from db.tables import Challenge, Draw, Item, ItemKey, Model, Outcome, Routing, RoutingRule, Shadow
+from db.tables import Challenge, Dataset, Draw, Item, ItemKey, Model, Outcome, Routing, RoutingRule, Shadow
 from db.tables import Prediction as PredictionRow
-from retrain import datasets, examples
+from retrain import datasets, examples, rows
 from retrain.records import ModelInfo
 from review_queue import clock, looked, routing
 from review_queue.projects import Setting
@@ -172,16 +172,18 @@ def _arrived(
         if not page:
             return
         after = page[-1].item_id
-        kept = [each for each in page if each.name not in pinned and (each.item_id > through or _is_test(setting, each.name))]
+        kept = database.read(_new, setting, page, through, pinned)
         yield from _cases(database, setting, (old, new), asks, rules, kept)
         seen += len(kept)
         progress(0.2 + 0.6 * min(after / max(last, 1), 1.0), f"{seen:,} cases that neither learned from")
 
 
-def _is_test(setting: Setting, name: str) -> bool:
-    from retrain.rows import split_of
-
-    return split_of(setting.name, name) == "test"
+def _new(session: Session, setting: Setting, page: Sequence[_Routed], through: int, pinned: Set[str]) -> list[_Routed]:
+    """Of these cases those that neither model can have learned from."""
+    early = [each.item_id for each in page if each.item_id <= through]
+    sides = rows.sides(session, setting, early) if early else {}
+    late = (each for each in page if each.item_id > through or sides[each.item_id] == "test")
+    return [each for each in late if each.name not in pinned]
 
 
 def _learned_through(session: Session, *model_ids: int) -> int:
@@ -196,8 +198,9 @@ def _last(session: Session, project_id: int) -> int:
 
 def _pinned(session: Session, setting: Setting) -> set[str]:
     """Ids of rows that came with their labels: a model may have learned from them, whenever they arrived."""
-    held = (datasets.newest(session, setting.id, kind) for kind in ("base", "imported"))
-    return {row["external_id"] for info in held if info is not None for row in datasets.lines(session, info)}
+    theirs = (Dataset.project_id == setting.id, Dataset.kind.in_(("base", "imported")))
+    ids = session.scalars(select(Dataset.id).where(*theirs, Dataset.replaced_by.is_(None))).all()
+    return {row["external_id"] for info in datasets.infos(session, ids) for row in datasets.lines(session, info)}
 
 
 def _rules(session: Session, project_id: int) -> dict[int, float]:
@@ -289,7 +292,7 @@ def _predicted(session: Session, model_id: int, ids: Sequence[int]) -> dict[int,
 def _keep(session: Session, setting: Setting, model_id: int, given: Mapping[int, Prediction]) -> None:
     """Store predictions; one that came from elsewhere meanwhile stands."""
     sures = routing.confidences(setting.policy.score, list(given.values()))
-    rows = [
+    kept = [
         {
             "item_id": item_id,
             "model_id": model_id,
@@ -302,8 +305,8 @@ def _keep(session: Session, setting: Setting, model_id: int, given: Mapping[int,
         for (item_id, said), sure in zip(given.items(), sures, strict=True)
     ]
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    if rows:
-        session.execute(dialect.insert(PredictionRow).on_conflict_do_nothing(), rows)
+    if kept:
+        session.execute(dialect.insert(PredictionRow).on_conflict_do_nothing(), kept)
 
 
 def _shadows(session: Session, ids: Sequence[int], pair: tuple[int, int]) -> dict[int, tuple[float, float]]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli import model_add, model_retrain
+from app.cli import model_add, model_gate, model_retrain
 from app.cli.options import AsJson, Device, Dir, ProjectName, noun
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 app = noun("Models: trained on what people decided; one of them acts, the champion.")
 
 app.command("add")(model_add.add)
+app.command("compare")(model_gate.compare)
+app.command("card")(model_gate.card)
 app.command("retrain")(model_retrain.retrain)
 
 Version = Annotated[int, typer.Argument(metavar="VERSION", help="The version, as `signoff model list` shows it.")]
@@ -84,21 +86,6 @@ def list_(project: ProjectName = None, directory: Dir = None, as_json: AsJson = 
     rows = [(m.called, m.trainer, m.aliases, _judged(m.figures), None if m.external else m.size, m.made_at) for m in every]
     head = ("model", "trainer", "role", "figures", "bytes", "made")
     say(as_json, every, table(head, rows) if rows else "no model yet; train one with `signoff model train`")
-
-
-@app.command()
-def compare(
-    version: Version, project: ProjectName = None, device: Device = None, directory: Dir = None, as_json: AsJson = False
-) -> None:
-    """Hold a version against the champion, on labels that neither has learned from."""
-    from app.cli.console import bar, chosen, opened, say, settings_of
-    from retrain import comparison
-
-    with opened(directory) as workspace:
-        setting, where = chosen(workspace, project), settings_of(directory, device=device).device
-        with bar("comparing") as progress:
-            found = comparison.compare(workspace.database, setting.name, version, device=where, progress=progress)
-    say(as_json, found, _compared(found))
 
 
 @app.command()
@@ -171,7 +158,7 @@ def _sign(
     for each in registry.proposals(session, project_id):
         if each.state != "open" or each.version != version:
             continue
-        if each.against == (acting.version if acting else None) and not force:
+        if each.against == (acting.version if acting else None) and not (force and each.gate_id is not None):
             return registry.sign(session, each.id, by=by, draw_key_id=draw_key_id)
         registry.withdraw(session, each.id, by=by)
     return registry.propose(session, project_id, version, by=by, draw_key_id=draw_key_id, force=force, why=why)
@@ -203,14 +190,3 @@ def _judged(figures: Any) -> str:
     named = ("accuracy", "test_accuracy", "log_loss", "ece")
     figures = figures if isinstance(figures.get("accuracy"), float) else figures.get("held_out") or {}
     return ", ".join(f"{name.replace('_', ' ')} {figures[name]:.3f}" for name in named if isinstance(figures.get(name), float))
-
-
-def _compared(found: dict[str, Any]) -> str:
-    from app.cli.console import table
-
-    head = ("on", "labels", f"model {found['champion']}", f"model {found['challenger']}", "difference (95 %)")
-    rows = [
-        (v["name"], v["n"], v["champion"], v["challenger"], f"{v['difference']:+.3f} ({v['low']:+.3f} to {v['high']:+.3f})")
-        for v in found["views"]
-    ]
-    return f"{table(head, rows)}\n\nmodel {found['challenger']} is {found['verdict']}"

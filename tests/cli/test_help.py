@@ -58,10 +58,10 @@ def test_every_promised_command_is_there() -> None:
     promised = """
     demo; start; up; doctor; report; ui run; api run; worker run; project apply; project list; project show; project schema;
     project drift; policy check; policy apply; policy show; policy schema; policy simulate; policy costs; item load; item show;
-    item replace; item cancel; item review; item truth;
+    item replace; item cancel; item review; item truth; item erase; item erased;
     queue stats; queue list; queue release; queue drop; queue park; queue unpark; queue soak; queue assign; queue due;
     queue decide; queue acts; queue undo; gold add; gold list; gold end;
-    dataset export; dataset list; dataset verify; model add; model train; model list; model compare; model promote;
+    dataset export; dataset list; dataset verify; model add; model train; model list; model compare; model card; model promote;
     model rollback; job list; job show; job cancel; autonomy show; autonomy freeze; autonomy unfreeze; autonomy raise;
     autonomy sign; autonomy withdraw; autonomy lower; autonomy regrant; autonomy history; evidence show; user add; user list;
     user disable; user enable; user grant; user withdraw; user role; user password;

@@ -103,7 +103,13 @@ def test_from_the_first_labels_to_the_second_model(
     assert "model 2 (sklearn-hgb)" in claims("model", "train", env={"SIGNOFF_DEVICE": "cpu"}).stdout
     compared = claims.json("model", "compare", "2", "--device", "cpu")
     assert (compared["champion"], compared["challenger"]) == (1, 2)
-    assert "difference (95 %)" in claims("model", "compare", "2").stdout
+    told = claims("model", "compare", "2").stdout
+    assert "difference (95 %)" in told
+    assert "at the gate" in told
+    assert compared["gate"]["passed"] == (compared["gate"]["proposal"] is not None)
+    card = claims.json("model", "card", "2")
+    assert (card["model"], card["gate"]["champion"], card["datasets"][0]["kind"]) == (2, 1, "base")
+    assert "## At the gate" in claims("model", "card", "2").stdout
     assert claims.json("item", "show", "2-0")["routings"]
     assert "history" in claims("item", "show", "2-0").stdout
 
@@ -131,7 +137,11 @@ def test_promote_and_roll_back(claims: Signoff, workspace: Workspace) -> None:
     assert "no former champion" in claims.refused("model", "rollback")
     claims("model", "promote", "1")
     assert "champion already" in claims.refused("model", "promote", "1")
-    assert claims.json("model", "promote", "2")["state"] == "applied"
+    assert "nothing has held it against model 1" in claims.refused("model", "promote", "2")
+    assert "say why" in claims.refused("model", "promote", "2", "--force")
+    forced = claims.json("model", "promote", "2", "--force", "--why", "the other is wrong on Mondays")
+    assert (forced["state"], forced["why"]) == ("applied", "the other is wrong on Mondays")
+    assert "past the gate: the other is wrong on Mondays" in claims("model", "card", "2").stdout
     assert [row["aliases"] for row in claims.json("model", "list")] == [["champion"], ["previous"]]
     assert "accuracy 0.900" in claims("model", "list").stdout
     assert "model 1 acts from the next batch on" in claims("model", "rollback").stdout
@@ -163,7 +173,7 @@ def test_a_proposal_that_another_promotion_overtook_is_made_anew(
         claims("model", "promote", version)
     monkeypatch.setattr("app.workspace.local_name", lambda: "second")
     assert claims.json("model", "promote", "1")["state"] == "applied"
-    anew = claims.json("model", "promote", "2")
+    anew = claims.json("model", "promote", "2", "--force", "--why", "a test")
     assert (anew["state"], anew["signed_by"], anew["against"]) == ("open", ["second"], 1)
 
 
