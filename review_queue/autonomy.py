@@ -13,7 +13,22 @@ from db.statements import finds, run
 from db.tables import AutonomyEvent, Draw, EvidenceLook, ProjectControl, RoutingRule, Task
 from db.tables import Notice as NoticeRow
 from db.types import EPOCH
-from review_queue import activity, audits, clock, evidence, ladder, notices, permits, projects, rules, shown, steps, terms
+from review_queue import (
+    activity,
+    audits,
+    clock,
+    differences,
+    evidence,
+    ladder,
+    notices,
+    permits,
+    projects,
+    rules,
+    shown,
+    steps,
+    succession,
+    terms,
+)
 from review_queue.activity import Actor
 from review_queue.audits import Day, Seen
 from review_queue.errors import Forbidden, Invalid, NotFound, NotYet, Refused
@@ -530,7 +545,10 @@ def _is_due(session: Session, project_id: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What one project's evidence says at one moment, under one rule. `held` None: no model acts. `newest`: of the answers."""
+    """What one project's evidence says at one moment, under one rule. `held` None: no model acts. `newest`: of the answers.
+
+    `back`: why the former champion, in shadow, is to act again; None where nothing says so.
+    """
 
     project_id: int
     rule_id: int | None
@@ -538,6 +556,7 @@ class Looked:
     newest: datetime | None
     held: _Held | None
     verdicts: tuple["_Verdict", ...]
+    back: str | None
 
 
 def judged(session: Session) -> list[Looked]:
@@ -550,7 +569,8 @@ def _judged(session: Session, setting: Setting) -> Looked:
     rule_id = _rule(session, setting.id)
     held = _held(session, setting)
     said = tuple(_verdicts(session, held)) if held is not None else ()
-    return Looked(setting.id, rule_id, clock.now(), session.scalar(newest.where(Draw.resolved_at.is_not(None))), held, said)
+    back = differences.proven_back(session, setting) if held is not None else None
+    return Looked(setting.id, rule_id, clock.now(), session.scalar(newest.where(Draw.resolved_at.is_not(None))), held, said, back)
 
 
 def _rule(session: Session, project_id: int) -> int | None:
@@ -578,7 +598,7 @@ def _turn(session: Session, found: Looked) -> int:
     turn = session.scalar(query.execution_options(populate_existing=True))
     if turn is None or turn.looked_at > found.at:
         return 0
-    says = found.held is not None and bool(found.verdicts or evidence.has_news(found.held.evidence))
+    says = found.held is not None and bool(found.verdicts or found.back or evidence.has_news(found.held.evidence))
     if says and rules.lock(session, found.project_id).routing_rule_id != found.rule_id:
         return 0
     turn.seen_at, turn.looked_at = found.newest or turn.seen_at, found.at
@@ -586,7 +606,8 @@ def _turn(session: Session, found: Looked) -> int:
     if found.held is None or not says:
         return 0
     certified = evidence.keep(session, found.held.evidence)
-    return certified + (_judge(session, found.held, found.verdicts) if found.verdicts else 0)
+    acted = _judge(session, found.held, found.verdicts) if found.verdicts else 0
+    return certified + acted + (_step_back(session, found.held, found.back) if found.back else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -641,9 +662,28 @@ def _judge(session: Session, held: _Held, found: Sequence[_Verdict]) -> int:
     told = [
         notices.open_notice(session, held.setting.id, v.kind, _subject(v), _said(v, bool(made)), v.grounds.counts) for v in found
     ]
-    if made:
+    if made and not _alarmed_back(session, held, found, made):
         _renew(session, held.setting.id, _draw_key(session, held.setting.id), found[0].kind, made)
     return len(made) or sum(told)
+
+
+def _alarmed_back(session: Session, held: _Held, found: Sequence[_Verdict], made: Sequence[int]) -> bool:
+    """Whether an alarm brought the former champion back, with the rule that follows; only while it stands in shadow."""
+    alarm = next((each for each in found if each.kind == "alarm"), None)
+    if alarm is None or not succession.back_by_evidence(
+        session, held.setting.id, _draw_key(session, held.setting.id), f"its spot checks raised an {alarm.said}"
+    ):
+        return False
+    for step_id in made:
+        steps.made_rule(session, step_id, _rule(session, held.setting.id))
+    return True
+
+
+def _step_back(session: Session, held: _Held, why: str) -> int:
+    """The former champion is shown to be better: it acts again, or that is told, as the policy says of an alarm."""
+    if held.terms.autonomy == "earned" or held.terms.on_alarm == "review":
+        return int(succession.back_by_evidence(session, held.setting.id, _draw_key(session, held.setting.id), why))
+    return int(succession.tell_way_back(session, held.setting.id, why))
 
 
 def _act(session: Session, held: _Held, verdict: _Verdict) -> Iterator[int]:

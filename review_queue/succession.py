@@ -63,17 +63,29 @@ def require_brake(session: Session, by: Actor) -> None:
         raise Forbidden(f"{by.name} is a {by.role}; the former champion is brought back by leads and owners")
 
 
-def step_back_on_alarm(session: Session, project_id: int, draw_key_id: int, why: str) -> bool:
+def back_by_evidence(session: Session, project_id: int, draw_key_id: int, why: str) -> bool:
     """What the evidence does where it speaks against the model that acts, while the former one stands in shadow: False where
     none does. Once a promotion: after it, nothing stands there."""
     stood = way_back(session, project_id)
     if stood is None:
         return False
     step_back(session, stood, by=None, draw_key_id=draw_key_id, why=why)
-    said = f"Model {stood.version} acts again instead of model {stood.against}: {why}."
-    figures = {"version": stood.version, "against": stood.against}
-    notices.open_notice(session, project_id, BACK, f"model {stood.against}", said, figures)
+    _tell(session, stood, f"Model {stood.version} acts again instead of model {stood.against}: {why}.")
     return True
+
+
+def tell_way_back(session: Session, project_id: int, why: str) -> bool:
+    """The same where the policy wants to be told alone; False where none stands there, or it is told already."""
+    stood = way_back(session, project_id)
+    mend = "`signoff model rollback` brings it back"
+    return stood is not None and _tell(
+        session, stood, f"Model {stood.version} acted before model {stood.against}: {why}; {mend}."
+    )
+
+
+def _tell(session: Session, stood: Challenge, said: str) -> bool:
+    figures = {"version": stood.version, "against": stood.against}
+    return notices.open_notice(session, stood.project_id, BACK, f"model {stood.against}", said, figures)
 
 
 def _noted(session: Session, stood: Challenge, by: Actor | None, why: str) -> int:

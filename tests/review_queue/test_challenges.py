@@ -183,12 +183,12 @@ class TestRollback:
 
     def test_the_evidence_brings_it_back_once(self, database: Database, held: Setting, model: int, before: int) -> None:
         key = factories.keys(database).draw_key_id
-        assert database.write(succession.step_back_on_alarm, held.id, key, "its errors are above what is fit")
+        assert database.write(succession.back_by_evidence, held.id, key, "its errors are above what is fit")
         assert database.read(acting.model_id, held.id) == before
         notice = database.read(lambda s: s.scalars(select(Notice)).one())
         assert notice.kind == "rollback"
         assert notice.body["said"].endswith("its errors are above what is fit.")
-        assert not database.write(succession.step_back_on_alarm, held.id, key, "again")
+        assert not database.write(succession.back_by_evidence, held.id, key, "again")
         assert database.read(acting.model_id, held.id) == before
 
     def test_two_at_once_bring_it_back_once(
@@ -213,5 +213,5 @@ class TestRollback:
         database.write(lambda s: s.execute(update(Model).where(Model.id == before).values(labels=["pay", "maybe"])))
         assert database.read(succession.way_back, held.id) is None
         key = factories.keys(database).draw_key_id
-        assert not database.write(succession.step_back_on_alarm, held.id, key, "its errors are above what is fit")
+        assert not database.write(succession.back_by_evidence, held.id, key, "its errors are above what is fit")
         assert database.read(acting.model_id, held.id) == model
