@@ -506,7 +506,9 @@ _REASONS = (
         SELECT q.model_id AS id FROM reason_quality q
         LEFT JOIN (SELECT model_id, method, count(*) AS n FROM explanation GROUP BY model_id, method) e
             ON e.model_id = q.model_id AND e.method = q.method
-        WHERE q.made > coalesce(e.n, 0) OR q.failed + q.doubted > q.made OR q.fits > q.made
+        WHERE q.made > coalesce(e.n, 0) AND NOT EXISTS (
+            SELECT 1 FROM erased x JOIN model m ON m.project_id = x.project_id WHERE m.id = q.model_id
+        ) OR q.failed + q.doubted > q.made OR q.fits > q.made
         """,
     ),
     Rule(

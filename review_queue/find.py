@@ -10,12 +10,14 @@ from sqlalchemy.orm import Session
 
 from db.tables import Activity, Decision, Draw, Item, ItemKey, Model, Outcome, Person, Routing, RoutingRule, Task
 from db.tables import Prediction as PredictionRow
-from review_queue import activity, claims, events, explanations, gold, names
+from review_queue import activity, claims, erasure, events, explanations, gold, names, truths
 from review_queue.activity import Act, Actor
+from review_queue.erasure import Erasing
 from review_queue.errors import Forbidden, NotFound
 from review_queue.events import Happened
 from review_queue.explanations import Reason
 from review_queue.projects import Setting
+from review_queue.truths import Fact
 
 SHOWN = 50
 """Earlier revisions of an item that its record names."""
@@ -94,6 +96,8 @@ class Record:
     events: tuple[Happened, ...]
     explanations: tuple[Reason, ...]
     activity: tuple[Act, ...]
+    truths: tuple[Fact, ...] = ()
+    erased: Erasing | None = None
 
 
 def record(session: Session, setting: Setting, external_id: str, *, by: Actor, revision: int | None = None) -> Record:
@@ -130,6 +134,8 @@ def record(session: Session, setting: Setting, external_id: str, *, by: Actor, r
         events=tuple(events.of_item(session, item_id)),
         explanations=_explanations(session, item_id),
         activity=_activity(session, item_id, by),
+        truths=truths.of_item(session, item_id),
+        erased=erasure.of_item(session, item_id),
     )
 
 

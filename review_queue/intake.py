@@ -205,7 +205,9 @@ def _lacking_blobs(session: Session, project: Project, submissions: Sequence[Sub
         return {}
     wanted = {s.external_id: set(blobs_in(s.input)) | set(blobs_in(s.show)) for s in submissions}
     every = sorted(set().union(*wanted.values())) if wanted else []
-    held = set(session.scalars(select(Blob.sha256).where(bulk.among(session, Blob.sha256, every)))) if every else set()
+    stored = select(Blob.sha256).where(bulk.among(session, Blob.sha256, every)).order_by(Blob.sha256)
+    kept = stored.with_for_update(read=True, key_share=True)  # what is being erased is waited for
+    held = set(session.scalars(kept)) if every else set()
     return {
         external_id: f"the bytes of sha256:{sorted(shas - held)[0]} were never sent; post them to …/blobs first"
         for external_id, shas in wanted.items()

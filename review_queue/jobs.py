@@ -13,8 +13,8 @@ from review_queue import activity, clock, rules, waking
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, Invalid, NotFound, Refused
 
-Kind = Literal["export", "train", "compare", "retrain", "gate", "known-answers", "report"]
-KINDS = ("export", "train", "compare", "retrain", "gate", "known-answers", "report")
+Kind = Literal["export", "train", "compare", "retrain", "gate", "known-answers", "report", "erase"]
+KINDS = ("export", "train", "compare", "retrain", "gate", "known-answers", "report", "erase")
 ALONE = ("retrain",)
 """Kinds of which a project has one at a time."""
 ENDED = ("done", "failed", "cancelled")

@@ -106,6 +106,15 @@ def _close(session: Session, project_id: int, item_id: int) -> int:
     return unscored + len(ended)
 
 
+def end(session: Session, project_id: int, item_id: int) -> None:
+    """End all that waits for an item, checks among it: nobody can answer it any more. Draws run to their due time."""
+    kinds = session.scalars(delete(Work).where(Work.item_id == item_id).returning(Work.kind)).all()
+    claims, tasks = _holds(session, item_id), _tasks(session, item_id)
+    ended = [task for task in tasks if task.state in OPEN]
+    _end(session, ended, claims)
+    tallies.add(session, project_id, unscored=-kinds.count("score"), open=-len(ended))
+
+
 def _holds(session: Session, item_id: int) -> Sequence[Claim]:
     """Who holds a task of the item, locked before the tasks are: in the order in which a decision locks them."""
     query = select(Claim).where(Claim.item_id == item_id, Claim.state.in_(TAKEN)).order_by(Claim.id).with_for_update()

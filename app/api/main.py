@@ -13,6 +13,7 @@ from app.api import (
     datasets,
     decisions,
     docs,
+    erasing,
     events,
     health,
     items,
@@ -68,6 +69,7 @@ def _version_1() -> APIRouter:
     parts = (
         items,
         truths,
+        erasing,
         changes,
         blobs,
         claims,

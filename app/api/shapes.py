@@ -9,6 +9,7 @@ from contract.given import MAX_METHOD, MOST_PARTS
 from contract.project import Trainer
 from db.blobs import MOST
 from review_queue.decisions import MAX_COMMENT, MAX_KEY
+from review_queue.erasure import MOST_WHY
 from review_queue.logged import LAST
 from review_queue.logged import MOST as LONGEST_LOG
 from review_queue.parking import MAX_NOTE
@@ -168,6 +169,35 @@ class TruthReceipts(BaseModel):
     truths: list[TruthReceipt]
 
 
+class ErasureIn(_In):
+    """Items by their ids, or all of one subject."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"external_ids": ["C-1042"], "why": "article 17"}]})
+    external_ids: list[Text] = Field(default_factory=list, max_length=MOST_ITEMS)
+    subject: Text | None = Field(None, description="Whose items; as it was sent with them.")
+    why: Text | None = Field(None, max_length=MOST_WHY, description="Kept: write nothing here that is to be gone.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.external_ids) == (self.subject is not None):
+            raise ValueError("name items by external_ids, or all of one subject; one of the two")
+        return self
+
+
+class ErasedOut(_Out):
+    """`again`: it had been erased before."""
+
+    external_id: str
+    again: bool
+
+
+class Erasure(BaseModel):
+    """`job` takes the rows out of datasets and models; it is done when nothing of them is left."""
+
+    items: list[ErasedOut]
+    job: Id | None
+
+
 class ReviewIn(_In):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "the customer disagrees"}]})
     reason: Text = Field(min_length=1, max_length=MAX_REASON, description="Shown to whoever looks.")
@@ -319,6 +349,20 @@ class Revision(_Out):
     closed_at: datetime | None
 
 
+class Truth(_Out):
+    """What later proved true. `label` null: no label fits."""
+
+    label: str | None
+    known_at: datetime
+    source: str | None
+
+
+class Erasing(_Out):
+    at: datetime
+    by: str | None
+    why: str | None
+
+
 class Record(_Out):
     """Everything that is known of one item, in one of its revisions."""
 
@@ -340,6 +384,8 @@ class Record(_Out):
     events: list[Event]
     explanations: list[Explanation]
     activity: list[Act]
+    truths: list[Truth]
+    erased: Erasing | None = Field(description="Its content is gone for good since then.")
 
 
 # Claims and decisions
@@ -792,14 +838,19 @@ class JobArgs(_In):
     format: Literal["parquet", "jsonl", "csv"] | None = Field(None, description="Of an export; parquet where left out.")
     with_reasons: bool | None = Field(None, description="Of an export: also the explanations that were on screens.")
     trainer: Trainer | None = Field(None, description="Of a training; that of the project where left out.")
-    challenger: int | None = Field(None, ge=1, lt=2**31, description="Of a comparison: the model version against the champion.")
+    weights: Literal["none", "full", "sqrt"] | None = Field(
+        None, description="Of a training: full weighs each row by one over the chance of a look at it, sqrt by the root of that."
+    )
+    challenger: int | None = Field(
+        None, ge=1, lt=2**31, description="Of a comparison or the gate: the model version against the champion."
+    )
 
 
 _ARGS = {
     "export": {"format", "with_reasons"},
-    "train": {"trainer"},
+    "train": {"trainer", "weights"},
     "compare": {"challenger"},
-    "retrain": {"trainer"},
+    "retrain": {"trainer", "weights"},
     "gate": {"challenger"},
 }
 
@@ -842,7 +893,7 @@ class Jobs(BaseModel):
 
 class DatasetIn(_In):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"format": "parquet"}]})
-    format: Literal["parquet", "jsonl", "csv"] = "parquet"
+    format: Literal["parquet", "jsonl", "csv", "huggingface", "image-folder", "label-studio"] = "parquet"
     with_reasons: bool = Field(False, description="Also the explanations that were on the screen at each decision.")
 
 
@@ -863,6 +914,7 @@ class Dataset(BaseModel):
     files: list[DatasetFile]
     manifest: dict[str, Any]
     made_at: datetime
+    replaced_by: Id | None = Field(None, description="The version that has all of it but what was erased; the files are gone.")
 
 
 class Datasets(BaseModel):

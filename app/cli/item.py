@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import AsJson, Dir, ProjectName, noun
+from app.cli.options import AsJson, Dir, Limit, ProjectName, noun
 
 if TYPE_CHECKING:
     from app.workspace import Workspace
     from contract.project import Project
+    from review_queue.erasure import Erasing
     from review_queue.find import Record
     from review_queue.projects import Setting
 
@@ -154,6 +155,45 @@ def truth(
         raise typer.Exit(1)
 
 
+@app.command()
+def erase(
+    external_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The producer's ids of the items.")] = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", envvar="SIGNOFF_SUBJECT", metavar="ID", help="All items of this subject.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", envvar="SIGNOFF_FILE", metavar="FILE", help="A text file with an id on each line.")
+    ] = None,
+    why: Annotated[str | None, typer.Option("--why", envvar="SIGNOFF_WHY", metavar="TEXT", help="Why; this is kept.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", envvar="SIGNOFF_YES", help="Do not ask.")] = False,
+    project: ProjectName = None,
+    directory: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase the content of items for good, in datasets and models too. What was decided stays. Again, it ends what broke off."""
+    from app.cli import erasing
+    from app.cli.console import chosen, opened
+
+    with opened(directory) as workspace:
+        setting = chosen(workspace, project)
+        wanted = erasing.named(workspace, setting, external_ids or [], subject, file)
+        erasing.confirm(setting, wanted, yes=yes)
+        erasing.run(workspace, setting, wanted, why, as_json=as_json)
+
+
+@app.command()
+def erased(project: ProjectName = None, limit: Limit = 1000, directory: Dir = None, as_json: AsJson = False) -> None:
+    """What was erased, the latest first. Keep this list beside backups: whoever restores an older one erases these again."""
+    from app.cli.console import chosen, opened, say, table
+    from review_queue import erasure
+
+    with opened(directory) as workspace:
+        found = workspace.database.read(erasure.listed, chosen(workspace, project).id, limit=limit)
+    rows = [(name, each.at, each.by, each.why) for name, each in found]
+    told = [{"external_id": name, "at": at, "by": by, "why": reason} for name, at, by, reason in rows]
+    say(as_json, told, table(("id", "erased", "by", "why"), rows) if rows else "nothing was erased")
+
+
 def _unsigned(workspace: "Workspace", setting: "Setting") -> str:
     """Which version made the newest predictions, while none acts."""
     from retrain import registry
@@ -190,6 +230,8 @@ def _page(record: "Record", project: "Project") -> Iterator[str]:
 
     closed = f", {cell(record.closed_at)}" if record.closed_at else ""
     yield f"{project.noun} {record.external_id}: {record.state}{closed}, received {cell(record.received_at)}"
+    if record.erased is not None:
+        yield _erased(record.erased)
     if record.earlier:
         yield f"revision {record.item_revision}; `--revision N` shows an earlier one"
     given = {name: record.input[name] for name in (*project.input.features, *record.input) if name in record.input}
@@ -203,6 +245,13 @@ def _page(record: "Record", project: "Project") -> Iterator[str]:
     yield from _history(record)
 
 
+def _erased(erased: "Erasing") -> str:
+    from app.cli.console import cell
+
+    said = f"its content was erased at {cell(erased.at)}" + (f" by {erased.by}" if erased.by else "")
+    return said + (f": {erased.why}" if erased.why else "")
+
+
 def _history(record: "Record") -> Iterator[str]:
     from app.cli.console import cell
     from review_queue.explanations import called
@@ -211,6 +260,9 @@ def _history(record: "Record") -> Iterator[str]:
     for d in record.decisions:
         said = " ".join(filter(None, (d.verdict, d.label, d.reason and f"({d.reason})")))
         lines.append((d.at, f"{d.person} said {said}{', blind' if d.blind else ''}"))
+    lines += [
+        (t.known_at, f"proved true: {t.label or 'no label'}" + (f" ({t.source})" if t.source else "")) for t in record.truths
+    ]
     lines += [(o.at, f"answer {o.revision}: {o.label or 'rejected'} ({o.source})") for o in record.outcomes]
     if lines:
         yield "\nhistory"

@@ -20,6 +20,7 @@ CALLS: list[tuple[str, str, Any, set[str]]] = [
     ("POST", f"{P}/items/1/review", {"reason": "odd"}, {"produce", "review"}),
     ("POST", f"{P}/items/1/correction", {"key": "k", "label": "pay"}, {"review"}),
     ("POST", f"{P}/truths", {"truths": [{"external_id": "1", "label": "pay"}]}, {"produce"}),
+    ("POST", f"{P}/erasures", {"external_ids": ["unknown"]}, {"admin"}),
     ("GET", f"{P}/parked", None, {"review"}),
     ("POST", "/tasks/1/park", {"token": "t"}, {"review"}),
     ("POST", "/tasks/1/unpark", None, {"review"}),

@@ -11,8 +11,10 @@ from app.ui.draw import reasons as reasons_html
 from app.ui.draw.pictures import Picture
 from app.ui.formats import percent, text
 from review_queue.activity import Act
+from review_queue.erasure import Erasing
 from review_queue.find import Judged, Record, Routed, Stood
 from review_queue.projects import Setting
+from review_queue.truths import Fact
 
 Pictures = Callable[[str], Picture | None]
 VERDICTS = {"accept": "accepted", "correct": "corrected to", "reject": "rejected", "skip": "skipped", "escalate": "escalated"}
@@ -25,7 +27,8 @@ def page(record: Record, setting: Setting, pictures: Pictures, zone: ZoneInfo) -
     parts = [
         f'<h2 class="so-title"><small>{text(setting.project.noun)}</small> <bdi>{text(record.external_id)}</bdi></h2>',
         f'<p class="so-note">{_about(record, at)}</p>',
-        _input(record, setting, pictures),
+        _gone(record.erased, at) if record.erased else _input(record, setting, pictures),
+        _section("What proved true", (_true(each, setting, at) for each in record.truths)),
         _section("Predictions", _predictions(record, setting)),
         _section("Routing", (_routed(each, setting, at(each.at)) for each in record.routings)),
         _section("Draws", (_draw(each) for each in record.draws)),
@@ -52,6 +55,17 @@ def _about(record: Record, at: "_Clock") -> str:
     closed = f" {at(record.closed_at)}" if record.closed_at else ""
     revision = f" · revision {record.item_revision}" if record.item_revision > 1 or record.state == "replaced" else ""
     return f"{text(record.state)}{closed} · received {at(record.received_at)}{revision}"
+
+
+def _gone(erased: Erasing, at: "_Clock") -> str:
+    by, why = (f" by {text(erased.by)}" if erased.by else ""), (f": {text(erased.why)}" if erased.why else "")
+    return f'<p class="so-line so-note">Its content was erased {at(erased.at)}{by}{why}. What was decided of it stays.</p>'
+
+
+def _true(each: Fact, setting: Setting, at: "_Clock") -> str:
+    seen = f", seen by {text(each.source)}" if each.source else ""
+    said = "no label fits" if each.label is None else text(setting.project.title_of(each.label))
+    return f"{at(each.known_at)}: <b>{said}</b>{seen}"
 
 
 def _stood(each: Stood, setting: Setting, at: str) -> str:

@@ -1,0 +1,165 @@
+"""Erasing as a whole: blobs, datasets and models lose the rows, and what breaks off is taken up again."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from db import blobs
+from db.engine import Database
+from db.tables import Blob, Job, Model
+from retrain import datasets, erasing, registry
+from review_queue import erasure, jobs
+from review_queue.activity import Actor
+from review_queue.decisions import Said
+from review_queue.errors import Forbidden, Invalid, NotFound
+from review_queue.projects import Setting
+from tests import factories
+from tests.retrain.test_datasets import decide, later
+from tests.retrain.test_registry import register
+from tests.review_queue.test_erasure import leaks
+
+CANARY = "Zaunkönig-4711"
+
+
+@pytest.fixture
+def held(database: Database) -> Setting:
+    return factories.setting(database)
+
+
+@pytest.fixture
+def ann(database: Database) -> Actor:
+    return factories.person(database, "ann")
+
+
+@pytest.fixture
+def olga(database: Database) -> Actor:
+    return factories.person(database, "olga", "owner")
+
+
+def archive(rows: list[dict[str, Any]]) -> bytes:
+    """The parts of a model's archive that matter here."""
+    background = "".join(json.dumps(row) + "\n" for row in rows)
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as held:
+        held.writestr("background.jsonl", background)
+        held.writestr("model.json", json.dumps({"files": {"background.jsonl": "x", "weights.safetensors": "y"}}))
+        held.writestr("weights.safetensors", b"weights")
+    return target.getvalue()
+
+
+def files(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as held:
+        return {name: held.read(name) for name in held.namelist()}
+
+
+def everything(database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decided items in an export, a base dataset and a model."""
+    for name in "abc":
+        factories.routed(database, held, {name: factories.says("pay", 0.6)}, region=CANARY if name == "b" else "north")
+    decide(database, held, ann, {name: Said(name, "accept") for name in "abc"})
+    later(monkeypatch)
+    datasets.export(database, held, format="csv", by=ann)
+    rows = [
+        {"external_id": n, "input": {"region": CANARY if n == "b" else "n", "amount": 1}, "label": "pay", "split": "train"}
+        for n in "abx"
+    ]
+    base = database.write(datasets.add_base, held, rows, by=None)
+    lines = [{"amount": 120.5, "region": CANARY, "opened": None}, {"amount": 120.5, "region": "north", "opened": None}] * 2
+    info = register(database, held, archive(lines))
+    database.write(lambda s: setattr(s.get_one(Model, info.id), "datasets", [str(base.id)]))
+
+
+def erase(database: Database, held: Setting, by: Actor, *names: str) -> dict[str, Any]:
+    begun = database.write(erasing.begin, held, names, why=None, by=by)
+    assert begun.job is not None
+    return erasing.follow(database, held, database.read(jobs.get, begun.job).args, by=by)
+
+
+def test_datasets_and_models_lose_the_rows(
+    database: Database, held: Setting, ann: Actor, olga: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything(database, held, ann, monkeypatch)
+    model = database.read(registry.models, held.id)[0]
+    assert "blob.bytes" in leaks(database)
+    found = erase(database, held, olga, "b")
+    assert leaks(database) == set()
+    assert len(found["datasets"]) == 2
+    assert (found["models"], found["learned"], found["items"]) == ([model.version], [model.version], 1)
+    after = database.read(registry.models, held.id)[0]
+    assert (after.id, after.figures["erased"]) == (model.id, 2)
+    parts = files(database.read(registry.archive, after))
+    assert [json.loads(line)["region"] for line in parts["background.jsonl"].decode().splitlines()] == ["north", "north"]
+    assert parts["weights.safetensors"] == b"weights"
+    assert json.loads(parts["model.json"])["files"]["weights.safetensors"] == "y"
+    assert database.read(blobs.get, model.sha256) is None
+    assert database.read(lambda s: s.scalars(select(Job.args)).one()) == {"items": ["2"], "rows": []}
+
+
+@pytest.mark.parametrize("step", ["_holding", "_models", "_forget"])
+def test_what_breaks_off_is_ended_by_erasing_again(
+    database: Database, held: Setting, ann: Actor, olga: Actor, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    everything(database, held, ann, monkeypatch)
+
+    def dies(*_: Any) -> None:
+        raise RuntimeError("the worker dies")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(erasing, step, dies)
+        with pytest.raises(RuntimeError):
+            erase(database, held, olga, "b")
+    assert "item.input" not in leaks(database)
+    erase(database, held, olga, "b", "a")
+    assert leaks(database) == set()
+    assert database.read(lambda s: [args["rows"] for args in s.scalars(select(Job.args))]) == [[], []]
+
+
+def test_bytes_go_unless_something_else_names_them(database: Database, olga: Actor) -> None:
+    shown = {"type": "tabular", "features": {"amount": {"type": "number"}}, "show": {"scan": {"type": "image"}}}
+    held = factories.setting(database, factories.project(input=shown))
+    own, shared = (database.write(blobs.put, data, "image/png") for data in (b"own", b"shared"))
+
+    def item(name: str, sha: str) -> dict[str, Any]:
+        return {"external_id": name, "input": {"amount": 1}, "show": {"scan": {"blob": f"sha256:{sha}"}}}
+
+    factories.submit(database, held, [item("a", own), item("b", shared), item("c", shared)])
+    erase(database, held, olga, "a", "b")
+    assert database.read(blobs.get, own) is None
+    assert database.read(blobs.get, shared) is not None
+    erase(database, held, olga, "c")
+    assert database.read(blobs.get, shared) is None
+
+
+def test_all_or_none_and_by_owners_alone(database: Database, held: Setting, ann: Actor, olga: Actor) -> None:
+    factories.submit(database, held, [factories.raw("a")])
+    with pytest.raises(NotFound):
+        database.write(erasing.begin, held, ["a", "nobody"], why=None, by=olga)
+    with pytest.raises(Forbidden):
+        database.write(erasing.begin, held, ["a"], why=None, by=ann)
+    with pytest.raises(Invalid, match="more than the 1,000"):
+        database.write(erasing.begin, held, [str(n) for n in range(1001)], why=None, by=olga)
+    assert database.read(erasure.listed, held.id, limit=9) == []
+    assert database.write(erasing.begin, held, [], why=None, by=olga) == erasing.Begun((), None)
+
+
+def test_an_erased_folder_is_told_from_a_damaged_one(
+    database: Database, held: Setting, ann: Actor, olga: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    everything(database, held, ann, monkeypatch)
+    old = datasets.export(database, held, format="csv", by=ann)
+    database.read(datasets.write_folder, old, tmp_path)
+    manifest = (tmp_path / "dataset.json").read_bytes()
+    assert database.read(erasing.replaced_by, manifest) is None
+    erase(database, held, olga, "b")
+    new = database.read(datasets.newest, held.id, "export")
+    assert new is not None
+    assert database.read(erasing.replaced_by, manifest) == new.id
+    assert database.read(erasing.replaced_by, manifest.replace(b"csv", b"CSV")) is None
+    for broken in (b"", b"{}", b"[1]", b'{"files": {"a": 3}}'):
+        assert database.read(erasing.replaced_by, broken) is None
+    assert database.read(lambda s: s.scalar(select(Blob.sha256).where(Blob.sha256 == old.files["data.csv"]["sha256"]))) is None
