@@ -88,18 +88,6 @@ def follow(
     return {"items": len(ids), "datasets": [str(each) for each in rewritten], "models": models, "learned": learned}
 
 
-def replaced_by(session: Session, manifest: bytes) -> int | None:
-    """The dataset version that took the place of the one with this dataset.json, because items of it were erased; None where
-    none did, or this workspace never had it."""
-    try:
-        held = json.loads(manifest)["files"]
-        files = {name: {"sha256": str(each["sha256"])} for name, each in held.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    hashed = stored.hashed("export", {**files, "dataset.json": {"sha256": digest(manifest)}})
-    return session.scalar(select(Dataset.replaced_by).where(Dataset.content_hash == hashed, Dataset.replaced_by.is_not(None)))
-
-
 def without_rows(archive: bytes, project: Project, hashes: Set[str]) -> tuple[bytes, int]:
     """The archive of a model without the rows of these hashes among those that it is explained by, and how many they were."""
     with zipfile.ZipFile(io.BytesIO(archive)) as held:

@@ -53,7 +53,8 @@ def lacking(session: Session, project_id: int, model_id: int, limit: int) -> lis
     newest = select(Decision.item_id).where(*answers).order_by(Decision.decided_at.desc()).limit(MOST).subquery()
     has = exists().where(Embedding.item_id == newest.c.item_id, Embedding.model_id == model_id)
     stands = exists().where(ItemKey.item_id == newest.c.item_id, ItemKey.closed_at.is_(None))
-    return list(dict.fromkeys(session.scalars(select(newest.c.item_id).where(~has, stands).limit(limit))))
+    there = exists().where(Item.id == newest.c.item_id, Item.input.is_not(None))
+    return list(dict.fromkeys(session.scalars(select(newest.c.item_id).where(~has, stands, there).limit(limit))))
 
 
 def inputs(session: Session, setting: Setting, item_ids: Sequence[int]) -> dict[int, dict[str, Any]]:

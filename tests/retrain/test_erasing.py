@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from sqlalchemy import select
 
 from db import blobs
 from db.engine import Database
-from db.tables import Blob, Job, Model
+from db.tables import Job, Model
 from retrain import datasets, erasing, registry
 from review_queue import erasure, jobs
 from review_queue.activity import Actor
@@ -145,21 +144,3 @@ def test_all_or_none_and_by_owners_alone(database: Database, held: Setting, ann:
         database.write(erasing.begin, held, [str(n) for n in range(1001)], why=None, by=olga)
     assert database.read(erasure.listed, held.id, limit=9) == []
     assert database.write(erasing.begin, held, [], why=None, by=olga) == erasing.Begun((), None)
-
-
-def test_an_erased_folder_is_told_from_a_damaged_one(
-    database: Database, held: Setting, ann: Actor, olga: Actor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    everything(database, held, ann, monkeypatch)
-    old = datasets.export(database, held, format="csv", by=ann)
-    database.read(datasets.write_folder, old, tmp_path)
-    manifest = (tmp_path / "dataset.json").read_bytes()
-    assert database.read(erasing.replaced_by, manifest) is None
-    erase(database, held, olga, "b")
-    new = database.read(datasets.newest, held.id, "export")
-    assert new is not None
-    assert database.read(erasing.replaced_by, manifest) == new.id
-    assert database.read(erasing.replaced_by, manifest.replace(b"csv", b"CSV")) is None
-    for broken in (b"", b"{}", b"[1]", b'{"files": {"a": 3}}'):
-        assert database.read(erasing.replaced_by, broken) is None
-    assert database.read(lambda s: s.scalar(select(Blob.sha256).where(Blob.sha256 == old.files["data.csv"]["sha256"]))) is None

@@ -8,12 +8,13 @@ import streamlit as st
 from app.ui import formats, look, widgets
 from app.ui.draw import drift as strayed
 from app.ui.draw import figures
+from app.ui.draw import proved as proved_html
 from app.ui.formats import number, percent, upto
 from app.ui.screens import judging
 from app.ui.widgets import Place
 from retrain import alone, registry
 from retrain.alone import Alone
-from review_queue import answers, drift, insights, periods
+from review_queue import answers, drift, insights, periods, proved
 from review_queue.agreement import of as agreement_of
 from review_queue.insights import Insight
 from review_queue.periods import Period
@@ -84,7 +85,19 @@ def _model(place: Place, period: Period, asked: dict[str, str]) -> None:
     left.html(figures.bands(found.bands))
     right.html(figures.labels(found.labels, place.setting.project.title_of))
     widgets.line(f"These two: all traffic so far. {figures.WEIGHING} {figures.window(found)}", "note")
+    _proved(place)
     _drift(place)
+
+
+def _proved(place: Place) -> None:
+    """Who was right, by what later proved true; nothing where nothing was told."""
+    found = place.database.read(proved.figures, place.setting.id)
+    if not found.n:
+        return
+    st.html('<h3 class="so-title">What proved true</h3>')
+    rows = list(proved_html.rows(found, place.setting.project.title_of))
+    widgets.grid(proved_html.HEAD, rows, caption="Who was right, by what later proved true")
+    widgets.line(proved_html.window(found), "note")
 
 
 def _drift(place: Place) -> None:
