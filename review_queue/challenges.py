@@ -82,6 +82,15 @@ def end(session: Session, setting: Setting, *, kind: Kind = "challenger", by: Ac
     return challenge(session, stood.id)
 
 
+def model_of(session: Session, setting: Setting, version: int) -> int:
+    """The id of a version of the project. Raises NotFound."""
+    query = select(Model.id).where(Model.project_id == setting.id, Model.version == version)
+    found = session.scalar(query)
+    if found is None:
+        raise NotFound(f"there is no model version {version}; `signoff model list` shows them")
+    return found
+
+
 def standing(session: Session, project_id: int) -> list[Challenge]:
     """Those that predict now: the challenger, then the former champion."""
     rows = session.execute(_query().where(ChallengeRow.project_id == project_id, ChallengeRow.ended_at.is_(None)))

@@ -18,6 +18,7 @@ from app.api import (
     health,
     items,
     jobs,
+    models,
     parking,
     policy,
     problems,
@@ -81,6 +82,7 @@ def _version_1() -> APIRouter:
         autonomy,
         policy,
         datasets,
+        models,
         jobs,
         webhooks,
     )

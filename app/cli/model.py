@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli import model_add, model_gate, model_retrain
+from app.cli import model_add, model_gate, model_retrain, model_shadow
 from app.cli.options import AsJson, Device, Dir, ProjectName, noun
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ app.command("add")(model_add.add)
 app.command("compare")(model_gate.compare)
 app.command("card")(model_gate.card)
 app.command("retrain")(model_retrain.retrain)
+app.command("shadow")(model_shadow.shadow)
 
 Version = Annotated[int, typer.Argument(metavar="VERSION", help="The version, as `signoff model list` shows it.")]
 
@@ -117,7 +118,7 @@ def promote(
 
 @app.command()
 def rollback(project: ProjectName = None, directory: Dir = None, as_json: AsJson = False) -> None:
-    """Propose that the former champion acts again."""
+    """Let the former champion act again: at once while it stands in shadow; after that it is proposed."""
     from app.cli.console import chosen, opened, say
     from retrain import registry
 
