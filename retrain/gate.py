@@ -122,7 +122,7 @@ def judge(found: Ledger, max_error: float, delta: float) -> dict[str, Any]:
     cells = counts.cells(np.ones(len(found.p), dtype=np.bool_))
     better = duel.log_e(cells, 0.0) >= duel.line(delta)
     figures = {
-        "passed": not missing,
+        "passed": whole.state == "shown" and not missing,
         "missing": missing,
         "margin": max_error / OVERALL,
         "group_margin": max_error,
@@ -293,7 +293,7 @@ def _nothing(found: Ledger) -> list[str]:
 
 
 def _lacking(whole: Part, found: Ledger) -> list[str]:
-    if whole.state == "shown" or not whole.n:
+    if whole.state == "shown" or not len(found.p):
         return []
     waits, nobody = int((found.waiting & found.differ).sum()), int((found.differ & (found.p == 0)).sum())
     told = [f"{waits:,} cases on which they differ wait for an answer"] if waits else []
