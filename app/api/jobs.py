@@ -29,7 +29,7 @@ def get_jobs(
     return here.database.read(_recent, actor, project, limit)
 
 
-@router.post("/jobs", status_code=202, summary="Ask for a job", responses=listed(404, 422))
+@router.post("/jobs", status_code=202, summary="Ask for a job", responses=listed(404, 409, 422))
 def post_job(here: Here, actor: Admin, wish: shapes.JobIn, response: Response) -> shapes.JobOut:
     """Long work. The reply names the job; look at it again for its progress and result."""
     job = here.database.write(ask, actor, wish.project, wish.kind, wish.args.model_dump(exclude_none=True))

@@ -79,12 +79,24 @@ def test_jobs_are_asked_for_and_followed(api: Api, database: Database, held: Set
     assert len(api.get("/jobs", admin, limit=1).json()["jobs"]) == 1
 
 
+def test_the_next_model_is_asked_for_once_at_a_time(api: Api, held: Setting, key: MakeKey) -> None:
+    admin = key("olga", "admin", role="owner")
+    asked = api.post("/jobs", {"project": "claims", "kind": "retrain", "args": {"weights": "sqrt"}}, admin)
+    assert (asked.status_code, asked.json()["args"]) == (202, {"weights": "sqrt"})
+    again = problem(api.post("/jobs", {"project": "claims", "kind": "retrain"}, admin), 409, "refused")
+    assert f"job {asked.json()['id']} is at it already" in again["detail"]
+    assert api.post("/jobs", {"project": "claims", "kind": "gate", "args": {"challenger": 2}}, admin).status_code == 202
+
+
 def test_jobs_that_make_no_sense_are_refused(api: Api, held: Setting, key: MakeKey) -> None:
     admin = key("olga", "admin", role="owner")
     wrong = [
         ({"project": "claims", "kind": "explode"}, "body.kind"),
         ({"project": "claims", "kind": "known-answers"}, "body.kind"),
         ({"project": "claims", "kind": "compare"}, "challenger"),
+        ({"project": "claims", "kind": "gate"}, "gate needs args.challenger"),
+        ({"project": "claims", "kind": "gate", "args": {"challenger": 2, "weights": "full"}}, "gate takes no weights"),
+        ({"project": "claims", "kind": "retrain", "args": {"weights": "heavy"}}, "body.args.weights"),
         ({"project": "claims", "kind": "compare", "args": {"challenger": 2**70}}, "challenger"),
         ({"project": "claims", "kind": "train", "args": {"format": "csv"}}, "takes no format"),
         ({"project": "claims", "kind": "train", "args": {"trainer": "magic"}}, "body.args.trainer"),
