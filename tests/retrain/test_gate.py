@@ -92,12 +92,12 @@ def test_what_people_decided_is_known_and_a_challenger_that_is_right_passes(
     database: Database, held: Setting, olga: Actor
 ) -> None:
     version = challenger(database, held)
-    arrive(database, held, {f"r-{n}": factories.says("deny", 0.6) for n in range(60)}, amount=50.0)
-    assert "60 cases on which they differ wait" in look(database, held, version, Says(100), Says(10))["missing"][0]
+    arrive(database, held, {f"r-{n}": factories.says("deny", 0.6) for n in range(45)}, amount=50.0)
+    assert "45 cases on which they differ wait" in look(database, held, version, Says(100), Says(10))["missing"][0]
     answered(database, held, "pay")
     found = look(database, held, version, Says(100), Says(10), by=olga)
     assert found["passed"], found["missing"]
-    assert (found["overall"]["n"], found["overall"]["apart"], found["better"]) == (60, 60, True)
+    assert (found["overall"]["n"], found["overall"]["apart"], found["better"]) == (45, 45, True)
     assert found["overall"]["accuracy"] == (0.0, 1.0)
     (offered,) = database.read(registry.proposals, held.id)
     assert (str(offered.id), offered.signed_by, offered.gate_id) == (found["proposal"], (), int(found["gate"]))
@@ -108,7 +108,7 @@ def test_what_people_decided_is_known_and_a_challenger_that_is_right_passes(
 
 def test_a_worse_challenger_is_told_where_it_is_worse(database: Database, held: Setting) -> None:
     version = challenger(database, held)
-    arrive(database, held, {f"r-{n}": factories.says("deny", 0.6) for n in range(60)}, amount=50.0)
+    arrive(database, held, {f"r-{n}": factories.says("deny", 0.6) for n in range(45)}, amount=50.0)
     answered(database, held, "deny")
     found = look(database, held, version, Says(100), Says(10))
     assert not found["passed"]
