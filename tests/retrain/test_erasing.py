@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from sqlalchemy import select
 from db import blobs
 from db.engine import Database
 from db.tables import Job, Model
+from inference import store
+from inference.training import train
 from retrain import datasets, erasing, registry
 from review_queue import erasure, jobs
 from review_queue.activity import Actor
@@ -18,6 +21,7 @@ from review_queue.decisions import Said
 from review_queue.errors import Forbidden, Invalid, NotFound
 from review_queue.projects import Setting
 from tests import factories
+from tests.inference.conftest import rows_of
 from tests.retrain.test_datasets import decide, later
 from tests.retrain.test_registry import register
 from tests.review_queue.test_erasure import leaks
@@ -144,3 +148,19 @@ def test_all_or_none_and_by_owners_alone(database: Database, held: Setting, ann:
         database.write(erasing.begin, held, [str(n) for n in range(1001)], why=None, by=olga)
     assert database.read(erasure.listed, held.id, limit=9) == []
     assert database.write(erasing.begin, held, [], why=None, by=olga) == erasing.Begun((), None)
+
+
+@pytest.mark.parametrize("kind", ["sklearn-linear", "torch-text"])
+def test_a_model_without_a_row_answers_as_before(tmp_path: Path, kind: str) -> None:
+    project, (rows, labels) = rows_of(kind)
+    store.save(train(project, rows[:80], labels[:80], trainer=kind, device="cpu", threads=1), tmp_path / "before")
+    before = store.load(tmp_path / "before", device="cpu")
+    gone = erasure.row_hash(project, before.background[0])
+    data, count = erasing.without_rows(store.pack(tmp_path / "before"), project, {gone})
+    assert count >= 1
+    store.unpack(data, tmp_path / "after")
+    after = store.load(tmp_path / "after", device="cpu")
+    assert len(after.background) == len(before.background) - count
+    assert before.background[0] not in after.background
+    assert [str(each) for each in after.predict(rows[80:100])] == [str(each) for each in before.predict(rows[80:100])]
+    assert erasing.without_rows(data, project, {gone}) == (data, 0)

@@ -1,7 +1,10 @@
 """Erasing: the content goes out of every table, what was decided and the evidence stay."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +46,11 @@ pytestmark = pytest.mark.usefixtures("sound")
 @pytest.fixture
 def olga(database: Database) -> Actor:
     return factories.person(database, "olga", "owner")
+
+
+@pytest.fixture
+def olga_alone(sqlite: Database) -> Actor:
+    return factories.person(sqlite, "olga", "owner")
 
 
 def erase(database: Database, held: Setting, by: Actor, *names: str, why: str | None = "asked for") -> list[erasure.Gone]:
@@ -215,3 +223,15 @@ def test_the_hash_of_a_row_is_of_what_a_model_sees(row: dict[str, Any]) -> None:
     wanted = erasure.row_hash(factories.project(), {"amount": 1, "region": "n"})
     assert erasure.row_hash(factories.project(), row) == wanted
     assert erasure.row_hash(factories.project(), {**row, "amount": 2}) != wanted
+
+
+def test_the_file_of_sqlite_holds_nothing_once_its_free_pages_are_written_over(sqlite: Database, olga_alone: Actor) -> None:
+    held = factories.setting(sqlite)
+    factories.routed(sqlite, held, {str(n): factories.says("pay", 0.6) for n in range(20)}, region="Zaunkoenig-4711")
+    erase(sqlite, held, olga_alone, *map(str, range(20)))
+    path = Path(str(sqlite.engine.url.database))
+    sqlite.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as alone:
+        for statement in ("PRAGMA secure_delete=ON", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+            alone.execute(statement).fetchall()
+    assert not any(b"Zaunkoenig-4711" in each.read_bytes() for each in path.parent.glob(f"{path.name}*"))
