@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     device: str = "auto"
     threads: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) // 2), ge=1)
     webhooks_private: bool = Field(default=False, description="webhooks may be posted to addresses inside, and over http")
+    mlflow: str | None = Field(
+        default=None, description="where MLflow is, as it takes a URI, or off; a file in the workspace where it is not set"
+    )
     batch_size: int | None = Field(default=None, ge=1, description="items scored at once; probed where it is not set")
 
     connections: int = Field(default=20, ge=2, description="of one process to a PostgreSQL server")
@@ -54,6 +57,13 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """Where the database is."""
         return self.database_url or f"sqlite:///{self.dir.resolve() / 'signoff.db'}"
+
+    @property
+    def tracking(self) -> str | None:
+        """Where trainings are told to MLflow; None where they are not."""
+        if self.mlflow == "off":
+            return None
+        return self.mlflow or f"sqlite:///{self.dir.resolve() / 'mlflow.db'}"
 
     @cached_property
     def secrets(self) -> list[str]:

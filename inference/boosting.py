@@ -11,6 +11,7 @@ import numpy as np
 import skops.io
 import skops.io.exceptions
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from contract.inside import Last, Places, Trees
@@ -125,7 +126,7 @@ def train(
     model.fit(matrix[rows], task.truth[rows], task.weights[rows] / task.weights[rows].mean(), **judge)
     course.curves["sklearn-hgb"] = _curve(model)
     progress(1.0, f"{model.n_iter_} rounds of trees")
-    return Engine(columns, model, _dump(model))
+    return Engine(columns, model, dump(model))
 
 
 def _curve(model: HistGradientBoostingClassifier) -> dict[str, Any]:
@@ -203,17 +204,18 @@ def check_tree(nodes: NDArray[Any], bitsets: int, inputs: int) -> None:
         raise ModelLoadError(f"{FILE} has a tree that points outside itself")
 
 
-def _dump(model: HistGradientBoostingClassifier) -> bytes:
+def dump(model: BaseEstimator) -> bytes:
     """The skops archive with memory addresses and times taken out, so that the same model gives the same bytes."""
     source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(model)))
     schema = source.read("schema.json").decode()
     numbers = {found: str(n) for n, found in enumerate(dict.fromkeys(re.findall(r'"__id__": (\d+)', schema)))}
     schema = re.sub(r'"__id__": (\d+)', lambda found: f'"__id__": {numbers[found[1]]}', schema)
-    schema = re.sub(r'"(\d+)\.npy"', lambda found: f'"{numbers[found[1]]}.npy"', schema)
+    schema = re.sub(r'"(\d+)\.(np[yz])"', lambda found: f'"{numbers[found[1]]}.{found[2]}"', schema)
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(source.namelist(), key=lambda name: int(numbers.get(name.split(".")[0], -1))):
-            renamed = "schema.json" if name == "schema.json" else f"{numbers[name.split('.')[0]]}.npy"
+            title, ending = name.split(".")
+            renamed = f"{numbers.get(title, title)}.{ending}"
             content = json.dumps(json.loads(schema)).encode() if name == "schema.json" else source.read(name)
             archive.writestr(zipfile.ZipInfo(renamed, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
     return target.getvalue()

@@ -144,15 +144,18 @@ def train(
             _begin(network, former)
         held = weighed(bags, Engine(network).places, idf)
         network.to(device)
-        rows = len(task.training)
-        batch = int(np.clip(2 ** round(np.log2(max(rows, 2) / 30)), 8, 64))
-        plan = Plan(batch=batch, rate=5e-3, decay=0.01, steps=400, epochs=20, patience=3)
+        plan = _plan(len(task.training))
 
         def take(some: Integers, learning: bool) -> Inputs:
             return held.rows(some, device)
 
         fit(network, take, task, plan, device=device, seed=seed, progress=progress, course=course, name="torch-text")
     return Engine(network)
+
+
+def _plan(rows: int) -> Plan:
+    batch = int(np.clip(2 ** round(np.log2(max(rows, 2) / 30)), 8, 64))
+    return Plan(batch=batch, rate=5e-3, decay=0.01, steps=400, epochs=20, patience=3)
 
 
 def _begin(network: Network, former: Former) -> None:

@@ -17,6 +17,7 @@ from db.migrate import upgrade
 from tests.pool import Pool
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: test processes share the cores
+os.environ.setdefault("SIGNOFF_MLFLOW", "off")  # told where a test asks for it: its first use makes a database
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 

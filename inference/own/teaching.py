@@ -103,9 +103,9 @@ def _source(made: Any, trainer: str, sample: Sample, folder: Path) -> str:
     if isinstance(made, (str, Path)):
         return str(made)
     if isinstance(made, BaseEstimator):
-        import skops.io
+        from inference import boosting
 
-        skops.io.dump(made, folder / "model.skops")
+        (folder / "model.skops").write_bytes(boosting.dump(made))
         return str(folder / "model.skops")
     import torch
 
