@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from contract.canonical import canonical, digest
-from db import bulk
+from db import blobs, bulk
 from db.engine import Database
 from db.tables import Dataset, DatasetItem, Erased, Item, ItemKey
 from retrain import files, rows, sifting, stored
@@ -215,6 +215,26 @@ def verify(folder: Path) -> list[str]:
         elif digest(path.read_bytes()) != details["sha256"]:
             problems.append(f"{name} was changed: its SHA-256 is not the one in dataset.json")
     return problems
+
+
+def verify_stored(session: Session, info: DatasetInfo) -> list[str]:
+    """What is wrong with the stored files of a version. Empty: nothing."""
+    problems = []
+    for name, details in info.files.items():
+        found = blobs.get(session, details["sha256"])
+        if found is None:
+            problems.append(f"{name} is gone from the store")
+        elif digest(found[0]) != details["sha256"]:
+            problems.append(f"{name} was changed in the store: its SHA-256 is not the one in the manifest")
+    return problems
+
+
+def replacement(session: Session, folder: Path) -> int | None:
+    """The version that stands in place of a whole exported folder, where rows of it were erased since; else None."""
+    text = (folder / "dataset.json").read_bytes()
+    listed = {**json.loads(text)["files"], "dataset.json": {"sha256": digest(text)}}
+    row = session.scalar(select(Dataset).where(Dataset.content_hash == stored.hashed("export", listed)))
+    return None if row is None or row.replaced_by is None else _last(session, row.id).id
 
 
 def holds(session: Session, sha: str) -> bool:

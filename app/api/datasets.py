@@ -122,4 +122,5 @@ def _shown(info: "DatasetInfo", project: str) -> shapes.Dataset:
         files=files,
         manifest=dict(info.manifest),
         made_at=info.made_at,
+        replaced_by=str(info.replaced_by) if info.replaced_by is not None else None,
     )

@@ -5,8 +5,9 @@ loading the same file again adds nothing and an interrupted load is finished by 
 """
 
 from app.loading.errors import LoadError
+from app.loading.imported import keep_imported
 from app.loading.labelled import Labelled, keep_labelled
 from app.loading.loader import Loaded, load
 from app.loading.truths import TruthsTold, tell
 
-__all__ = ["Labelled", "LoadError", "Loaded", "TruthsTold", "keep_labelled", "load", "tell"]
+__all__ = ["Labelled", "LoadError", "Loaded", "TruthsTold", "keep_imported", "keep_labelled", "load", "tell"]

@@ -52,10 +52,12 @@ def keep_labelled(
     path: Path,
     label: str | None = None,
     *,
+    kind: str = "base",
     progress: Progress | None = None,
     by: Actor | None = None,
 ) -> Labelled:
-    """Keep every sound row as the project's base dataset, in place of an earlier one. The same rows again change nothing.
+    """Keep every sound row as the project's base dataset, in place of an earlier one, or as that of another kind. The same rows
+    again change nothing.
 
     `label` names the column of the labels; in a folder of images, the folders within it do. Raises LoadError where no
     model can learn from what is there.
@@ -66,10 +68,24 @@ def keep_labelled(
         for found in source.rows(progress):
             reader.take(found)
         reader.require_something_to_learn()
-        info, new = workspace.database.write(_keep, setting, reader.rows, reader.media.files, file=path.name, by=by)
+        given = reader.rows if kind == "base" else [{**row, "basis": kind} for row in reader.rows]
+        info, new = keep_rows(workspace, setting, kind, given, reader.media.files, path.name, by)
         left_out = tuple(sorted(reader.left_out - {label}))[:NAMED]
         counts = reader.labels()
         return Labelled(info.id, info.rows, counts, new, reader.repeated, rejected.count, rejected.file, left_out, source.said)
+
+
+def keep_rows(
+    workspace: Workspace,
+    setting: Setting,
+    kind: str,
+    rows: Sequence[Mapping[str, Any]],
+    files: Sequence[tuple[bytes, str]],
+    file: str,
+    by: Actor | None,
+) -> tuple[DatasetInfo, bool]:
+    """The dataset of these rows, of the kind base or imported, and whether it is a new one; `files`: their images, with types."""
+    return workspace.database.write(_keep, setting, kind, rows, files, file=file, by=by)
 
 
 def _source(path: Path, project: Project, label: str | None) -> Source:
@@ -170,16 +186,17 @@ def _store(session: Session, files: Sequence[tuple[bytes, str]]) -> None:
 def _keep(
     session: Session,
     setting: Setting,
+    kind: str,
     rows: Sequence[Mapping[str, Any]],
     files: Sequence[tuple[bytes, str]],
     *,
     file: str,
     by: Actor | None,
 ) -> tuple[DatasetInfo, bool]:
-    """The base dataset of these rows, and whether it is a new one."""
     _store(session, files)
-    before = [each.id for each in datasets.versions(session, setting.id, kind="base")]
-    info = datasets.add_base(session, setting, rows, by=by)
+    before = [each.id for each in datasets.versions(session, setting.id, kind=kind) if each.replaced_by is None]
+    add = datasets.add_base if kind == "base" else datasets.add_imported
+    info = add(session, setting, rows, by=by)
     if info.id in before[1:]:
         raise LoadError(
             f"these rows are dataset {info.id} already, which dataset {before[0]} replaced, and training takes the newest; "
@@ -187,5 +204,5 @@ def _keep(
         )
     if info.id not in before:
         note = {"file": file, "rows": info.rows}
-        activity.record(session, by, "dataset.base", f"dataset:{info.id}", project_id=setting.id, after=note)
+        activity.record(session, by, f"dataset.{kind}", f"dataset:{info.id}", project_id=setting.id, after=note)
     return info, info.id not in before

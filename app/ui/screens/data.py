@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 SHOWN = 100
 """Versions to choose from, the newest first."""
-FORMATS = {"parquet": "Parquet", "jsonl": "JSON Lines", "csv": "CSV"}
-KINDS = {"base": "came with the project", "export": "decided here", "answers": "known answers"}
+FORMATS = {"parquet": "Parquet", "jsonl": "JSON Lines", "csv": "CSV", "huggingface": "Hugging Face"}
+FORMATS |= {"image-folder": "Folders of images", "label-studio": "Label Studio"}
+KINDS = {"base": "came with the project", "imported": "labelled elsewhere", "export": "decided here", "answers": "known answers"}
 
 
 def draw() -> None:
@@ -52,7 +53,8 @@ def _webhooks(place: Place) -> None:
 
 def _ask(place: Place) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = st.selectbox("Format", list(FORMATS), format_func=FORMATS.__getitem__, key="data-format", width=180)
+        fitting = [each for each in FORMATS if each != "image-folder" or place.setting.project.input.type == "image"]
+        kind = st.selectbox("Format", fitting, format_func=FORMATS.__getitem__, key="data-format", width=180)
         st.button("Make a dataset version", type="primary", key="data-make", on_click=_make, args=(place, kind))
         st.checkbox("with the reasons that were on the screen", key="data-reasons")
 
@@ -88,7 +90,8 @@ def _version(place: Place, found: "list[DatasetVersion]") -> None:
 
 def _named(place: Place, each: "DatasetVersion") -> str:
     made = formats.moment(each.made_at, place.zone)
-    return f"Version {each.id}: {formats.count(each.rows, 'row')}, {KINDS.get(each.kind, each.kind)}, {made}"
+    gone = f", rows erased: now version {each.replaced_by}" if each.replaced_by is not None else ""
+    return f"Version {each.id}: {formats.count(each.rows, 'row')}, {KINDS.get(each.kind, each.kind)}, {made}{gone}"
 
 
 COUNTED = {
@@ -108,6 +111,11 @@ def summary(place: Place, each: "DatasetInfo") -> str:
         rows.append(("complete through", str(each.manifest.get("complete_through") or "nothing yet: earlier cases are open")))
     if (reasons := each.manifest.get("reasons")) is not None:
         rows.append(("explanations on screens", formats.number(int(reasons["rows"]))))
+    if weighed := each.manifest.get("weights"):
+        worth = f"tell as much as {formats.number(round(weighed['effective']))} of a random sample"
+        rows.append(("weights", f"{formats.count(weighed['rows'], 'row')} {worth}"))
+    if erased := each.manifest.get("erased"):
+        rows.append(("erased", formats.count(int(erased), "row")))
     for name, title in COUNTED.items():
         if found := counts.get(name):
             shown = ((title_of(str(key)) if name == "label" else str(key), value) for key, value in found.items())
