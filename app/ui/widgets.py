@@ -28,6 +28,9 @@ JOBS = {
     "export": "Dataset version",
     "train": "Training",
     "compare": "Comparison",
+    "retrain": "Retraining",
+    "gate": "Look at the gate",
+    "erase": "Erasure",
     "known-answers": "Known answers",
     "report": "Report",
 }

@@ -7,7 +7,7 @@ import streamlit as st
 from app.ui import formats, widgets
 from app.ui.draw import figures, quality
 from app.ui.formats import text
-from app.ui.screens import braking
+from app.ui.screens import beside, braking
 from app.ui.widgets import Place
 from review_queue import jobs, reason_quality
 from review_queue.jobs import Job
@@ -28,11 +28,12 @@ def draw() -> None:
     widgets.said("models")
     known = _models(place)
     _versions(place, known)
-    _reasons(place, known)
+    beside.draw(place)
+    _proposals(place)
     _train(place)
     if known:
         _compare(place, known)
-        _proposals(place)
+    _reasons(place, known)
     braking.draw(place, "models")
 
 
@@ -90,29 +91,38 @@ def _train(place: Place) -> None:
 
 
 def _compare(place: Place, known: "list[ModelInfo]") -> None:
-    others = [each.version for each in known if "champion" not in each.aliases]
+    others = {each.version: each for each in known if "champion" not in each.aliases}
     if not others:
         return
-    elsewhere = any(each.external for each in known if "champion" in each.aliases) or place.setting.project.external
-    wanted = others[0]
     done = place.database.read(jobs.recent, place.setting.id, kinds=("compare", "known-answers"), limit=5)
-    if place.actor.at_least("lead"):
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            wanted = st.selectbox("Version", others, key="models-version", width=160)
-            if not elsewhere:  # there is nothing here to ask
-                asked = (place, "compare", {"challenger": wanted})
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        wanted = others[st.selectbox("Version", list(others), key="models-version", width=160)]
+        if place.actor.at_least("lead"):
+            if not wanted.external and not place.setting.project.external:  # else there is nothing here to ask
+                asked = (place, "compare", {"challenger": wanted.version})
                 st.button("Compare with the champion", key="models-compare", on_click=_ask, args=asked)
+            if any("champion" in each.aliases for each in known):
+                beside.offer(place, wanted)
             _offer(place, known, wanted, done)
-    widgets.follow(place, ("compare",))
-    if found := _result(done, wanted):
+    widgets.follow(place, ("compare", "gate", "retrain"))
+    if found := _result(done, wanted.version):
         st.html(figures.comparison(found))
+    beside.details(place, wanted)
 
 
-def _offer(place: Place, known: "list[ModelInfo]", version: int, done: list[Job]) -> None:
-    """The button that makes this version act, for owners."""
-    if not place.actor.at_least("owner"):
+def _offer(place: Place, known: "list[ModelInfo]", wanted: "ModelInfo", done: list[Job]) -> None:
+    """The button that makes this version act, for owners: where nothing acts yet, it acted before, or it passed the gate."""
+    from retrain import verdicts
+
+    back, version = "previous" in wanted.aliases, wanted.version
+    acting = next((each for each in known if "champion" in each.aliases), None)
+    if not place.actor.at_least("owner") or beside.may_return(place) == wanted.id:
         return
-    back = _was_champion(known, version)
+    gated = acting is not None and not wanted.external and not back
+    if gated and acting is not None:
+        found = place.database.read(verdicts.latest, wanted.id, acting.id)
+        if found is None or not found.passed or not found.fresh:
+            return
     name = f"Roll back to version {version}" if back else f"Propose version {version} as champion"
     args = (place, version, "rollback" if back else "promote", _result(done, version))
     question = _question(version, place.setting.policy.evidence.signers)
@@ -130,10 +140,6 @@ def _result(done: list[Job], version: int) -> dict[str, Any] | None:
     results = [job.result for job in done if job.state == "done" and job.result]
     found: list[dict[str, Any]] = [result.get("comparison", result) for result in results]
     return next((each for each in found if each.get("challenger") == version), None)
-
-
-def _was_champion(known: "list[ModelInfo]", version: int | None) -> bool:
-    return any(each.version == version and "previous" in each.aliases for each in known)
 
 
 def _proposals(place: Place) -> None:
