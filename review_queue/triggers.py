@@ -91,7 +91,7 @@ def new_labels(session: Session, project_id: int, since: datetime | None, most: 
     """Cases answered since then, counted up to `most`; answers that were known beforehand do not count."""
     said = [Decision.project_id == project_id, Decision.verdict.in_(ANSWERS), Decision.basis != "gold"]
     said += [] if since is None else [Decision.decided_at > since]
-    cases = select(Decision.item_id).where(*said, Decision.stage == "final").distinct().limit(most).subquery()
+    cases = select(Decision.item_id).where(*said).distinct().limit(most).subquery()
     return session.scalar(select(func.count()).select_from(cases)) or 0
 
 
