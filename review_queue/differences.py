@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import bulk
@@ -98,13 +98,21 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class _Stage:
+    """The stretch of cases under one rule. `least`: the least chance of a look at what acted alone and differs."""
+
+    rule: int
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Case:
     """A case on which the two differ. `p`: the chance of a look, 0 where nobody could; `open`: a look that is not over; `late`:
     one that was not in time; `known`: its right label is `truth`."""
 
     item_id: int
     day: date
-    stage: tuple[int, float]
+    stage: _Stage
     p: float
     acting: str | None
     beside: str | None
@@ -126,11 +134,11 @@ def figures(session: Session, challenge_id: int) -> Figures:
     """What a challenge, standing or ended, showed. Raises NotFound."""
     stood = challenges.challenge(session, challenge_id)
     setting = projects.by_id(session, stood.project_id)
-    days, cases = _days(session, stood), _cases(session, setting, stood)
+    days, cases, alike = _days(session, stood), _cases(session, setting, stood), _alike(session, stood)
     counted = _before_open(cases)
     n, agreed = sum(n for n, _, _ in days.values()), sum(agreed for _, agreed, _ in days.values())
     delta = 1 - setting.policy.evidence.confidence
-    cells = _cells(counted, n - len(cases))
+    cells = _cells(counted, alike)
     known = [each for each in counted if each.known]
     found = duel.estimate(cells) if known else None
     standing = stood.ended_at is None
@@ -148,7 +156,7 @@ def figures(session: Session, challenge_id: int) -> Figures:
         low=duel.lower(cells, delta) if known else -1.0,
         high=duel.upper(cells, delta) if known else 1.0,
         log_e=duel.log_e(cells, 0.0),
-        log_e_worse=duel.log_e_worse(_cells(counted, n - len(cases), assume=-1), 0.0),
+        log_e_worse=duel.log_e_worse(_cells(counted, assume=-1), 0.0),
         line=duel.line(delta),
         parts=tuple(_parts(known, setting.project.input.groups)),
         days=tuple(_course(days, counted)),
@@ -161,7 +169,7 @@ def proven_back(session: Session, setting: Setting) -> str | None:
     if stood is None:
         return None
     cases = _before_open(_cases(session, setting, stood))
-    log_e, line = duel.log_e(_cells(cases, 0), 0.0), duel.line(1 - setting.policy.evidence.confidence)
+    log_e, line = duel.log_e(_cells(cases), 0.0), duel.line(1 - setting.policy.evidence.confidence)
     if log_e < line:
         return None
     whole = _part("", "", [each for each in cases if each.known])
@@ -181,6 +189,19 @@ def _days(session: Session, stood: Challenge) -> dict[date, tuple[int, int, int]
         n, agreed, silent = found.get(at.date(), (0, 0, 0))
         found[at.date()] = n + 1, agreed + agrees, silent + (predicted is None)
     return dict(sorted(found.items()))
+
+
+def _alike(session: Session, stood: Challenge) -> dict[_Stage, int]:
+    """How many cases the two agree on, by stage."""
+    routed = (Routing.item_id == Shadow.item_id) & (Routing.n == Shadow.n)
+    query = select(RoutingRule.id, RoutingRule.pi_min, func.count()).select_from(Shadow).join(Routing, routed)
+    query = query.join(RoutingRule, RoutingRule.id == Routing.routing_rule_id).group_by(RoutingRule.id, RoutingRule.pi_min)
+    rows = session.execute(query.where(Shadow.challenge_id == stood.id, Shadow.agrees)).tuples()
+    return {_stage(rule, least, stood.share): n for rule, least, n in rows}
+
+
+def _stage(rule: int, least: float, share: float) -> _Stage:
+    return _Stage(rule, 1 - (1 - least) * (1 - share) or 1.0)
 
 
 def _cases(session: Session, setting: Setting, stood: Challenge) -> list[_Case]:
@@ -250,7 +271,7 @@ def _case(
     return _Case(
         item_id=row.item_id,
         day=row.scored_at.date(),
-        stage=(row.routing_rule_id, share),
+        stage=_stage(row.routing_rule_id, row.pi_min, share),
         p=1.0 if reviewed else 1 - (1 - row.p_evidence) * (1 - chance),
         acting=row.label,
         beside=row.beside,
@@ -268,22 +289,22 @@ def _before_open(cases: Sequence[_Case]) -> list[_Case]:
     return list(cases[:first])
 
 
-def _cells(cases: Sequence[_Case], alike: int, *, assume: int = 1) -> list[Cell]:
-    """Counts for `duel`: a stage is the stretch under one rule; `alike`: the cases on which the two agree.
+def _cells(cases: Sequence[_Case], alike: Mapping[_Stage, int] | None = None, *, assume: int = 1) -> list[Cell]:
+    """Counts for `duel`, with the cases on which the two agree, which only limits need: none of them is of one alone.
 
+    The stakes of a stage rest on the least chance of a look there, of every case alike: they may not know whether the two differ.
     `assume`: what is taken to be true where nobody looked in time or could.
     """
-    least: dict[tuple[int, float], float] = {}
+    agreed = alike or {}
+    least = {stage: stage.least for stage in (*agreed, *(each.stage for each in cases))}
     for each in cases:
-        if each.p:
-            least[each.stage] = min(least.get(each.stage, 1.0), each.p)
+        least[each.stage] = min(least[each.stage], each.p or 1.0)
     counts = Counter[tuple[float, float, int, bool]]()
     for each in cases:
         assumed = not each.known and (each.late or each.p == 0)
-        p_min, p = (least[each.stage], each.p) if each.p else (1.0, 1.0)
-        counts[p_min, p, assume if assumed else each.d, assumed] += 1
+        counts[least[each.stage], each.p or 1.0, assume if assumed else each.d, assumed] += 1
     cells = [Cell(p_min, p, d, n, assumed) for (p_min, p, d, assumed), n in counts.items()]
-    return [*cells, Cell(1.0, 1.0, 0, alike)]
+    return [*cells, *(Cell(least[stage], 1.0, 0, n) for stage, n in agreed.items())]
 
 
 def _part(by: str, value: str, known: Sequence[_Case]) -> Part:
@@ -305,4 +326,4 @@ def _by(name: str, known: Sequence[_Case], values: Sequence[str]) -> Iterator[Pa
 
 def _course(days: Mapping[date, tuple[int, int, int]], cases: Sequence[_Case]) -> Iterator[Day]:
     for day, (n, agreed, _) in list(days.items())[-DAYS:]:
-        yield Day(day, n, agreed, duel.log_e(_cells([each for each in cases if each.day <= day], 0), 0.0))
+        yield Day(day, n, agreed, duel.log_e(_cells([each for each in cases if each.day <= day]), 0.0))

@@ -130,7 +130,7 @@ class TestThePage:
         workspace.database.write(lambda s: s.execute(insert(TrainingRun).values(**run, **when)))
         at = screen("models")
         assert "How torch-mlp learned" in html(at)
-        assert "Epoch 2 was kept. no better for two." in html(at)
+        assert "Epoch 2 was kept. No better for two." in html(at)
         assert any(f"# Model {stood.version} of claims" in each.value for each in at.code)
 
 

@@ -25,7 +25,7 @@ DECADES = 6
 def title(stood: Challenge, zone: ZoneInfo) -> str:
     """Who stands beside whom, as what, and until when."""
     until = f" until {formats.moment(stood.until, zone)}" if stood.until else ""
-    return f"Version {stood.version}, the {ROLES[stood.kind]}, beside version {stood.against}, which acts{until}"
+    return f"Version {stood.version}, the {ROLES[stood.kind]},{until} beside version {stood.against}, which acts"
 
 
 def cards(stood: Challenge, found: Figures) -> list[tuple[str, str, str]]:
@@ -153,11 +153,11 @@ def curves(name: str, held: Mapping[str, Any]) -> Chart | None:
         return None
     x = charts.named([str(k + 1) for k in range(len(training))])
     y = charts.counts([*training, *validation])
-    sides = [(training, "plain"), (validation, "pro")]
+    sides = [(training, "faint"), (validation, "pro")]
     shapes = tuple(charts.line([Spot(k, value) for k, value in enumerate(side)], x, y, kind) for side, kind in sides if side)
     rows = tuple((k + 1, loss, validation[k] if k < len(validation) else None) for k, loss in enumerate(training))
     best = f" Epoch {held['best']} was kept." if held.get("best") else ""
-    ended = f" {held['ended']}." if held.get("ended") else ""
-    words = f"Mean loss in nats: validation in colour, training plain.{best}{ended}"
+    ended = f" {held['ended'][:1].upper()}{held['ended'][1:]}." if held.get("ended") else ""
+    words = f"Mean loss in nats: validation in colour, training in grey.{best}{ended}"
     heading = f"How {name} learned"
     return Chart(heading, x, y, shapes, words, words, Table("curves", f"{heading}, by epoch", LOSSES, rows))
