@@ -64,13 +64,13 @@ def sync(database: Database, project_id: int, uri: str | None) -> Synced:
             teller.align()
     except Exception as error:  # whatever is wrong there, the model is here
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return Synced(told, f"MLflow at {_shown(uri)} was not told of every training and will be later: {line[:300]}")
+        return Synced(told, _shown(f"MLflow at {uri} was not told of every training and will be later: {line}")[:400])
     return Synced(told, None)
 
 
-def _shown(uri: str) -> str:
-    """Without a password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+def _shown(text: str) -> str:
+    """A text without the passwords of the addresses in it."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _quietly() -> Iterator[None]:
     """Without telemetry, long waits for a server that is down, and lines about tables that are made."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    loggers = [logging.getLogger(name) for name in ("alembic", "mlflow")]
+    loggers = [logging.getLogger(name) for name in ("alembic", "mlflow", "urllib3")]
     before = [each.level for each in loggers]
     for each in loggers:
         each.setLevel(logging.ERROR)
