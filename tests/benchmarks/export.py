@@ -8,6 +8,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -23,7 +24,8 @@ from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.projects import Setting
 from tests import factories
-from tests.benchmarks.queue import fill, scratch
+from tests.benchmarks import ground
+from tests.benchmarks.queue import fill
 
 PAUSE = 0.05
 """Seconds between a decision and the next one of the person who decides meanwhile."""
@@ -42,16 +44,21 @@ def main() -> None:
     if asked.alone:
         _alone(*asked.alone)
         return
-    for kind in asked.kinds:
-        with scratch(kind) as database:
-            held = factories.setting(database)
-            fill(database, held, asked.rows + LEFT)
-            done = 0
-            for decided in sorted(asked.decided):
-                answer(database, held, done, decided, asked.rows)
-                done = decided
-                for form in asked.formats:
-                    _beside(database, held, kind, asked.rows, decided, form)
+    with ground.server() as postgres, tempfile.TemporaryDirectory(prefix="signoff-bench-", dir="/tmp") as folder:
+        for kind in asked.kinds:
+            with ground.migrated(kind, postgres, Path(folder)) as database:
+                _sizes(database, kind, asked)
+
+
+def _sizes(database: Database, kind: str, asked: argparse.Namespace) -> None:
+    held = factories.setting(database)
+    fill(database, held, asked.rows + LEFT)
+    done = 0
+    for decided in sorted(asked.decided):
+        answer(database, held, done, decided, asked.rows)
+        done = decided
+        for form in asked.formats:
+            _beside(database, held, kind, asked.rows, decided, form)
 
 
 def answer(database: Database, held: Setting, begin: int, end: int, rows: int) -> None:
@@ -147,7 +154,7 @@ def _alone(url: str, form: str) -> None:
     info = datasets.export(database, database.read(projects.get, "claims"), format=form, by=None)
     seconds = time.perf_counter() - begun
     held = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
-    files = sum(name.startswith("data") for name in info.files) - 1
+    files = len(info.manifest["data"])
     print(json.dumps({"rows": info.rows, "files": files, "seconds": seconds, "peak": int(held) / 1024}))
     database.close()
 

@@ -30,8 +30,8 @@ def task(*annotations: dict[str, Any], **data: Any) -> dict[str, Any]:
     return {"id": 7, "data": {"external_id": "c1", "input": INPUT, **data}, "annotations": list(annotations)}
 
 
-def kept(workspace: Workspace) -> list[dict[str, Any]]:
-    setting = workspace.database.read(projects.get, "claims")
+def kept(workspace: Workspace, project: str = "claims") -> list[dict[str, Any]]:
+    setting = workspace.database.read(projects.get, project)
 
     def read(session: Any) -> list[dict[str, Any]]:
         newest = datasets.newest(session, setting.id, "imported")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from contract.canonical import canonical, digest
 from retrain import datasets, files, weights
 from retrain.files import Written
-from retrain.formats import image_folder, label_studio, layouts
+from retrain.formats import hugging_face, image_folder, label_studio, layouts
 from retrain.formats.layouts import FORMATS
 from tests import factories
 
@@ -117,6 +117,29 @@ def test_images_lie_in_folders_by_split_and_label_and_rejected_ones_apart(tmp_pa
     ]  # fmt: skip
     assert made.names == ["rejected/metadata.csv", "train/metadata.csv"]
     assert image_folder.folder_of(". .") == "%2E%20%2E"
+
+
+@pytest.mark.parametrize("kind", ["tabular", "image"])
+def test_the_library_of_hugging_face_opens_the_folder(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    library = pytest.importorskip("datasets")
+    from PIL import Image
+
+    name = f"images/{'a' * 64}.png"
+    none = dict.fromkeys(files.columns(PROJECTS[kind])) | {"confidence": 0.5, "label": "cat", "window": "open"}
+    seen = {"image": name} if kind == "image" else {"amount": 3, "note": "ü\n", "new": True}
+    rows = [none | seen | {"external_id": f"{n}", "split": split} for n, split in enumerate(("train", "test", "train"))]
+    made, folder = written(kind, "huggingface", rows, tmp_path), tmp_path
+    for path in made.images:
+        Image.new("RGB", (4, 4)).save(folder / path)
+    (folder / "README.md").write_text(hugging_face.head(made.names) + "# about\n")
+    (folder / "dataset.json").write_text("{}")
+    found = library.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
+    assert {split: list(part["external_id"]) for split, part in found.items()} == {"train": ["0", "2"], "test": ["1"]}
+    if kind == "image":
+        assert found["test"][0]["image"].size == (4, 4)
+    else:
+        assert [found["test"][0][each] for each in seen] == list(seen.values())
 
 
 def test_the_labelling_configuration_names_every_label() -> None:
