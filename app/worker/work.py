@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from app import known_answers
 from app.worker.waking import Waking
 from app.workspace import Workspace
-from retrain import comparison, datasets, erasing, renewal, training
+from retrain import comparison, datasets, erasing, renewal, tracking, training
 from review_queue import jobs, people, projects
 from review_queue.activity import Actor
 from review_queue.jobs import Job
@@ -149,7 +149,14 @@ class Jobs(Thread):
             progress=report,
             **_wishes(args),
         )
-        return {"model": info.version, "figures": {k: info.figures[k] for k in ("accuracy", "log_loss", "n_train")}}
+        self._track(setting)
+        return {"model": info.version, "figures": {k: info.figures.get(k) for k in ("accuracy", "log_loss", "n_train")}}
+
+    def _track(self, setting: Setting) -> None:
+        """Tell MLflow, where it is there; what it could not be told, the next training tells."""
+        told = tracking.sync(self._workspace.database, setting.id, self._workspace.settings.tracking)
+        if told.problem is not None:
+            log.warning("mlflow", project=setting.name, problem=told.problem)
 
     def _retrain(self, setting: Setting, job: Job, worker: str, by: Actor | None, report: Progress) -> dict[str, Any]:
         """Once it is trained, one that takes the job up again only looks at the gate."""
@@ -165,6 +172,7 @@ class Jobs(Thread):
             progress=report,
             **_wishes(job.args),
         )
+        self._track(setting)
         return {**found, "cause": job.args.get("cause", "asked")}
 
     def _gate(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from db.engine import Database
 from db.tables import ModelAlias
 from retrain import runs, tracking, training
+from review_queue import clock
 from tests.retrain import lessons
 
 pytest.importorskip("mlflow", reason="MLflow is an extra: pip install -e '.[mlflow]'")
@@ -52,7 +53,7 @@ def test_roles_follow_ours(sqlite: Database, store: str) -> None:
     first, second = (training.train(sqlite, "roles", by=None, device="cpu", trainer="sklearn-linear", seed=n) for n in (0, 1))
 
     def play(session: object, model_id: int, alias: str) -> None:
-        session.merge(ModelAlias(project_id=held.id, alias=alias, model_id=model_id))  # type: ignore[attr-defined]
+        session.merge(ModelAlias(project_id=held.id, alias=alias, model_id=model_id, since=clock.now()))  # type: ignore[attr-defined]
 
     client = MlflowClient(tracking_uri=store, registry_uri=store)
     sqlite.write(play, first.id, "champion")
