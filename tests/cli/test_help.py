@@ -61,7 +61,8 @@ def test_every_promised_command_is_there() -> None:
     item replace; item cancel; item review; item truth; item erase; item erased;
     queue stats; queue list; queue release; queue drop; queue park; queue unpark; queue soak; queue assign; queue due;
     queue decide; queue acts; queue undo; gold add; gold list; gold end;
-    dataset export; dataset list; dataset show; dataset import; dataset verify; model add; model train; model list; model compare; model card; model promote;
+    dataset export; dataset list; dataset show; dataset import; dataset verify; model add; model train; model list; model show;
+    model compare; model card; model promote;
     model rollback; model shadow;
     job list; job show; job cancel; autonomy show; autonomy freeze; autonomy unfreeze; autonomy raise;
     autonomy sign; autonomy withdraw; autonomy lower; autonomy regrant; autonomy history; evidence show; user add; user list;
