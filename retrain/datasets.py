@@ -185,7 +185,7 @@ def rewrite(database: Database, dataset_id: int, without: Set[int], by: Actor | 
             return None
         draft = database.write(_begin, database.read(_project, old.id), old.watermark, by)
         listed = {name: database.write(_put, draft, name, (Path(place) / name).read_bytes()) for name in sifted.names}
-    listed |= {name: dict(old.files[name]) for name in sifted.kept}
+    listed |= sifted.kept
     database.write(_describe, draft, sifted.manifest, listed, sifted.card)
     _take_items(database, old.id, draft, without)
     return database.write(_replace, old, draft, sifted.erased, by)

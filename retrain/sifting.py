@@ -33,7 +33,7 @@ class Gone:
 
 @dataclass(slots=True)
 class Sifted:
-    """What is left: the manifest but for its files, the names of new files in the folder and of old ones that stay as they are.
+    """What is left: the manifest but for its files, the names of new files in the folder, and what a manifest says of old ones that stay.
 
     `card`: whether the version has a card.
     """
@@ -41,7 +41,7 @@ class Sifted:
     manifest: dict[str, Any]
     erased: int = 0
     names: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    kept: dict[str, dict[str, Any]] = field(default_factory=dict)
     card: bool = False
 
 
@@ -94,8 +94,10 @@ def _sift_export(old: DatasetInfo, open: Open, gone: Gone, folder: Path, sifted:
         names, count = files.write_reasons(_reasons(old, open, gone), form, folder)
         manifest["reasons"] = {**manifest["reasons"], "rows": count}
         sifted.names += names
-    made = {*manifest["data"], *sifted.names, "README.md", "dataset.json"}
-    sifted.kept = [name for name in old.files if (name in written.images or name == CONFIG) and name not in made]
+    by_sha = {details["sha256"]: details for details in old.files.values()}
+    shas = {name: path.removeprefix("images/")[:64] for name, path in sorted(written.images.items())}
+    sifted.kept = {name: dict(by_sha[sha]) for name, sha in shas.items() if sha in by_sha}
+    sifted.kept |= {name: dict(details) for name, details in old.files.items() if name == CONFIG}
 
 
 def _left(rows: Iterator[dict[str, Any]], gone: Gone, sifted: Sifted) -> Iterator[dict[str, Any]]:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
+from db import blobs
 from db.engine import Database
 from db.tables import Blob, Dataset, DatasetItem, Erased, Item, ItemKey
 from retrain import datasets, stored
-from review_queue import clock
+from review_queue import batches, clock, rules
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import NotFound, Refused
@@ -189,3 +190,37 @@ def test_one_that_is_still_made_is_dropped(
     assert datasets.rewrite(database, draft, erase(database, held, "b"), ann) is None
     assert database.read(lambda s: s.get(Dataset, draft)) is None
     assert b"canary-b" not in kept_bytes(database)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "huggingface", "image-folder", "label-studio"])
+def test_images_go_with_the_rows_that_named_them(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+) -> None:
+    wanted = factories.project(project="pictures", input={"type": "image"}, labels=["cat", "dog"], noun="picture")
+    held, ann = factories.setting(database, wanted), factories.person(database, "ann")
+    shas = [database.write(blobs.put, f"\x89PNG canary-{name}".encode(), "image/png") for name in "abb"]
+    sent = zip("abc", shas, strict=True)
+    factories.submit(database, held, [{"external_id": n, "input": {"image": {"blob": f"sha256:{sha}"}}} for n, sha in sent])
+    rule = database.read(rules.in_force, held.id, held.policy)
+    assert rule is not None
+    leased = database.write(batches.lease, held.id, "score", "w", limit=5, seconds=60)
+    said = [(each, factories.says("cat", 0.6, ("cat", "dog"))) for each in leased]
+    database.write(batches.write, held.id, "w", said, model_id=rule.model_id, keys=factories.keys(database))
+    decide(
+        database,
+        held,
+        ann,
+        {"a": Said("1", "accept"), "b": Said("2", "accept"), "c": Said("3", "reject", reason="no label fits")},
+    )
+    later(monkeypatch)
+    old = datasets.export(database, held, format=form, by=ann)
+    gone = erase(database, held, "a", "b")
+    new = datasets.rewrite(database, old.id, gone, ann)
+    assert new is not None
+    assert (there(database, shas[0]), there(database, shas[1])) == (False, True)  # c has the image of b too
+    database.read(datasets.write_folder, new, tmp_path)
+    assert datasets.verify(tmp_path) == []
+    pictures = [path for path in tmp_path.rglob("*.png")]
+    assert [path.read_bytes() for path in pictures] == [b"\xc2\x89PNG canary-b"]
+    assert {name for name in new.files if name.endswith("xml")} == ({"label_config.xml"} if form == "label-studio" else set())
+    assert form != "image-folder" or pictures[0].parts[-3] == "rejected"
