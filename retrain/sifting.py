@@ -33,7 +33,8 @@ class Gone:
 
 @dataclass(slots=True)
 class Sifted:
-    """What is left: the manifest but for its files, the names of new files in the folder, and what a manifest says of old ones that stay.
+    """What is left: the manifest but for its files, the names of new files in the folder, and what the manifest says of old ones
+    that stay.
 
     `card`: whether the version has a card.
     """

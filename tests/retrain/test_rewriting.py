@@ -19,7 +19,7 @@ from review_queue.projects import Setting
 from tests import factories
 from tests.retrain.test_datasets import decide, frame, later
 
-FORMATS = ("parquet", "jsonl", "csv")
+FORMATS = ("parquet", "csv")
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_one_that_is_still_made_is_dropped(
     assert b"canary-b" not in kept_bytes(database)
 
 
-@pytest.mark.parametrize("form", ["jsonl", "huggingface", "image-folder", "label-studio"])
+@pytest.mark.parametrize("form", ["image-folder", "label-studio"])
 def test_images_go_with_the_rows_that_named_them(
     database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
 ) -> None:
