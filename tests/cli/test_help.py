@@ -64,7 +64,8 @@ def test_every_promised_command_is_there() -> None:
     dataset export; dataset list; dataset show; dataset import; dataset verify; model add; model train; model list; model show;
     model compare; model card; model promote;
     model rollback; model shadow;
-    job list; job show; job cancel; autonomy show; autonomy freeze; autonomy unfreeze; autonomy raise;
+    job list; job show; job cancel; job run; job wait; model retrain;
+    autonomy show; autonomy freeze; autonomy unfreeze; autonomy raise;
     autonomy sign; autonomy withdraw; autonomy lower; autonomy regrant; autonomy history; evidence show; user add; user list;
     user disable; user enable; user grant; user withdraw; user role; user password;
     user email; key add; key list; key revoke; webhook add; webhook list; webhook show; webhook test; webhook resend;
