@@ -28,7 +28,9 @@ from review_queue.errors import Refused
 SILENT = timedelta(seconds=60)
 """How long a training may give no sign of life before another process goes on with it."""
 BEAT = 5.0
-"""Seconds between two signs of life, and between two writings of where a training stands."""
+"""Seconds between two signs of life."""
+PAUSE = 5.0
+"""Seconds between two writings of where a training stands, at least."""
 SHARE = 20
 """Writing where a training stands may take one in so many seconds."""
 MOST = 512 * 2**20
@@ -70,7 +72,7 @@ class Run:
 
     def __init__(self, database: Database, run_id: int, worker: str, held: bytes | None) -> None:
         self._database, self.id, self._worker = database, run_id, worker
-        self._written, self._pause, self._lost = time.monotonic(), BEAT, False
+        self._written, self._pause, self._lost = time.monotonic(), PAUSE, False
         self.resumed = held is not None
         self.course = Course(held, self._keep)
 
@@ -88,7 +90,7 @@ class Run:
         if len(data) <= MOST:
             self._lost = not self._database.write(_stand, self.id, self._worker, data, epoch, self.course.curves)
         self._written = time.monotonic()
-        self._pause = max(BEAT, SHARE * (self._written - begun))
+        self._pause = max(PAUSE, SHARE * (self._written - begun))
 
 
 def key(parts: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from app.cli.main import app
 from app.settings import Settings
 from app.workspace import Workspace, open_workspace
 
+KEPT = ("SIGNOFF_TEST_PG", "SIGNOFF_MLFLOW")
 PROJECT = """\
 project: claims
 title: Motor claims
@@ -72,7 +73,7 @@ class Signoff:
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("SIGNOFF_") and name != "SIGNOFF_TEST_PG"]:
+    for name in [name for name in os.environ if name.startswith("SIGNOFF_") and name not in KEPT]:
         monkeypatch.delenv(name)
 
 
