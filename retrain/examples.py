@@ -127,6 +127,8 @@ def known(database: Database, setting: Setting, watermark: int) -> Examples:
     answers = database.read(_known_answers, setting.id)
     if not answers:
         return Examples((), (), ())
+    for name in database.read(_learned, setting):
+        answers.pop(name, None)
     for each in rows.stream(database, setting, watermark):
         if each.cells["split"] == "train":
             answers.pop(each.cells["external_id"], None)
@@ -137,8 +139,8 @@ def judges(session: Session, setting: Setting) -> Examples:
     """Rows that no model learns from and that are like the traffic: the test split of what came with the project, and of the
     items whose answers are known, whether or not people decided them."""
     answers, there = _known_answers(session, setting.id), _splits(session, setting)
-    wanted = [i for i in answers if i not in there and rows.split_of(setting.name, i) == "test"]
-    return base(session, setting, "test") + _answered(session, setting, {i: answers[i] for i in wanted})
+    wanted = {name: label for name, label in answers.items() if name not in there}
+    return base(session, setting, "test") + _answered(session, setting, wanted, judging=True)
 
 
 def sources(database: Database, setting: Setting) -> tuple[list[DatasetInfo], int]:
@@ -168,15 +170,36 @@ def _known_answers(session: Session, project_id: int) -> dict[str, str]:
     return {row["external_id"]: row["label"] for row in datasets.lines(session, info)} if info else {}
 
 
-def _answered(session: Session, setting: Setting, answers: Mapping[str, str]) -> Examples:
-    """Arrived items with the answers that are known of them, by external id."""
+def _answered(session: Session, setting: Setting, answers: Mapping[str, str], *, judging: bool = False) -> Examples:
+    """Arrived items with the answers that are known of them, by external id; `judging`: those of the test split alone."""
     names, found = list(answers), dict[int, str]()
     for begin in range(0, len(names), rows.CHUNK):
         named = bulk.among(session, ItemKey.external_id, names[begin : begin + rows.CHUNK])
         query = select(ItemKey.item_id, ItemKey.external_id).where(ItemKey.project_id == setting.id, named)
-        found.update(session.execute(query).tuples().all())
+        some = dict(session.execute(query).tuples().all())
+        sides = rows.sides(session, setting, list(some)) if judging else {}
+        found.update({item_id: name for item_id, name in some.items() if not judging or sides[item_id] == "test"})
     said = [_Said(item_id, answers[found[item_id]], None, {}, 1.0) for item_id in sorted(found)]
     return _of_items(session, setting.project, said)
+
+
+def _learned(session: Session, setting: Setting) -> set[str]:
+    """The ids of rows of the training split that came with the project or were imported."""
+    every = [datasets.lines(session, info) for info in _given(session, setting.id, None)]
+    return {row["external_id"] for held in every for row in held if row["split"] == "train"}
+
+
+def _judging(session: Session, setting: Setting, names: Sequence[str]) -> set[str]:
+    """Of these ids those that judge models, by the row that came with the project, or by an item that arrived under them."""
+    there = _splits(session, setting)
+    found = {name for name in names if there.get(name) == "test"}
+    for begin in range(0, len(names), rows.CHUNK):
+        named = bulk.among(session, ItemKey.external_id, names[begin : begin + rows.CHUNK])
+        query = select(ItemKey.item_id, ItemKey.external_id).where(ItemKey.project_id == setting.id, named)
+        arrived = dict(session.execute(query).tuples().all())
+        sides = rows.sides(session, setting, list(arrived)) if arrived else {}
+        found |= {name for item_id, name in arrived.items() if there.get(name, sides[item_id]) == "test"}
+    return found
 
 
 def _given(session: Session, project_id: int, at: datetime | None) -> list[DatasetInfo]:
@@ -200,9 +223,13 @@ def _standing(session: Session, project_id: int, dataset_id: int) -> DatasetInfo
 
 
 def _lines(session: Session, setting: Setting, info: DatasetInfo, split: str) -> Examples:
-    """Rows of a dataset that is kept as lines, of one split. Rows that were imported without a label are left out."""
+    """Rows of a dataset that is kept as lines, of one split. Rows that were imported without a label are left out, and those
+    that were imported of a case that judges models are not learned from."""
     labels, groups = setting.project.labels, setting.project.input.groups
     held = [row for row in datasets.lines(session, info) if row["split"] == split and row["label"] in labels]
+    if info.kind == "imported" and split == "train":
+        judging = _judging(session, setting, [row["external_id"] for row in held])
+        held = [row for row in held if row["external_id"] not in judging]
     given = [under_both_names(setting.project, row["input"]) for row in held]
     return Examples(
         tuple(blobs.fill(session, given)),

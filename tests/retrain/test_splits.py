@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 from contract.project import Split
 from db.engine import Database
 from db.tables import Draw, Gold, ItemKey
-from retrain import datasets, rows
+from retrain import datasets, examples, rows
 from review_queue import clock, intake, projects
 from review_queue.activity import Actor
 from review_queue.decisions import Said
@@ -48,6 +48,43 @@ def test_all_of_one_person_are_on_one_side(database: Database) -> None:
     assert 40 < list(found.values()).count("test") < 100
     assert {found[ids[f"i{n}"]] for n in range(100, 140)} == {"train", "test"}
     assert rows.side(held, "x", intake.hash_subject(held.project, "p1"), {}, None) == found[ids["i1"]]
+
+
+def by_person(database: Database) -> tuple[Setting, dict[str, str]]:
+    """A project whose cases stand by person, and the sides of cases that arrived."""
+    held = factories.setting(database, BY_SUBJECT)
+    factories.submit(database, held, [{**factories.raw(f"i{n}"), "subject": f"p{n % 20}"} for n in range(60)])
+    names = dict(database.read(lambda s: s.execute(select(ItemKey.item_id, ItemKey.external_id)).tuples().all()))
+    return held, {names[item_id]: side for item_id, side in database.read(rows.sides, held, list(names)).items()}
+
+
+def test_known_answers_judge_by_the_side_of_the_person(database: Database) -> None:
+    held, sides = by_person(database)
+    database.write(datasets.add_answers, held, dict.fromkeys(sides, "pay"), by=None)
+    judging = sum(side == "test" for side in sides.values())
+    assert 0 < judging < len(sides)
+    assert len(database.read(examples.judges, held)) == judging
+
+
+def test_nobody_learns_from_what_was_imported_of_a_case_that_judges(database: Database) -> None:
+    held, sides = by_person(database)
+    given = factories.raw("x")["input"]
+    lines = [{"external_id": name, "input": given, "label": "pay", "split": "train", "basis": "imported"} for name in sides]
+    base = {"external_id": "b", "input": given, "label": "deny", "split": "test"}
+    database.write(datasets.add_base, held, [base], by=None)
+    database.write(datasets.add_imported, held, [*lines, {**lines[0], "external_id": "b"}], by=None)
+    learned = [name for name, side in sides.items() if side == "train"]
+    assert 0 < len(learned) < len(sides)
+    assert len(examples.lesson(database, held).examples) == len(learned)
+
+
+def test_what_was_learned_from_elsewhere_is_not_known_anew(database: Database) -> None:
+    held, sides = by_person(database)
+    name, other = list(sides)[:2]
+    line = {"external_id": name, "input": factories.raw("x")["input"], "label": "pay", "split": "train"}
+    database.write(datasets.add_base, held, [line], by=None)
+    database.write(datasets.add_answers, held, {name: "pay", other: "deny"}, by=None)
+    assert examples.known(database, held, 0).labels == ("deny",)
 
 
 @pytest.mark.parametrize(
