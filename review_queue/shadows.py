@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -32,11 +32,15 @@ Said = Mapping[int, Scored]
 
 
 def order(session: Session, project_id: int, item_ids: Sequence[int], now: datetime) -> None:
-    """Work for the models in shadow, in the transaction that routes these cases; none where nothing stands there."""
+    """Work for the models in shadow, in the transaction that routes these cases; none where nothing stands there.
+
+    One statement without a value for each row: the model that acts waits for it.
+    """
     if item_ids and finds(session, select(ChallengeRow.id).where(*_standing(project_id))):
-        bulk.put(
-            session, Work, item_id=list(item_ids), kind="shadow", project_id=project_id, ready_at=now, worker=None, attempts=0
-        )
+        shared = {"kind": "shadow", "project_id": project_id, "ready_at": now, "attempts": 0}
+        values = [literal(value, Work.__table__.c[name].type) for name, value in shared.items()]
+        rows = select(ItemKey.item_id, *values).where(bulk.among(session, ItemKey.item_id, list(item_ids)))
+        session.execute(insert(Work).from_select(["item_id", *shared], rows))
 
 
 def leave_out(session: Session, project_id: int, most: int = MOST_WAITING) -> int:

@@ -21,7 +21,7 @@ from review_queue.challenges import Challenge
 log = structlog.get_logger()
 FIRST, MOST = 16, 512
 """Cases of a project's first turn, and of the largest one."""
-SPAN_SECONDS = 0.1
+SPAN_SECONDS = 0.05
 """For so long one turn is to take: what comes in meanwhile waits for it."""
 LEASE_SECONDS = 120.0
 TIDY_SECONDS = 10.0
