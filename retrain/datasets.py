@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -40,6 +41,10 @@ ABANDONED = timedelta(minutes=10)
 """After which the next export clears away one that gives no sign of life."""
 TRIES = 5
 """How often an export begins again because an item in it was erased meanwhile."""
+
+
+class Cleared(Refused):
+    """A version that was being made is gone, or another took its place: its maker begins again."""
 
 
 def add_base(session: Session, setting: Setting, labelled: Sequence[Mapping[str, Any]], *, by: Actor | None) -> DatasetInfo:
@@ -160,10 +165,10 @@ def export_at(
     """The dataset version of one position in the event sequence. Raises Refused where nothing was decided by then, or where
     more images are named than a manifest lists."""
     for _ in range(TRIES):
-        with tempfile.TemporaryDirectory(prefix="signoff-export-") as place, tempfile.TemporaryFile() as ids:
+        with tempfile.TemporaryDirectory(prefix="signoff-export-") as place, tempfile.TemporaryFile() as ids, suppress(Cleared):
             made = _export(database, setting, watermark, format, with_reasons, by, progress, Path(place), ids)
-        if made is not None:
-            return made
+            if made is not None:
+                return made
     raise Refused("items of the version were erased while it was made, again and again; export once erasing is done")
 
 
@@ -174,10 +179,19 @@ def rewrite(database: Database, dataset_id: int, without: Set[int], by: Actor | 
     hash and counts stay; bytes that nothing else names are gone. A version that is still being made, and that held one of the
     items, is dropped: its maker begins again. Doing it once more, also after a crash, changes nothing more. Raises NotFound.
     """
-    old = database.read(_last, dataset_id)
-    if old.kind == UNFINISHED:
-        _drop(database, old.id)
-        return None
+    for _ in range(TRIES):
+        old = database.read(_last, dataset_id)
+        if old.kind == UNFINISHED:
+            if database.write(_forget, old.id):
+                return None
+            continue  # it was finished meanwhile
+        with suppress(Cleared):
+            return _rewritten(database, old, without, by)
+    raise Refused(f"dataset {dataset_id} was made anew elsewhere, again and again; erase the items once more")
+
+
+def _rewritten(database: Database, old: DatasetInfo, without: Set[int], by: Actor | None) -> DatasetInfo | None:
+    """Raises Cleared where another erasure came between."""
     gone = database.read(_gone, without)
     with tempfile.TemporaryDirectory(prefix="signoff-rewrite-") as place:
         sifted = sifting.sift(old, lambda name: database.read(stored.get, old, name), gone, Path(place))
@@ -188,7 +202,10 @@ def rewrite(database: Database, dataset_id: int, without: Set[int], by: Actor | 
     listed |= sifted.kept
     database.write(_describe, draft, sifted.manifest, listed, sifted.card)
     _take_items(database, old.id, draft, without)
-    return database.write(_replace, old, draft, sifted.erased, by)
+    made = database.write(_replace, old, draft, sifted.erased, by)
+    if made is None:
+        raise Cleared(f"dataset {old.id} was made anew elsewhere meanwhile")
+    return made
 
 
 def write_folder(session: Session, info: DatasetInfo, folder: Path) -> None:
@@ -345,10 +362,12 @@ def _put(session: Session, draft: int, name: str, data: bytes) -> dict[str, Any]
 
 
 def _draft(session: Session, draft: int) -> Dataset:
-    """Raises Refused where it was cleared away."""
+    """Raises Cleared."""
     row = session.get(Dataset, draft, with_for_update=True)
     if row is None:
-        raise Refused("the version was cleared away while it was made, since its maker gave no sign of life; export again")
+        raise Cleared(
+            "the version was cleared away while it was made: an item of it was erased, or its maker gave no sign of life"
+        )
     return row
 
 
@@ -387,19 +406,17 @@ def _is_whole(session: Session, draft: int) -> bool:
     return whole
 
 
-def _drop(database: Database, dataset_id: int) -> None:
-    database.write(_forget, dataset_id)
-
-
-def _forget(session: Session, dataset_id: int) -> None:
-    """Clear a version away that nobody has seen."""
-    row = session.get(Dataset, dataset_id)
+def _forget(session: Session, dataset_id: int) -> bool:
+    """Clear a version away that nobody has seen; False where it is finished and stays."""
+    row = session.get(Dataset, dataset_id, with_for_update=True)
     if row is not None and row.kind == UNFINISHED:
         shas = [details["sha256"] for name, details in row.manifest["files"].items() if not _is_image(row.manifest, name)]
         session.execute(delete(DatasetItem).where(DatasetItem.dataset_id == dataset_id))
         session.delete(row)
         session.flush()
         stored.let_go(session, shas)
+        return True
+    return row is None
 
 
 def _remember_items(database: Database, draft: int, file: IO[bytes]) -> None:
@@ -408,6 +425,8 @@ def _remember_items(database: Database, draft: int, file: IO[bytes]) -> None:
 
 
 def _remember(session: Session, dataset_id: int, ids: Sequence[int]) -> None:
+    """Raises Cleared."""
+    _draft(session, dataset_id)
     theirs = select(Item.id, literal(dataset_id)).where(bulk.among(session, Item.id, list(ids)))
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(make(DatasetItem).from_select(["item_id", "dataset_id"], theirs).on_conflict_do_nothing())
@@ -497,13 +516,13 @@ def _items_after(session: Session, dataset_id: int, after: int) -> list[int]:
     return list(session.scalars(theirs.order_by(DatasetItem.item_id).limit(ITEMS)))
 
 
-def _replace(session: Session, old: DatasetInfo, draft: int, erased: int, by: Actor | None) -> DatasetInfo:
-    """Put the new version in the place of the old one, whose bytes go."""
+def _replace(session: Session, old: DatasetInfo, draft: int, erased: int, by: Actor | None) -> DatasetInfo | None:
+    """Put the new version in the place of the old one, whose bytes go; None where another one stands there by now."""
     new, before = _draft(session, draft), session.get_one(Dataset, old.id, with_for_update=True)
     if before.replaced_by is not None:
         _forget(session, draft)
-        return _last(session, old.id)
-    new.kind, new.content_hash, new.made_at = old.kind, stored.hashed(old.kind, new.manifest["files"]), old.made_at
+        return None
+    new.kind, new.content_hash, new.made_at = old.kind, _named_anew(session, old, new), old.made_at
     before.replaced_by, before.manifest = new.id, {**before.manifest, "files": {}}
     session.flush()
     session.execute(delete(DatasetItem).where(DatasetItem.dataset_id == old.id))
@@ -514,6 +533,14 @@ def _replace(session: Session, old: DatasetInfo, draft: int, erased: int, by: Ac
     note = {"replaced": str(old.id), "rows": new.spec["rows"], "erased": erased}
     activity.record(session, by, "dataset.rewrite", f"dataset:{new.id}", project_id=new.project_id, after=note)
     return stored.info(new)
+
+
+def _named_anew(session: Session, old: DatasetInfo, new: Dataset) -> str:
+    """The name of a version in place of another. Where the rows that are left are a version already, each keeps its own."""
+    content = stored.hashed(old.kind, new.manifest["files"])
+    if _stands(session, new.project_id, content) is None:
+        return content
+    return stored.hashed(old.kind, new.manifest["files"], old.content_hash)
 
 
 def _is_image(manifest: Mapping[str, Any], name: str) -> bool:

@@ -144,7 +144,7 @@ def judges(session: Session, setting: Setting) -> Examples:
 
 
 def sources(database: Database, setting: Setting) -> tuple[list[DatasetInfo], int]:
-    """The datasets that a training run rests on (the base, imports, the newest export), and the watermark of the labels.
+    """The datasets that a training run rests on (the newest base, import and export), and the watermark of the labels.
 
     Labels that are in no export yet are exported first, so that every model names what it learned from.
     """
@@ -203,13 +203,12 @@ def _judging(session: Session, setting: Setting, names: Sequence[str]) -> set[st
 
 
 def _given(session: Session, project_id: int, at: datetime | None) -> list[DatasetInfo]:
-    """What came with the project and what was imported, oldest first; by a moment, where one is given."""
+    """The newest of what came with the project and of what was imported, oldest first; by a moment, where one is given."""
     theirs = (Dataset.project_id == project_id, Dataset.replaced_by.is_(None), Dataset.kind.in_(("base", "imported")))
-    query = select(Dataset.id, Dataset.kind).where(*theirs).order_by(Dataset.made_at, Dataset.id)
+    query = select(Dataset.kind, Dataset.id).where(*theirs).order_by(Dataset.made_at, Dataset.id)
     found = session.execute(query if at is None else query.where(Dataset.made_at <= at)).tuples().all()
-    last = max((place for place, (_, kind) in enumerate(found) if kind == "base"), default=-1)
-    wanted = [id_ for place, (id_, kind) in enumerate(found) if kind != "base" or place == last]
-    return [datasets.dataset(session, id_) for id_ in wanted]
+    newest = dict(found)
+    return [datasets.dataset(session, id_) for kind, id_ in found if newest[kind] == id_]
 
 
 def _standing(session: Session, project_id: int, dataset_id: int) -> DatasetInfo:

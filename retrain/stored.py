@@ -33,9 +33,10 @@ def info(row: Dataset) -> DatasetInfo:
     )
 
 
-def hashed(kind: str, listed: Listed) -> str:
-    """The name of a version: its kind and the hashes of its files."""
-    return content_hash({"kind": kind, "files": {name: details["sha256"] for name, details in listed.items()}})
+def hashed(kind: str, listed: Listed, replaces: str | None = None) -> str:
+    """The name of a version: its kind, the hashes of its files, and the one that it `replaces` where that is to tell it apart."""
+    named = {"kind": kind, "files": {name: details["sha256"] for name, details in listed.items()}}
+    return content_hash(named | ({"replaces": replaces} if replaces is not None else {}))
 
 
 def put(session: Session, name: str, data: bytes) -> dict[str, Any]:

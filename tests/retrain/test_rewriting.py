@@ -137,6 +137,102 @@ def test_rows_that_came_with_labels_go_by_their_id(database: Database, held: Set
         keep()
 
 
+def test_the_rows_that_are_left_may_be_a_version_already(database: Database, held: Setting, ann: Actor) -> None:
+    factories.routed(database, held, {"b": factories.says("pay", 0.6)})
+    rows = [{"external_id": n, "input": {"region": n}, "label": "pay", "split": "train"} for n in "abc"]
+    first = database.write(datasets.add_imported, held, [rows[0], rows[2]], by=None)
+    second = database.write(datasets.add_imported, held, rows, by=None)
+    new = datasets.rewrite(database, second.id, ids(database, "b"), ann)
+    assert new is not None
+    assert (new.rows, new.manifest["replaces"]) == (2, second.content_hash)
+    assert new.content_hash not in (first.content_hash, second.content_hash)
+    assert database.read(datasets.newest, held.id, "imported") == new
+    assert database.read(datasets.dataset, first.id) == first
+
+
+@pytest.mark.parametrize("step", ["_begin", "_put", "_describe", "_remember", "_replace"])
+def test_two_that_erase_at_once_leave_neither(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    answered(database, held, ann, monkeypatch, "abc")
+    old = datasets.export(database, held, format="csv", by=ann)
+    erase(database, held, "a", "b")
+    real, begun = getattr(datasets, step), list[str]()
+
+    def between(session: Any, *args: Any) -> Any:
+        if not begun:
+            begun.append(step)
+            raise _Again
+        return real(session, *args)
+
+    def write(verb: Any, *args: Any) -> Any:
+        try:
+            return writing(verb, *args)
+        except _Again:
+            every = database.read(lambda s: s.scalars(select(Dataset.id).where(Dataset.replaced_by.is_(None))).all())
+            for each in every:
+                datasets.rewrite(database, each, ids(database, "b"), ann)
+            return writing(real, *args)
+
+    writing = database.write
+    monkeypatch.setattr(datasets, step, between)
+    monkeypatch.setattr(database, "write", write)
+    datasets.rewrite(database, old.id, ids(database, "a"), ann)
+    assert begun
+    newest = database.read(datasets.newest, held.id, "export")
+    assert newest is not None
+    assert newest.rows == 1
+    assert not any(name in kept_bytes(database) for name in (b"canary-a", b"canary-b"))
+
+
+class _Again(Exception):
+    """Another erasure comes first."""
+
+
+def test_an_export_begins_again_where_erasing_cleared_it_away(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(database, held, ann, monkeypatch, "abc")
+    real, dropped = datasets._images, list[int]()
+
+    def meanwhile(*args: Any) -> Any:
+        if not dropped:
+            dropped.extend(database.read(lambda s: s.scalars(select(Dataset.id).where(Dataset.kind == stored.UNFINISHED)).all()))
+            assert datasets.rewrite(database, dropped[0], erase(database, held, "b"), ann) is None
+        return real(*args)
+
+    monkeypatch.setattr(datasets, "_images", meanwhile)
+    assert datasets.export(database, held, format="csv", by=ann).rows == 2
+    assert dropped
+
+
+def test_one_that_is_finished_while_it_is_dropped_is_made_anew(
+    database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(database, held, ann, monkeypatch, "ab")
+    finish, made = datasets._finish, list[Any]()
+
+    def meanwhile(session: Any, setting: Setting, draft: int, *args: Any) -> Any:
+        made.append((setting, draft, *args))
+        raise _Again
+
+    monkeypatch.setattr(datasets, "_finish", meanwhile)
+    with pytest.raises(_Again):
+        datasets.export(database, held, format="csv", by=ann)
+    gone, forget = erase(database, held, "b"), datasets._forget
+
+    def late(session: Any, dataset_id: int) -> Any:
+        if made:
+            finish(session, *made.pop())
+        return forget(session, dataset_id)
+
+    monkeypatch.setattr(datasets, "_forget", late)
+    new = datasets.rewrite(database, made[0][1], gone, ann)
+    assert new is not None
+    assert new.rows == 1
+    assert b"canary-b" not in kept_bytes(database)
+
+
 def test_a_rewrite_that_breaks_off_is_done_by_the_next(
     database: Database, held: Setting, ann: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

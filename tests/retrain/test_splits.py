@@ -78,6 +78,15 @@ def test_nobody_learns_from_what_was_imported_of_a_case_that_judges(database: Da
     assert len(examples.lesson(database, held).examples) == len(learned)
 
 
+def test_the_newest_import_stands_in_place_of_an_earlier_one(database: Database) -> None:
+    held, given = factories.setting(database), factories.raw("x")["input"]
+    lines = [{"external_id": f"r{n}", "input": given, "label": "pay", "split": "train", "basis": "imported"} for n in range(5)]
+    database.write(datasets.add_base, held, lines[:1], by=None)
+    for count in (2, 3, 5):
+        database.write(datasets.add_imported, held, lines[:count], by=None)
+    assert examples.lesson(database, held).counts == {"base": 1, "imported": 5, "decided": 0}
+
+
 def test_what_was_learned_from_elsewhere_is_not_known_anew(database: Database) -> None:
     held, sides = by_person(database)
     name, other = list(sides)[:2]
