@@ -32,6 +32,7 @@ SECONDS, TRIES = "10", "1"
 """How long a server may take, and how often it is asked again."""
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": SECONDS,
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": TRIES,
     "GIT_PYTHON_REFRESH": "quiet",

@@ -150,6 +150,9 @@ def _decide(workspace: Workspace, count: int, by: Actor) -> None:
     for view in result["views"]:
         line = f"{view['champion']:.1%} -> {view['challenger']:.1%}, {100 * view['difference']:+.1f} points"
         print(f"  {view['name']} (n={view['n']}): {line} ({100 * view['low']:+.1f} to {100 * view['high']:+.1f})")
+    print(f"At the gate: {result['gate']['said']}.")
+    if result["gate"]["passed"]:
+        print(f"`signoff model promote {result['challenger']} --project {first.name}` signs it; then it acts.")
 
 
 def _say(workspace: Workspace, port: int, ui: bool) -> None:
