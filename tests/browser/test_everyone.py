@@ -46,7 +46,9 @@ def opened(page: Any, desk: Desk, path: str) -> None:
     page.wait_for_timeout(250)
 
 
-@pytest.mark.parametrize(("scheme", "width", "kind"), [pytest.param("light", 1440, "page", marks=pytest.mark.slow), ("dark", 390, "deck")])
+@pytest.mark.parametrize(
+    ("scheme", "width", "kind"), [pytest.param("light", 1440, "page", marks=pytest.mark.slow), ("dark", 390, "deck")]
+)
 def test_axe_finds_nothing_serious_in_what_is_ours(desk: Start, chromium: Any, scheme: str, width: int, kind: str) -> None:
     held = desk(lambda workspace: filling.fill(workspace, claims=10, messages=4, digits=4, automate={"at_least": "off"}), kind)
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
