@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import bulk
-from db.tables import Draw, Item, Outcome, Routing, RoutingRule, Shadow
+from db.tables import Draw, Item, ItemKey, Outcome, Routing, RoutingRule, Shadow
 from db.tables import Prediction as PredictionRow
 from review_queue import challenges, duel, looked, projects, shadows, succession
 from review_queue.challenges import Challenge
@@ -108,7 +108,8 @@ class _Stage:
 @dataclass(frozen=True, slots=True)
 class _Case:
     """A case on which the two differ. `p`: the chance of a look, 0 where nobody could; `open`: a look that is not over; `late`:
-    one that was not in time; `known`: its right label is `truth`."""
+    one that was not in time; `known`: its right label is `truth`. `gone`: it was to be
+    answered, and was taken back before; what acted alone stays, whether or not a draw hit it."""
 
     item_id: int
     day: date
@@ -119,6 +120,7 @@ class _Case:
     known: bool
     open: bool
     late: bool
+    gone: bool
     truth: str | None
     groups: Mapping[str, str]
 
@@ -212,7 +214,8 @@ def _cases(session: Session, setting: Setting, stood: Challenge) -> list[_Case]:
     blind = looked.right(session, turns)
     chances = _chances(session, list(turns))
     names = setting.project.input.groups
-    return [_case(row, chances[row.item_id], stood.share, draws.get(row.item_id, []), standing, blind, names) for row in rows]
+    found = [_case(row, chances[row.item_id], stood.share, draws.get(row.item_id, []), standing, blind, names) for row in rows]
+    return [each for each in found if not each.gone]
 
 
 def _apart(session: Session, stood: Challenge) -> Sequence[Any]:
@@ -220,8 +223,11 @@ def _apart(session: Session, stood: Challenge) -> Sequence[Any]:
     routed = (Routing.item_id == Shadow.item_id) & (Routing.n == Shadow.n)
     columns = (Shadow.item_id, Shadow.n, Shadow.scored_at, Routing.route, Routing.label, Routing.p_evidence)
     query = select(*columns, Routing.routing_rule_id, RoutingRule.pi_min, PredictionRow.label.label("beside"), Item.groups)
-    query = query.join(Routing, routed).join(RoutingRule, RoutingRule.id == Routing.routing_rule_id)
-    query = query.join(Item, Item.id == Shadow.item_id).outerjoin(PredictionRow, said)
+    query = (
+        query.add_columns(ItemKey.closed_at).join(Routing, routed).join(RoutingRule, RoutingRule.id == Routing.routing_rule_id)
+    )
+    query = query.join(Item, Item.id == Shadow.item_id).join(ItemKey, ItemKey.item_id == Shadow.item_id)
+    query = query.outerjoin(PredictionRow, said)
     theirs = (Shadow.challenge_id == stood.id, ~Shadow.agrees)
     return session.execute(query.where(*theirs).order_by(Shadow.item_id.desc()).limit(MOST)).all()[::-1]
 
@@ -278,6 +284,7 @@ def _case(
         known=known,
         open=not known and (waits or (reviewed and not draws)),
         late=not known and bool(draws) and not waits,
+        gone=reviewed and row.closed_at is not None and not known and (waits or not draws),
         truth=truth if known else None,
         groups={name: str(groups[name]) for name in names if groups.get(name) is not None},
     )

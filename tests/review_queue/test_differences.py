@@ -9,13 +9,13 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import AutonomyEvent, RoutingRule
-from review_queue import acting, autonomy, batches, challenges, checks, differences, notices, outcomes, succession
+from review_queue import acting, autonomy, batches, challenges, checks, differences, notices, outcomes, succession, withdrawal
 from review_queue.activity import Actor
 from review_queue.differences import Figures, Part
 from review_queue.projects import Setting
 from tests import factories
 from tests.review_queue import earning
-from tests.review_queue.acting import Move
+from tests.review_queue.acting import Move, take
 from tests.review_queue.beside import DENY, PAY, begun, decide, say
 
 
@@ -70,10 +70,13 @@ class TestFigures:
         assert found.difference == pytest.approx(-drawn / 0.5 / 60)
         assert found.better
 
-    def test_what_waits_holds_up_what_came_later(self, database: Database, held: Setting, ann: Actor, move: Move) -> None:
+    def test_what_waits_holds_up_what_came_later(
+        self, database: Database, held: Setting, ann: Actor, bob: Actor, move: Move
+    ) -> None:
         stood = begun(database, held)
         factories.routed(database, held, {"first": PAY})
         say(database, held, {"first": DENY})
+        take(database, held, bob)
         differ(database, held, ann, "deny", 1)
         found = seen(database, stood.id)
         assert (found.judged, found.open) == (1, 1)
@@ -83,6 +86,16 @@ class TestFigures:
         found = seen(database, stood.id)
         assert (found.open, found.late) == (0, 1)
         assert found.log_e <= log(1.01)  # the late one counts against the model in shadow
+
+    def test_a_case_that_was_taken_back_holds_up_nothing(self, database: Database, held: Setting, ann: Actor, lea: Actor) -> None:
+        stood = begun(database, held)
+        factories.routed(database, held, {"gone": factories.says("pay", 0.6)})
+        say(database, held, {"gone": DENY})
+        database.write(withdrawal.cancel, held, "gone", by=lea)
+        differ(database, held, ann, "deny", 3)
+        found = seen(database, stood.id)
+        assert (found.open, found.judged, found.whole.beside) == (0, 3, 3)
+        assert found.log_e > 0
 
     def test_what_people_saw_anyway_counts_whole(self, database: Database, held: Setting, ann: Actor) -> None:
         stood = begun(database, held, share=0.0)
