@@ -144,16 +144,13 @@ class _Counts:
         self.found = found
         self.apart = found.before(found.waiting & found.differ)
         self.complete = found.before(found.waiting)
-        differ, nobody = found.differ, found.differ & (found.p == 0)
-        assumed = nobody | (differ & found.late)
+        differ, rare = found.differ, found.differ & (found.p < found.least_apart)
+        assumed = rare | (differ & found.late)
         d = np.where(assumed, 1, np.where(differ & found.known, found.d, 0))
-        p_min = np.where(nobody, 1.0, found.least_apart)
-        p = np.where(differ & ~nobody, found.p, p_min)
-        self._apart, self._at_apart = _kinds(p_min, p, d, assumed)
-        label_p = np.where(found.p > 0, found.p, 1.0)
-        self._label, self._at_label = _kinds(
-            np.where(found.p > 0, found.least, 1.0), label_p, np.where(found.known, d, 1), ~found.known
-        )
+        p = np.where(differ & ~rare, found.p, np.where(rare, 1.0, found.least_apart))
+        self._apart, self._at_apart = _kinds(found.least_apart, p, d, assumed)
+        label_p = np.where(found.p >= found.least, found.p, 1.0)
+        self._label, self._at_label = _kinds(found.least, label_p, np.where(found.known, d, 1), ~found.known)
 
     def cells(self, mask: Bools) -> list[Cell]:
         """Of a part of the cases: those on which both say the same count as known."""

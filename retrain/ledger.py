@@ -20,11 +20,11 @@ from contract.inputs import read_input
 from contract.records import Prediction, Row
 from db import blobs, bulk
 from db.engine import Database
-from db.tables import Challenge, Dataset, Draw, Item, ItemKey, Model, Outcome, Routing, RoutingRule, Shadow
+from db.tables import Challenge, Dataset, Draw, Item, ItemKey, Outcome, Routing, RoutingRule, Shadow
 from db.tables import Prediction as PredictionRow
 from retrain import datasets, examples, rows
 from retrain.records import ModelInfo
-from review_queue import clock, looked, routing
+from review_queue import clock, looked, routing, versions
 from review_queue.projects import Setting
 
 MOST = 200_000
@@ -43,7 +43,8 @@ Bools = NDArray[np.bool_]
 @dataclass(frozen=True, slots=True)
 class Case:
     """One case. `p`: the chance of a look, 0 where nobody could; `least` and `least_apart`: the least chance of one in its stage
-    (the stretch under one rule, and one challenge), of all cases and of those on which the two models differ.
+    (the stretch under one rule, and one challenge), of all cases and of those on which the two models differ. They are known
+    before the models are asked, so that no stake hangs on what these say; a case may still have had a lower chance.
 
     `looked`: somebody was to look. `late`: nobody did in time. `old`, `new`, `truth`: labels; None: none.
     """
@@ -179,16 +180,16 @@ def _arrived(
 
 
 def _new(session: Session, setting: Setting, page: Sequence[_Routed], through: int, pinned: Set[str]) -> list[_Routed]:
-    """Of these cases those that neither model can have learned from."""
+    """Of these cases those that neither model can have learned from: what became gold may have been learned from before."""
     early = [each.item_id for each in page if each.item_id <= through]
-    sides = rows.sides(session, setting, early) if early else {}
+    sides = rows.sides(session, setting, early, gold=False) if early else {}
     late = (each for each in page if each.item_id > through or sides[each.item_id] == "test")
     return [each for each in late if each.name not in pinned]
 
 
 def _learned_through(session: Session, *model_ids: int) -> int:
     """The last item that one of them may have learned from."""
-    return max(session.get_one(Model, each).learned_through or 0 for each in model_ids)
+    return max(versions.learned_through(session, each) for each in model_ids)
 
 
 def _last(session: Session, project_id: int) -> int:
@@ -238,17 +239,16 @@ def _cases(
             continue
         old, new = (held[each.item_id] for held in said)
         asked, known, late, truth = answers[each.item_id]
-        if each.closed and not known and not late:
-            continue  # the producer took it back before anybody answered
-        share, chance = shadows.get(each.item_id, (0.0, 0.0))
-        least = rules[each.rule] or 1.0
+        if each.closed and each.route == "review" and not known and not late:
+            continue  # taken back before anybody answered; what acted alone stays, whether or not a draw hit it
+        share, chance, lowest = shadows.get(each.item_id, (0.0, 0.0, 1.0))
         p = 1.0 if each.route == "review" else 1 - (1 - each.p) * (1 - chance)
-        apart = 1 - (1 - rules[each.rule]) * (1 - share) or 1.0
+        apart = 1 - (1 - rules[each.rule]) * (1 - share)
         yield Case(
             item_id=each.item_id,
             p=p,
-            least=min(least, p or 1.0),
-            least_apart=min(apart, p or 1.0),
+            least=rules[each.rule] or lowest,
+            least_apart=apart or lowest,
             looked=asked,
             known=known,
             late=late,
@@ -309,16 +309,16 @@ def _keep(session: Session, setting: Setting, model_id: int, given: Mapping[int,
         session.execute(dialect.insert(PredictionRow).on_conflict_do_nothing(), kept)
 
 
-def _shadows(session: Session, ids: Sequence[int], pair: tuple[int, int]) -> dict[int, tuple[float, float]]:
+def _shadows(session: Session, ids: Sequence[int], pair: tuple[int, int]) -> dict[int, tuple[float, float, float]]:
     """By item: the share of disagreements of this very pair that people were to look at, where one of the two stood beside the
-    other, and the chance of a look that all challenges together gave."""
+    other, the chance of a look that all challenges together gave, and the least share of theirs, 1 of none."""
     query = select(Shadow.item_id, Shadow.p, Challenge.share, Challenge.model_id, Challenge.against_id)
     query = query.join(Challenge, Challenge.id == Shadow.challenge_id).where(bulk.among(session, Shadow.item_id, list(ids)))
-    found: dict[int, tuple[float, float]] = {}
+    found: dict[int, tuple[float, float, float]] = {}
     for item_id, p, share, model_id, against_id in session.execute(query).tuples():
-        mine, chance = found.get(item_id, (0.0, 0.0))
+        mine, chance, lowest = found.get(item_id, (0.0, 0.0, 1.0))
         own = share if {model_id, against_id} == set(pair) else 0.0
-        found[item_id] = max(mine, own), 1 - (1 - chance) * (1 - p)
+        found[item_id] = max(mine, own), 1 - (1 - chance) * (1 - p), min(lowest, share or 1.0)
     return found
 
 

@@ -95,7 +95,7 @@ def model_by_id(session: Session, model_id: int) -> ModelInfo:
 
 def learned_through(session: Session, model_id: int) -> int:
     """The highest id of an item that a model may have learned from."""
-    return session.scalar(select(Model.learned_through).where(Model.id == model_id)) or 0
+    return versions.learned_through(session, model_id)
 
 
 def champion(session: Session, project_id: int) -> ModelInfo | None:

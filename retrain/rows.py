@@ -220,14 +220,15 @@ def side(
     return split_of(setting.name, named, split.test)
 
 
-def sides(session: Session, setting: Setting, item_ids: Sequence[int]) -> dict[int, str]:
-    """The split of items as of now, by their ids: by `side`, and test for those that were gold ever."""
+def sides(session: Session, setting: Setting, item_ids: Sequence[int], *, gold: bool = True) -> dict[int, str]:
+    """The split of items as of now, by their ids: by `side`, and with `gold` test for those that were gold ever."""
     known = (Item.id, ItemKey.name, Item.subject_hash, Item.input, Item.received_at)
     query = select(*known).join(ItemKey, ItemKey.item_id == Item.id).where(bulk.among(session, Item.id, list(item_ids)))
     found = session.execute(query).all()
-    gold = set(session.scalars(select(Gold.item_id).where(bulk.among(session, Gold.item_id, list(item_ids)))))
+    asked = bulk.among(session, Gold.item_id, list(item_ids))
+    known_answers = set(session.scalars(select(Gold.item_id).where(asked))) if gold else set()
     held = {row.id: side(setting, row.name, row.subject_hash, json.loads(row.input or "{}"), row.received_at) for row in found}
-    return held | dict.fromkeys(gold & set(held), "test")
+    return held | dict.fromkeys(known_answers & set(held), "test")
 
 
 def _day(project: Project, text: Any, received: datetime | None) -> date | None:

@@ -11,7 +11,7 @@ from contract.canonical import canonical
 from contract.policy import Score
 from contract.project import EXTERNAL, version_text
 from db import blobs
-from db.tables import ItemKey, Model, Proposal
+from db.tables import Item, ItemKey, Model, Proposal
 from review_queue import activity, clock, events, rules
 from review_queue.activity import Actor
 from review_queue.errors import Refused
@@ -59,6 +59,15 @@ def add(session: Session, project_id: int, sha: str, *, trainer: str, by: Actor 
 def last_item(session: Session) -> int:
     """The highest id of an item so far; 0 before the first."""
     return session.scalar(select(func.max(ItemKey.item_id))) or 0
+
+
+def learned_through(session: Session, model_id: int) -> int:
+    """The highest id of an item that a model may have learned from: where that was not kept, of what came before it was made."""
+    model = session.get_one(Model, model_id)
+    if model.learned_through is not None:
+        return model.learned_through
+    before = (Item.project_id == model.project_id, Item.received_at <= model.made_at)
+    return session.scalar(select(Item.id).where(*before).order_by(Item.id.desc()).limit(1)) or 0
 
 
 def register(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from contract.records import Row, Scored, Unscored
 from db.engine import Database
@@ -15,7 +16,7 @@ from db.tables import Challenge, Gate, Model, Shadow
 from db.tables import Prediction as PredictionRow
 from retrain import datasets, gate, ledger, registry
 from retrain.ledger import Ledger
-from review_queue import clock, decisions, outcomes, requests, withdrawal
+from review_queue import challenges, clock, decisions, gold, outcomes, requests, withdrawal
 from review_queue.activity import Actor
 from review_queue.decisions import Said
 from review_queue.errors import NotFound, Refused
@@ -204,6 +205,62 @@ def test_only_what_came_after_both_had_learned_counts_and_nothing_that_came_with
     rows = [{"external_id": "new-3", "input": factories.raw("x")["input"], "label": "deny", "split": "train"}]
     database.write(datasets.add_base, held, rows, by=None)
     assert len(gathered(database, held, version, Says(10)).p) == 4
+
+
+def test_what_became_a_known_answer_after_it_was_learned_from_judges_nothing(
+    database: Database, held: Setting, olga: Actor
+) -> None:
+    names = [f"old-{n}" for n in range(20)]
+    arrive(database, held, {name: factories.says("deny", 0.6) for name in names}, amount=50.0)
+    version = challenger(database, held)
+    database.write(lambda s: s.execute(update(Model).values(datasets=["1"])))
+    before = len(gathered(database, held, version, Says(10)).p)
+    assert 0 < before < 20
+    for name in names:
+        database.write(gold.add, held, name, "pay", by=olga)
+    assert len(gathered(database, held, version, Says(10)).p) == before
+
+
+def test_a_model_of_which_nobody_knows_what_it_learned_from_is_judged_by_nothing_that_came_before_it(
+    database: Database, held: Setting
+) -> None:
+    arrive(database, held, {f"old-{n}": factories.says("deny", 0.6) for n in range(3)}, amount=50.0)
+    version = challenger(database, held)
+    arrive(database, held, {f"new-{n}": factories.says("deny", 0.6) for n in range(5)}, amount=50.0)
+    database.write(lambda s: s.execute(update(Model).where(Model.version == version).values(learned_through=None)))
+    assert len(gathered(database, held, version, Says(10)).p) == 5
+
+
+def test_what_acted_alone_and_was_taken_back_stays_whether_or_not_a_draw_hit_it(database: Database, held: Setting) -> None:
+    version, lea = challenger(database, held), factories.person(database, "lea", "lead")
+    arrive(database, held, {f"a-{n}": factories.says("deny", 0.97) for n in range(20)}, amount=50.0)
+    for n in range(20):
+        database.write(withdrawal.cancel, held, f"a-{n}", by=lea)
+    answered(database, held, "pay")
+    found = gathered(database, held, version, Says(10))
+    assert (len(found.p), int(found.known.sum()) > 0, bool(found.waiting.any())) == (20, True, False)
+
+
+def test_stakes_are_the_same_where_a_challenger_fails_agrees_or_differs(database: Database) -> None:
+    """Nobody looks more often at what it gives no answer to, which counts against it: so it cannot pass by failing."""
+    held = factories.setting(database, wished=factories.policy(audit={"rate": 0.02}))
+    version = challenger(database, held)
+    arrive(database, held, {f"a-{n}": factories.says("deny", 0.97) for n in range(9)}, amount=50.0)
+    stood = database.write(challenges.begin, held, database.read(registry.model, held.id, version).id, share=0.4)
+    database.write(_beside, stood.id)
+    found = gathered(database, held, version, Says(10))
+    kind = np.arange(9) // 3
+    found = replace(found, new=np.where(kind == 0, ledger.SILENT, np.where(kind == 1, found.old, found.new)))
+    cells = gate._Counts(found).cells(np.ones(9, dtype=np.bool_))
+    assert [cell.p_min for cell in cells] == pytest.approx([1 - 0.98 * 0.6] * len(cells))
+    assert [(cell.d, cell.n, cell.p) for cell in cells if cell.assumed] == [(1, 3, 1.0)]
+
+
+def _beside(session: Session, challenge_id: int) -> None:
+    """The first three fail, the next agree, the last differ, so that people may look at them."""
+    for n, item_id in enumerate(session.scalars(select(PredictionRow.item_id).order_by(PredictionRow.item_id)).all()):
+        said = {"n": 1, "agrees": n // 3 == 1, "p": 0.4 if n > 5 else 0.0, "scored_at": clock.now()}
+        session.add(Shadow(challenge_id=challenge_id, item_id=item_id, **said))
 
 
 def test_the_challenger_is_asked_once_and_what_it_said_is_kept(database: Database, held: Setting) -> None:
