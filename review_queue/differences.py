@@ -221,11 +221,9 @@ def _cases(session: Session, setting: Setting, stood: Challenge) -> list[_Case]:
 def _apart(session: Session, stood: Challenge) -> Sequence[Any]:
     said = (PredictionRow.item_id == Shadow.item_id) & (PredictionRow.model_id == stood.model_id)
     routed = (Routing.item_id == Shadow.item_id) & (Routing.n == Shadow.n)
-    columns = (Shadow.item_id, Shadow.n, Shadow.scored_at, Routing.route, Routing.label, Routing.p_evidence)
-    query = select(*columns, Routing.routing_rule_id, RoutingRule.pi_min, PredictionRow.label.label("beside"), Item.groups)
-    query = (
-        query.add_columns(ItemKey.closed_at).join(Routing, routed).join(RoutingRule, RoutingRule.id == Routing.routing_rule_id)
-    )
+    columns: tuple[Any, ...] = (Shadow.item_id, Shadow.n, Shadow.scored_at, Routing.route, Routing.label, Routing.p_evidence)
+    columns += (Routing.routing_rule_id, RoutingRule.pi_min, PredictionRow.label.label("beside"), Item.groups, ItemKey.closed_at)
+    query = select(*columns).join(Routing, routed).join(RoutingRule, RoutingRule.id == Routing.routing_rule_id)
     query = query.join(Item, Item.id == Shadow.item_id).join(ItemKey, ItemKey.item_id == Shadow.item_id)
     query = query.outerjoin(PredictionRow, said)
     theirs = (Shadow.challenge_id == stood.id, ~Shadow.agrees)
