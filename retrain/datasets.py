@@ -229,7 +229,7 @@ def verify(folder: Path) -> list[str]:
         path = folder / name
         if not path.is_file():
             problems.append(f"{name} is missing")
-        elif digest(path.read_bytes()) != details["sha256"]:
+        elif not isinstance(details, dict) or digest(path.read_bytes()) != details.get("sha256"):
             problems.append(f"{name} was changed: its SHA-256 is not the one in dataset.json")
     return problems
 

@@ -184,7 +184,7 @@ def _begin(
     session: Session, project_id: int, name: str, spec: Mapping[str, Any], by: Actor | None, resume: bool
 ) -> tuple[int, bytes | None]:
     now = clock.now()
-    old = (TrainingRun.project_id == project_id, TrainingRun.seen_at < now - KEPT, TrainingRun.state == "failed")
+    old = (TrainingRun.project_id == project_id, TrainingRun.seen_at < now - KEPT)
     session.execute(update(TrainingRun).where(*old, TrainingRun.checkpoint.is_not(None)).values(checkpoint=None))
     same = (TrainingRun.project_id == project_id, TrainingRun.key == name, TrainingRun.state != "done")
     query = select(TrainingRun).where(*same).options(_LIGHT).order_by(TrainingRun.id.desc()).limit(1)

@@ -1,6 +1,7 @@
 """Labels that were given elsewhere: finished tasks of Label Studio, a dataset version of another workspace, or a table."""
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +11,8 @@ from typing import Any
 
 from app.loading.errors import LoadError
 from app.loading.items import read_cell
-from app.loading.labelled import Labelled, keep_labelled, keep_rows
-from app.loading.media import Media
+from app.loading.labelled import Labelled, keep_labelled, keep_rows, store
+from app.loading.media import BATCH_BYTES, Media
 from app.loading.rejected import Rejected
 from app.loading.sources import Found, Progress
 from app.workspace import Workspace
@@ -67,6 +68,8 @@ def keep_imported(
                 reader.take(_of_cells(setting.project, found) if form == VERSION else of_task(setting.project, found), found)
             except ValueError as error:
                 rejected.add(found, str(error))
+            except (AttributeError, LookupError, TypeError) as error:
+                rejected.add(found, f"it is not written as one of {form} is: {type(error).__name__}: {error}")
         if not reader.rows:
             where = f"; {rejected.file} says why" if rejected.file else ""
             raise LoadError(f"no row of {path} could be taken{where}")
@@ -149,14 +152,14 @@ def _form(path: Path) -> str | None:
         return VERSION if (path / "dataset.json").is_file() else None
     if path.suffix.lower() != ".json":
         return None
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         return STUDIO if file.read(64).lstrip().startswith("[") else None
 
 
 def _tasks(path: Path) -> Iterator[Found]:
     try:
         held = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise LoadError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(held, list):
         raise LoadError(f"{path} is no list of tasks; export from Label Studio as JSON")
@@ -170,15 +173,23 @@ def _version(folder: Path) -> Iterator[Found]:
     try:
         manifest = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         names, columns = manifest["data"], manifest["columns"]
-        rows = layouts.read(manifest["format"], names, columns, lambda name: (folder / name).read_bytes())
+        rows = layouts.read(manifest["format"], names, columns, lambda name: _within(folder, name).read_bytes())
         where = {details["sha256"]: name for name, details in manifest["files"].items()}
         images = [name for name, kind in columns.items() if kind == "image"]
         for n, row in enumerate(rows, 1):
             paths = {name: where.get(row[name].removeprefix("images/")[:64], row[name]) for name in images if row[name]}
             yield Found(f"row {n}", n, row | paths, n / max(manifest["rows"], 1))
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise LoadError(f"{folder} cannot be read ({problem}); `signoff dataset verify {folder}` says what was changed") from None
+
+
+def _within(folder: Path, name: str) -> Path:
+    """A file of a folder. Raises ValueError for one that lies elsewhere."""
+    path = Path(os.path.normpath(folder / name))
+    if not path.is_relative_to(os.path.normpath(folder)):
+        raise ValueError(f"{name!r} lies outside {folder}")
+    return path
 
 
 class _Reader:
@@ -193,6 +204,9 @@ class _Reader:
     def take(self, given: Given, found: Found) -> None:
         """Raises InputError."""
         row = self._row(given)
+        if self.media.size >= BATCH_BYTES:
+            self._workspace.database.write(store, self.media.files)
+            self.media.clear()
         known = self.rows.setdefault(row["external_id"], row)
         place = self._places.setdefault(row["external_id"], found.place)
         if known is row:
@@ -217,7 +231,7 @@ class _Reader:
         if feature is None or feature.type != "image":
             return read_cell(feature.type if feature else "date", value)
         path = label_studio.plain(value)
-        if isinstance(path, str) and not (self.media.folder / path).is_file():
+        if isinstance(path, str) and not os.path.isfile(self.media.folder / path):  # False for what is too long a name, too
             return self._stored(f"input.{name}", path)
         return self.media.keep(f"input.{name}", "image", path)
 

@@ -124,7 +124,7 @@ class _Reader:
         except ValueError as error:
             self._rejected.add(found, str(error))
         if self.media.size >= BATCH_BYTES:
-            self._workspace.database.write(_store, self.media.files)
+            self._workspace.database.write(store, self.media.files)
             self.media.clear()
 
     def labels(self) -> dict[str, int]:
@@ -178,7 +178,8 @@ class _Reader:
         return False
 
 
-def _store(session: Session, files: Sequence[tuple[bytes, str]]) -> None:
+def store(session: Session, files: Sequence[tuple[bytes, str]]) -> None:
+    """Keep images and files, with their types."""
     for data, media_type in files:
         blobs.put(session, data, media_type)
 
@@ -193,7 +194,7 @@ def _keep(
     file: str,
     by: Actor | None,
 ) -> tuple[DatasetInfo, bool]:
-    _store(session, files)
+    store(session, files)
     before = [each.id for each in datasets.versions(session, setting.id, kind=kind) if each.replaced_by is None]
     add = datasets.add_base if kind == "base" else datasets.add_imported
     info = add(session, setting, rows, by=by)

@@ -1,6 +1,7 @@
 """`signoff dataset import`: labels from elsewhere; `show` and `verify` of what is stored."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,85 @@ def test_a_version_of_one_workspace_is_imported_by_another(
     damaged = claims("dataset", "verify", folder, code=1).stdout
     assert "was changed" in damaged
     assert "erased" not in damaged
+
+
+def with_value(value: Any) -> dict[str, Any]:
+    return annotation("pay") | {"result": [{"type": "choices", "value": value}]}
+
+
+def test_one_odd_task_keeps_no_other_out(claims: Signoff, files: Path) -> None:
+    odd: list[Any] = [
+        {"id": 1, "data": {"external_id": "a", "input": INPUT}, "annotations": held}
+        for held in (5, [None], {"x": 1}, [annotation("pay") | {"result": [3]}], [with_value(None)], [with_value({"choices": 7})])
+    ]
+    told = claims.json("dataset", "import", written(files, json.dumps([*odd, task(annotation("pay"))]), "odd.json"))
+    assert (told["rows"], told["rejected"]) == (1, len(odd))
+    assert "not written as one of label-studio is" in Path(told["rejected_file"]).read_text()
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, '[{"data": "\u00fc"}]'.encode("utf-16"), b"[{}, \xff]"])
+def test_what_is_no_json_is_told(claims: Signoff, files: Path, content: bytes) -> None:
+    (files / "odd.json").write_bytes(content)
+    assert "Traceback" not in claims.refused("dataset", "import", files / "odd.json", "--format", "label-studio")
+    assert "Traceback" not in claims.refused("dataset", "import", files / "odd.json")
+
+
+def version(files: Path, names: Any, more: Mapping[str, Any] | None = None) -> Path:
+    folder = files / "theirs"
+    folder.mkdir()
+    row = {
+        "external_id": "a",
+        "amount": 1.5,
+        "region": "north",
+        "label": "pay",
+        "reviewers": "ann",
+        "agreement": 1,
+        "decided_at": None,
+    }
+    (files / "outside.jsonl").write_text(json.dumps(row) + "\n")
+    (folder / "data.jsonl").write_text(json.dumps(row) + "\n")
+    columns = {"external_id": "text", "amount": "number", "region": "text", "label": "text", "reviewers": "text"}
+    columns |= {"agreement": "number", "decided_at": "time"}
+    manifest = {"format": "jsonl", "data": names, "columns": columns, "rows": 1, "files": {}, **(more or {})}
+    (folder / "dataset.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_version_reads_nothing_outside_its_folder(claims: Signoff, files: Path) -> None:
+    assert claims.json("dataset", "import", version(files, ["data.jsonl"]))["rows"] == 1
+    for name in ("../outside.jsonl", str(files / "outside.jsonl")):
+        manifest = json.loads((files / "theirs" / "dataset.json").read_text()) | {"data": [name]}
+        (files / "theirs" / "dataset.json").write_text(json.dumps(manifest))
+        assert "lies outside" in claims.refused("dataset", "import", files / "theirs")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"columns": ["external_id"]},
+        {"format": "image-folder"},
+        {"format": "csv", "data": ["empty.csv"]},
+        {"format": "parquet"},
+        {"files": {"data.jsonl": 3}},
+        {"columns": {"external_id": "text"}},
+        {"format": "label-studio"},
+    ],
+)
+def test_an_odd_version_is_told_in_a_sentence(claims: Signoff, files: Path, odd: dict[str, Any]) -> None:
+    folder = version(files, ["data.jsonl"], odd)
+    (folder / "empty.csv").write_text("")
+    told = claims.refused("dataset", "import", folder)
+    assert "cannot be read" in told or "no row of" in told
+    claims("dataset", "verify", folder, code=1 if odd.get("files") else 0)
+
+
+def test_an_image_that_is_named_by_a_long_address_is_told(
+    claims: Signoff, workspace: Workspace, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(factories, "SECRET", workspace.settings.secrets[0])
+    wanted = factories.project(project="pictures", input={"type": "image"}, labels=["cat", "dog"], noun="picture")
+    factories.setting(workspace.database, wanted)
+    tasks = [{"id": 1, "data": {"image": "https://x.example/" + "a" * 400}, "annotations": [annotation("cat")]}]
+    file = written(files, json.dumps(tasks), "far.json")
+    assert "no row of" in claims.refused("dataset", "import", file, "--project", "pictures")
+    assert "put the image there" in (files / "far.json.rejected.jsonl").read_text()

@@ -23,6 +23,8 @@ from tests.inference.conftest import KINDS
 from tests.retrain import lessons
 
 NETWORKS = ("torch-mlp", "torch-text", "torch-cnn")
+ROUNDS = 7
+"""Kills of one training: each waits until a process has loaded what it needs."""
 
 
 class Cut(RuntimeError):
@@ -141,12 +143,12 @@ def test_killed_it_goes_on_at_once_and_nothing_half_is_registered(database: Data
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.usefixtures("short")
-def test_killed_twenty_times_it_ends_the_same(sqlite: Database, kind: str) -> None:
+def test_killed_again_and_again_it_ends_the_same(sqlite: Database, kind: str) -> None:
     lessons.setting(sqlite, kind)
     lessons.shorten(40)
     whole, chance = train(sqlite, kind), random.Random(7)
     epochs = sqlite.read(runs.of_model, whole.id).epoch  # type: ignore[union-attr]
-    for at in sorted(chance.sample(range(1, epochs), 20)):
+    for at in sorted(chance.sample(range(1, epochs), ROUNDS)):
         with lessons.training_until(sqlite.url, kind, f"epoch {at}", 40):
             assert len(models_of(sqlite)) == 1
     assert train(sqlite, kind).sha256 == whole.sha256
@@ -197,6 +199,17 @@ def test_a_course_tells_nothing_where_nobody_follows() -> None:
 
 
 # Which rows
+
+
+@pytest.mark.parametrize("state", ["running", "failed"])
+def test_where_a_training_stood_that_nobody_goes_on_with_is_forgotten(sqlite: Database, state: str) -> None:
+    held = lessons.setting(sqlite, "sklearn-linear", 100)
+    for days in (8, 6):
+        seen = clock.now() - timedelta(days=days)
+        told = {"key": f"{days}", "state": state, "spec": {}, "checkpoint": b"state", "begun_at": seen, "seen_at": seen}
+        sqlite.write(lambda s, told=told: s.add(TrainingRun(project_id=held.id, **told)))
+    train(sqlite, "sklearn-linear")
+    assert [run.checkpoint for run in rows_of(sqlite)] == [None, b"state", None]
 
 
 def test_a_dataset_version_is_learned_from_alone(sqlite: Database) -> None:
