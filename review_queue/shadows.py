@@ -88,6 +88,7 @@ class _Place:
     segment: str
     band: int
     key_id: int
+    routed_at: datetime
     name: str
     revision: int
 
@@ -122,7 +123,8 @@ def _places(session: Session, item_ids: list[int]) -> list[_Place]:
         Routing.routing_rule_id,
         Routing.period_id,
     )
-    columns: tuple[Any, ...] = (*told, Routing.segment, Routing.band, RoutingRule.draw_key_id, ItemKey.name, ItemKey.revision)
+    columns: tuple[Any, ...] = (*told, Routing.segment, Routing.band, RoutingRule.draw_key_id, Routing.routed_at)
+    columns += (ItemKey.name, ItemKey.revision)
     query = select(*columns).join(RoutingRule, RoutingRule.id == Routing.routing_rule_id)
     query = query.join(ItemKey, ItemKey.item_id == Routing.item_id)
     theirs = (bulk.among(session, Routing.item_id, item_ids), ItemKey.closed_at.is_(None))
@@ -225,10 +227,10 @@ def _draw(setting: Setting, place: _Place, p: float, due: datetime, answered: bo
 
 
 def _task(setting: Setting, place: _Place, weight: float, now: datetime) -> dict[str, Any]:
-    """A spot check like any other."""
+    """A spot check like any other, placed as if it had been drawn with those when the case was routed."""
     review = setting.policy.review
     span: timedelta | None = None if review.due == "off" else review.due
-    due = add_working_time(now, span, setting.policy.calendar, setting.project.zone) if span is not None else None
+    due = add_working_time(place.routed_at, span, setting.policy.calendar, setting.project.zone) if span is not None else None
     return {
         "item_id": place.item_id,
         "routing_n": place.n,
@@ -239,7 +241,7 @@ def _task(setting: Setting, place: _Place, weight: float, now: datetime) -> dict
         "audience": "reviewers",
         "blind": True,
         "state": "pending",
-        "rank": routing.rank(review.order, now, weight, due),
+        "rank": routing.rank(review.order, place.routed_at, weight, due),
         "weight": weight,
         "due_at": due,
         "skips": 0,

@@ -112,6 +112,18 @@ class TestDisagreements:
         assert database.write(outcomes.resolve_overdue) == 1
         assert draws(database) == [("shadow", 1.0, "overdue", None)]
 
+    def test_its_place_and_due_time_are_those_of_a_check_drawn_at_once(self, database: Database, move: Move) -> None:
+        review = {"order": "fifo", "due": "1d"}
+        held = factories.setting(database, wished=factories.policy(audit={"rate": 0.5}, review=review))
+        begun(database, held)
+        names = list(map(str, range(12)))
+        factories.routed(database, held, {**dict.fromkeys(names, PAY), "unsure": factories.says("pay", 0.6)})
+        move(timedelta(hours=3))
+        say(database, held, {**dict.fromkeys(names, DENY), "unsure": PAY})
+        tasks = factories.tasks(database, kind="audit")
+        assert len(tasks) == 12
+        assert len({(task.rank, task.due_at) for task in tasks}) == 1
+
     def test_a_model_that_fails_on_a_case_agrees_with_nothing(self, database: Database, held: Setting) -> None:
         begun(database, held)
         factories.routed(database, held, {"1": PAY})
