@@ -13,6 +13,7 @@ from app.api.problems import listed
 from app.beside import Id, ShadowOut, ShadowsOut, shadow_out, shadows_out
 from review_queue import challenges
 from review_queue.activity import Actor
+from review_queue.challenges import Challenge
 from review_queue.projects import Setting
 
 router = APIRouter(tags=["models"], route_class=bodies.StrictRoute)
@@ -48,13 +49,15 @@ def get_shadow(here: Here, actor: Reader, held: Standing) -> ShadowsOut:
 @router.put("/projects/{project}/shadow", summary="Put a model in shadow", responses=listed(404, 409, 422))
 def put_shadow(here: Here, actor: Admin, held: Standing, wanted: ShadowIn) -> ShadowOut:
     """For leads and up: it predicts beside the one that acts, and acts on nothing; another that stood there is replaced."""
-    return here.database.write(_begin, held, wanted, actor)
+    made = here.database.write(_begin, held, wanted, actor)
+    return here.database.read(shadow_out, made)
 
 
 @router.delete("/projects/{project}/shadow", summary="Take a model out of shadow", responses=listed(404))
 def delete_shadow(here: Here, actor: Admin, held: Standing) -> ShadowOut:
     """For leads and up: the challenger predicts no more; what it said stays."""
-    return here.database.write(_end, held, actor)
+    ended = here.database.write(challenges.end, held, by=actor)
+    return here.database.read(shadow_out, ended)
 
 
 @router.post("/projects/{project}/rollback", summary="Bring the former champion back", responses=listed(404, 409))
@@ -66,10 +69,6 @@ def post_rollback(here: Here, actor: Admin, held: Standing) -> ProposalOut:
     return ProposalOut.model_validate(made, from_attributes=True)
 
 
-def _begin(session: Session, held: Setting, wanted: ShadowIn, actor: Actor) -> ShadowOut:
+def _begin(session: Session, held: Setting, wanted: ShadowIn, actor: Actor) -> Challenge:
     model_id = challenges.model_of(session, held, wanted.version)
-    return shadow_out(session, challenges.begin(session, held, model_id, share=wanted.share, by=actor))
-
-
-def _end(session: Session, held: Setting, actor: Actor) -> ShadowOut:
-    return shadow_out(session, challenges.end(session, held, by=actor))
+    return challenges.begin(session, held, model_id, share=wanted.share, by=actor)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from app.beside import ShadowOut
     from app.workspace import Workspace
     from review_queue.activity import Actor
+    from review_queue.challenges import Challenge
     from review_queue.projects import Setting
 
 
@@ -31,7 +32,9 @@ def shadow(
     as_json: AsJson = False,
 ) -> None:
     """Let a version predict beside the one that acts, without acting; or tell what those that do have shown so far."""
+    from app.beside import shadow_out
     from app.cli.console import chosen, opened, say
+    from review_queue import challenges
 
     if stop and version is not None:
         raise typer.BadParameter("--stop takes the challenger out of shadow, whichever it is; leave VERSION out")
@@ -40,10 +43,10 @@ def shadow(
     with opened(directory) as workspace:
         setting, by = chosen(workspace, project), workspace.local_actor("cli")
         if version is not None:
-            made = workspace.database.write(_begin, setting, version, share, by)
+            made = workspace.database.read(shadow_out, workspace.database.write(_begin, setting, version, share, by))
             say(as_json, made.model_dump(mode="json"), _begun(made))
         elif stop:
-            ended = workspace.database.write(_end, setting, by)
+            ended = workspace.database.read(shadow_out, workspace.database.write(challenges.end, setting, by=by))
             say(as_json, ended.model_dump(mode="json"), f"model {ended.version} is in shadow no more")
         else:
             _show(workspace, setting, as_json)
@@ -58,19 +61,11 @@ def _show(workspace: "Workspace", setting: "Setting", as_json: bool) -> None:
     say(as_json, found.model_dump(mode="json"), "\n\n".join(map(_told, found.shadows)) or none)
 
 
-def _begin(session: "Session", setting: "Setting", version: int, share: float | None, by: "Actor") -> "ShadowOut":
-    from app.beside import shadow_out
+def _begin(session: "Session", setting: "Setting", version: int, share: float | None, by: "Actor") -> "Challenge":
     from review_queue import challenges
 
     model_id = challenges.model_of(session, setting, version)
-    return shadow_out(session, challenges.begin(session, setting, model_id, share=share, by=by))
-
-
-def _end(session: "Session", setting: "Setting", by: "Actor") -> "ShadowOut":
-    from app.beside import shadow_out
-    from review_queue import challenges
-
-    return shadow_out(session, challenges.end(session, setting, by=by))
+    return challenges.begin(session, setting, model_id, share=share, by=by)
 
 
 def _begun(shown: "ShadowOut") -> str:
