@@ -20,23 +20,19 @@ from retrain.records import DatasetInfo
 from review_queue.errors import NotFound, Refused
 from review_queue.projects import Setting
 
-UNDRAWN = ("requested", "bulk", "shadow", "gold")
-"""Bases of labels that no probability of the policy brought."""
-
 
 @dataclass(frozen=True, slots=True)
 class Examples:
     """Inputs as a Predictor takes them (images as bytes), with their labels. `weights` is None for an open row.
 
-    Where they are known: `groups`, the values of the project's groups, and `least`, what a row stands for at least, which is 1
-    but where an open one was drawn.
+    Where they are known: `groups`, the values of the project's groups, and `arrived`, whether a row is an item that arrived.
     """
 
     rows: tuple[Row, ...]
     labels: tuple[str, ...]
     weights: tuple[float | None, ...]
     groups: tuple[Mapping[str, str], ...] = ()
-    least: tuple[float, ...] = ()
+    arrived: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -47,12 +43,12 @@ class Examples:
             self.labels + other.labels,
             self.weights + other.weights,
             self._groups + other._groups,
-            self._least + other._least,
+            self._arrived + other._arrived,
         )
 
     def pick(self, places: Sequence[int]) -> "Examples":
         """Some of the rows, in the order given."""
-        parts = (self.rows, self.labels, self.weights, self._groups, self._least)
+        parts = (self.rows, self.labels, self.weights, self._groups, self._arrived)
         return Examples(*(tuple(part[place] for place in places) for part in parts))  # type: ignore[arg-type]
 
     @property
@@ -60,8 +56,8 @@ class Examples:
         return self.groups or ({},) * len(self)
 
     @property
-    def _least(self) -> tuple[float, ...]:
-        return self.least or (1.0,) * len(self)
+    def _arrived(self) -> tuple[bool, ...]:
+        return self.arrived or (False,) * len(self)
 
 
 Truths = Literal["decided", "true"]
@@ -179,7 +175,7 @@ def _answered(session: Session, setting: Setting, answers: Mapping[str, str], *,
         some = dict(session.execute(query).tuples().all())
         sides = rows.sides(session, setting, list(some)) if judging else {}
         found.update({item_id: name for item_id, name in some.items() if not judging or sides[item_id] == "test"})
-    said = [_Said(item_id, answers[found[item_id]], None, {}, 1.0) for item_id in sorted(found)]
+    said = [_Said(item_id, answers[found[item_id]], None, {}) for item_id in sorted(found)]
     return _of_items(session, setting.project, said)
 
 
@@ -248,27 +244,19 @@ def _said(database: Database, setting: Setting, watermark: int, labels: Truths) 
         label = true if true is not None else row["label"]
         if label in setting.project.labels:
             named = _named(groups, {name: row[rows.column(name)] for name in groups})
-            held = _Said(each.item_id, label, row["weight"], named, _least(row))
+            held = _Said(each.item_id, label, row["weight"], named)
             said[there.get(row["external_id"], row["split"])].append(held)
     return said
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """An item with its label, its weight, its groups, and what it stands for at least."""
+    """An item with its label, its weight and its groups."""
 
     item_id: int
     label: str
     weight: float | None
     groups: Mapping[str, str]
-    least: float
-
-
-def _least(row: Mapping[str, Any]) -> float:
-    """An open row that was drawn stands for as many as its draw says, or for more, since not all that were drawn are answered;
-    what no probability brought stands for itself."""
-    drawn = row["window"] == "open" and row["label_basis"] not in UNDRAWN
-    return 1 / row["review_probability"] if drawn and row["review_probability"] else 1.0
 
 
 def _named(groups: Iterable[str], values: Mapping[str, Any]) -> dict[str, str]:
@@ -285,7 +273,7 @@ def _of_items(session: Session, project: Project, said: Sequence[_Said]) -> Exam
         tuple(each.label for each in kept),
         tuple(each.weight for each in kept),
         tuple(each.groups for each in kept),
-        tuple(each.least for each in kept),
+        (True,) * len(kept),
     )
 
 

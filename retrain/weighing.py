@@ -16,24 +16,26 @@ def weigh(held: Examples, how: Weighing) -> tuple[list[float] | None, dict[str, 
     """A weight for each row, their mean 1, and what is told of them; None where every row weighs the same.
 
     `full` is the inverse of the probability that a row was looked at, `sqrt` its root, which swings less where few rows weigh
-    much. A row that nobody had to draw weighs 1: it came with the project, or stands for itself; an open one that was drawn the
-    least that it can. Weights above the 99th percentile are cut to it, for training alone. `effective`: the rows of a plain
-    sample that tell as much (Kish 1965).
+    much. A row that came with the project weighs 1; an item whose probability is not known the mean of those whose is. Weights
+    above the 99th percentile are cut to it, for training alone. `effective`: the rows of a plain sample that tell as much (Kish
+    1965).
     """
     if how == "none" or not len(held):
         return None, {"how": "none"}
-    least = held.least or (1.0,) * len(held)
-    whole = np.array([low if weight is None else weight for weight, low in zip(held.weights, least, strict=True)])
+    told = [weight for weight in held.weights if weight is not None]
+    mean, arrived = sum(told) / max(1, len(told)) or 1.0, held.arrived or (False,) * len(held)
+    pairs = zip(held.weights, arrived, strict=True)
+    whole = np.array([weight if weight is not None else mean if new else 1.0 for weight, new in pairs])
     at = float(np.quantile(whole, weights.CUT, method="inverted_cdf"))
     cut = np.minimum(whole, at)
     shares = np.sqrt(cut) if how == "sqrt" else cut
     shares = shares / shares.mean()
-    told = {
+    figures = {
         "how": how,
-        "weighted": sum(weight is not None for weight in held.weights),
+        "weighted": len(told),
         "cut_at": at,
         "cut": int((whole > at).sum()),
         "largest": float(shares.max()),
         "effective": round(weights.effective(Counter(shares.tolist())), 1),
     }
-    return shares.tolist(), told
+    return shares.tolist(), figures

@@ -5,8 +5,8 @@ from retrain.examples import Examples
 from retrain.weighing import weigh
 
 
-def held(*weights: float | None, least: tuple[float, ...] = ()) -> Examples:
-    return Examples(({},) * len(weights), ("a",) * len(weights), weights, least=least)
+def held(*weights: float | None, arrived: tuple[bool, ...] = ()) -> Examples:
+    return Examples(({},) * len(weights), ("a",) * len(weights), weights, arrived=arrived)
 
 
 def test_without_weights_every_row_weighs_the_same() -> None:
@@ -23,10 +23,11 @@ def test_weights_keep_their_ratio_and_have_the_mean_one() -> None:
     assert rooted == pytest.approx([0.75, 1.5, 0.75])
 
 
-def test_an_open_row_weighs_the_least_that_it_can() -> None:
-    shares, told = weigh(held(1.0, None, None, least=(1.0, 10.0, 1.0)), "full")
-    assert shares == pytest.approx([0.25, 2.5, 0.25])
-    assert told["weighted"] == 1
+def test_an_item_whose_chance_is_not_known_weighs_the_mean_and_a_row_that_came_one() -> None:
+    shares, told = weigh(held(1.0, 5.0, None, None, arrived=(True, True, True, False)), "full")
+    assert shares == pytest.approx([0.4, 2.0, 1.2, 0.4])
+    assert told["weighted"] == 2
+    assert weigh(held(None, None, arrived=(True, False)), "full")[0] == [1.0, 1.0]
 
 
 def test_the_largest_hundredth_is_cut_and_told() -> None:
