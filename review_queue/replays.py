@@ -22,8 +22,8 @@ from review_queue import looked, projects, routing, rules
 from review_queue.projects import Setting
 from review_queue.routing import Rule
 
-MOST = 200_000
-"""Cases that are replayed, the oldest first."""
+MOST = 20_000
+"""Cases that are replayed, the latest: everybody waits while a model takes over."""
 CHUNK = 500
 END = 2**62
 
@@ -78,6 +78,7 @@ def _judged(session: Session, setting: Setting, rule: Rule) -> Iterator[tuple[_C
     """Each case, whether it counts as looked at, and whether the new model is wrong there."""
     labels, after, count = session.get_one(Model, rule.model_id).labels, _learned_through(session, rule.model_id), 0
     until, since = _watermark(session, setting.id), _last_alarm(session, rule.model_id)
+    after = max(after, _before_latest(session, setting.id, until))
     while count < MOST and (page := _page(session, setting, rule, (after, until), since, labels)):
         after, count = page[-1].item_id, count + len(page)
         draws, right = _draws(session, page), looked.right(session, {case.item_id: case.n for case in page})
@@ -140,6 +141,12 @@ def _watermark(session: Session, project_id: int) -> int:
     """The first case whose draw of evidence is open: what came before is complete."""
     open_ = (Draw.project_id == project_id, Draw.purpose == "evidence", Draw.resolved_at.is_(None))
     return session.scalar(select(func.min(Draw.item_id)).where(*open_)) or END
+
+
+def _before_latest(session: Session, project_id: int, until: int) -> int:
+    """The case before the latest ones that are replayed; 0 where there are no more than these."""
+    ours = select(Routing.item_id).where(Routing.project_id == project_id, Routing.item_id < until).distinct()
+    return session.scalar(ours.order_by(Routing.item_id.desc()).offset(MOST).limit(1)) or 0
 
 
 def _last_alarm(session: Session, model_id: int) -> datetime | None:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.tables import AutonomyEvent, Draw, EvidencePeriod, Model, PolicyVersion, Prediction, ProjectControl, Replayed, Routing
-from review_queue import acting, betting, clock, evidence, succession
+from review_queue import acting, betting, clock, evidence, replays, succession
 from review_queue.betting import Group
 from review_queue.evidence import Band
 from review_queue.projects import Setting
@@ -80,6 +80,15 @@ def test_cases_after_its_training_count_with_the_chance_of_then(database: Databa
     earning.traffic(database, held, 40, errors=1)
     band = top(database, held)
     assert (band.n, band.drawn, band.before, band.errors) == (440, 110, 100, 1)
+
+
+def test_of_very_many_the_latest_count(database: Database, held: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replays, "MOST", 30)
+    model_id = challenger(database, held)
+    earning.traffic(database, held, 40)
+    says(database, model_id, other=10)
+    takes_over(database, held, model_id)
+    assert (top(database, held).n, top(database, held).errors) == (30, 0)
 
 
 def test_the_answer_and_not_the_loss_of_the_former_says_who_is_right(database: Database, held: Setting) -> None:
