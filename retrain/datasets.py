@@ -122,6 +122,13 @@ def dataset(session: Session, dataset_id: int) -> DatasetInfo:
     return stored.info(row)
 
 
+def require_standing(session: Session, dataset_ids: Sequence[int]) -> None:
+    """Raises Cleared where rows of one of these versions were erased; until the transaction ends, none can be taken out."""
+    held = select(Dataset.replaced_by).where(Dataset.id.in_(dataset_ids)).order_by(Dataset.id).with_for_update(read=True)
+    if any(replaced is not None for replaced in session.scalars(held)):
+        raise Cleared("rows that the model learned from were erased while it was trained")
+
+
 def export(
     database: Database,
     setting: Setting,

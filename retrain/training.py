@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from retrain import examples, judging, loading, registry, runs, weighing
+from retrain import datasets, examples, judging, loading, registry, runs, weighing
 from retrain.examples import Examples, Lesson, Truths
 from retrain.records import ModelInfo
 from retrain.weighing import Weighing
@@ -83,7 +84,8 @@ def train(
     `dataset`: a version to learn from alone (see examples.lesson); all that is labelled where it is None. `weights`: see
     weighing.weigh. `labels`: `true` takes what later proved true where that is known. `warm` begins at the champion. `trainer`
     may be `python:FILE.py:FUNCTION`, which runs only where `own` allows it. The same dataset version, code, seed and number of
-    threads give the same archive on a CPU, to the byte; a training that was cut off goes on where it stood if `resume`.
+    threads give the same archive on a CPU, to the byte; a training that was cut off goes on where it stood if `resume`. Where
+    rows that it learned from are erased meanwhile it begins anew without them.
 
     Raises Refused where nothing is labelled or there is no champion to begin at, Elsewhere where the same is under way,
     TrainingError, DeviceError, ModelAddError for what an own function made.
@@ -94,9 +96,26 @@ def train(
     wish = _wish(database, setting, trainer, device, weights, labels, warm, seed, threads)
     if wish.trainer.startswith(OWN) and not own:
         raise Refused(f"{wish.trainer} is code of the owner's and runs on the owner's machine alone: `signoff model train` there")
-    lesson = examples.lesson(database, setting, dataset, labels)
-    if not len(lesson.examples):
-        raise Refused("nothing is labelled yet: load labelled rows, or decide some cases first")
+    for _ in range(datasets.TRIES):
+        lesson = examples.lesson(database, setting, dataset, labels)
+        if not len(lesson.examples):
+            raise Refused("nothing is labelled yet: load labelled rows, or decide some cases first")
+        with suppress(datasets.Cleared):
+            return _trained(database, setting, wish, lesson, held, by, resume, report)
+    raise Refused("rows of the datasets were erased while the model was trained, again and again; train once erasing is done")
+
+
+def _trained(
+    database: Database,
+    setting: Setting,
+    wish: _Wish,
+    lesson: Lesson,
+    held: Examples | None,
+    by: Actor | None,
+    resume: bool,
+    report: Progress,
+) -> ModelInfo:
+    """Raises Cleared where rows that it learned from were erased meanwhile."""
     spec = _spec(setting, wish, lesson)
     with runs.under_way(database, setting.id, _key(setting, wish, lesson), spec, by=by, resume=resume) as run:
         judges = held or database.read(examples.judges, setting)
@@ -258,6 +277,7 @@ def _register(
     """The model and the end of its training, together."""
     from inference import store
 
+    datasets.require_standing(session, [each.id for each in lesson.datasets])
     setting = projects.by_id(session, project_id)
     info = registry.register(
         session,

@@ -14,7 +14,7 @@ from db.engine import Database
 from db.tables import Job, Model
 from inference import store
 from inference.training import train
-from retrain import datasets, erasing, registry
+from retrain import datasets, erasing, registry, training
 from review_queue import erasure, jobs
 from review_queue.activity import Actor
 from review_queue.decisions import Said
@@ -22,6 +22,7 @@ from review_queue.errors import Forbidden, Invalid, NotFound
 from review_queue.projects import Setting
 from tests import factories
 from tests.inference.conftest import rows_of
+from tests.retrain import lessons
 from tests.retrain.test_datasets import decide, later
 from tests.retrain.test_registry import register
 from tests.review_queue.test_erasure import leaks
@@ -81,6 +82,24 @@ def erase(database: Database, held: Setting, by: Actor, *names: str) -> dict[str
     begun = database.write(erasing.begin, held, names, why=None, by=by)
     assert begun.job is not None
     return erasing.follow(database, held, database.read(jobs.get, begun.job).args, by=by)
+
+
+def test_a_training_under_way_begins_anew_without_what_is_erased(sqlite: Database) -> None:
+    held, olga = lessons.setting(sqlite, "sklearn-linear", 60), factories.person(sqlite, "olga", "owner")
+    _, (rows, _) = rows_of("sklearn-linear")
+    factories.submit(sqlite, held, [{"external_id": "r1", "input": rows[1]}])
+    begun = list[float]()
+
+    def report(share: float, step: str) -> None:
+        begun.append(share)
+        if step == "registering" and begun.count(share) == 1:
+            erase(sqlite, held, olga, "r1")
+
+    info = training.train(sqlite, "p", by=None, device="cpu", trainer="sklearn-linear", progress=report)
+    assert (begun.count(0.97), info.figures["rows"]["base"]) == (2, 47)
+    assert len(sqlite.read(registry.models, held.id)) == 1
+    gone = erasure.row_hash(held.project, rows[1])
+    assert erasing.without_rows(sqlite.read(registry.archive, info), held.project, {gone})[1] == 0
 
 
 def test_datasets_and_models_lose_the_rows(
