@@ -116,7 +116,10 @@ class TestThePage:
         assert "version 2: 1.25 ms a case, 3.0 MB" in html(at)
         assert not [each for each in at.button if (each.key or "").startswith("models-propose")]
         workspace.database.write(verdicts.keep, stood.project_id, pair, 1, gate(passed=True, missing=[]), None)
-        assert button(screen("models"), "models-propose").label == f"Propose version {stood.version} as champion"
+        at = screen("models")
+        assert button(at, "models-propose").label == f"Propose version {stood.version} as champion"
+        assert not at.exception
+        assert "At the gate" in html(at)
 
     def test_how_a_version_learned_is_drawn_with_its_card(self, workspace: Workspace, screen: Screen, stood: Challenge) -> None:
         curve = {"training": [0.7, 0.5, 0.45], "validation": [0.69, 0.52, 0.55], "best": 2, "ended": "no better for two"}

@@ -121,7 +121,7 @@ def _e(log_e: float) -> float:
 
 def missing(lacking: Sequence[str]) -> str:
     """What keeps a challenger from being offered, as a list."""
-    return f'<ul class="so-note">{"".join(f"<li>{text(each)}</li>" for each in lacking)}</ul>' if lacking else ""
+    return f'<ul class="so-note">{"".join(f"<li>{text(each)}</li>" for each in lacking)}</ul>'
 
 
 def gate_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -83,7 +83,8 @@ def _gate(place: Place, found: "Verdict") -> None:
     what = f"At the gate: version {found.version} against version {found.against}, {formats.moment(found.made_at, place.zone)}"
     st.html(f'<h3 class="so-title">{formats.text(what)}</h3>')
     widgets.line(widgets.sentence(found.said) if found.passed else "Not offered yet; this is missing:", "said")
-    st.html(drawn.missing(found.missing))
+    if found.missing:
+        st.html(drawn.missing(found.missing))
     widgets.grid(drawn.GATE_HEAD, list(drawn.gate_rows(found.figures)), caption="What it rests on: e-values of 20 and up show it")
     widgets.line(widgets.sentence(drawn.cost(found.figures)), "note")
 

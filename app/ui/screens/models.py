@@ -111,12 +111,18 @@ def _compare(place: Place, known: "list[ModelInfo]") -> None:
 
 
 def _offer(place: Place, known: "list[ModelInfo]", wanted: "ModelInfo", done: list[Job]) -> None:
-    """The button that makes this version act, for owners: where nothing acts yet, it acted before, or it passed the gate."""
-    from retrain import verdicts
+    """The button that makes this version act, for owners: where nothing acts yet, it acted before, or it passed the gate.
+
+    One that is proposed already is signed where it stands."""
+    from retrain import registry, verdicts
 
     back, version = "previous" in wanted.aliases, wanted.version
     acting = next((each for each in known if "champion" in each.aliases), None)
     if not place.actor.at_least("owner") or beside.may_return(place) == wanted.id:
+        return
+    if any(
+        each.state == "open" and each.version == version for each in place.database.read(registry.proposals, place.setting.id, 5)
+    ):
         return
     gated = acting is not None and not wanted.external and not back
     if gated and acting is not None:
