@@ -9,7 +9,19 @@ from sqlalchemy import select
 
 from db.engine import Database
 from db.tables import AutonomyEvent, RoutingRule
-from review_queue import acting, autonomy, batches, challenges, checks, differences, notices, outcomes, succession, withdrawal
+from review_queue import (
+    acting,
+    autonomy,
+    batches,
+    challenges,
+    checks,
+    differences,
+    notices,
+    outcomes,
+    succession,
+    truths,
+    withdrawal,
+)
 from review_queue.activity import Actor
 from review_queue.differences import Figures, Part
 from review_queue.projects import Setting
@@ -96,6 +108,14 @@ class TestFigures:
         found = seen(database, stood.id)
         assert (found.open, found.judged, found.whole.beside) == (0, 3, 3)
         assert found.log_e > 0
+
+    def test_what_later_proved_true_of_some_cases_changes_nothing(self, database: Database, held: Setting, ann: Actor) -> None:
+        stood = begun(database, held)
+        differ(database, held, ann, "deny", 2)
+        before = seen(database, stood.id)
+        told = truths.check(held.project, {"external_id": "d-0", "label": "pay"})
+        database.write(truths.keep, held, [told], by=None)
+        assert seen(database, stood.id).whole == before.whole == Part("", "", 0, 2, 0)
 
     def test_what_people_saw_anyway_counts_whole(self, database: Database, held: Setting, ann: Actor) -> None:
         stood = begun(database, held, share=0.0)
