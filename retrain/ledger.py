@@ -29,7 +29,7 @@ from review_queue.projects import Setting
 
 MOST = 200_000
 """Cases that are looked at, the oldest first."""
-CHUNK = 500
+CHUNK, DIGITS = 500, 12
 ASIDE, ARRIVED = "set aside", "arrived"
 NONE, UNKNOWN, SILENT = -1, -2, -3
 """In place of a label: none fits; nobody has said yet; the model gave none."""
@@ -242,12 +242,12 @@ def _cases(
         if each.closed and each.route == "review" and not known and not late:
             continue  # taken back before anybody answered; what acted alone stays, whether or not a draw hit it
         share, chance, lowest = shadows.get(each.item_id, (0.0, 0.0, 1.0))
-        p = 1.0 if each.route == "review" else 1 - (1 - each.p) * (1 - chance)
-        apart = 1 - (1 - rules[each.rule]) * (1 - share)
+        p = 1.0 if each.route == "review" else _either(each.p, chance)
+        apart = _either(rules[each.rule], share)
         yield Case(
             item_id=each.item_id,
             p=p,
-            least=rules[each.rule] or lowest,
+            least=_either(rules[each.rule], 0.0) or lowest,
             least_apart=apart or lowest,
             looked=asked,
             known=known,
@@ -318,8 +318,13 @@ def _shadows(session: Session, ids: Sequence[int], pair: tuple[int, int]) -> dic
     for item_id, p, share, model_id, against_id in session.execute(query).tuples():
         mine, chance, lowest = found.get(item_id, (0.0, 0.0, 1.0))
         own = share if {model_id, against_id} == set(pair) else 0.0
-        found[item_id] = max(mine, own), 1 - (1 - chance) * (1 - p), min(lowest, share or 1.0)
+        found[item_id] = max(mine, own), _either(chance, p), min(lowest, _either(share, 0.0) or 1.0)
     return found
+
+
+def _either(one: float, other: float) -> float:
+    """The chance that one of two draws hits; the same number for the same chances, in whatever order they are put together."""
+    return round(1 - (1 - one) * (1 - other), DIGITS)
 
 
 _Answer = tuple[bool, bool, bool, str | None]

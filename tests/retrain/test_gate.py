@@ -134,6 +134,21 @@ def test_what_acted_alone_counts_by_its_chance_of_a_look(database: Database, hel
     assert set(found.d[found.known]) == {1}
 
 
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.7])
+def test_every_case_has_at_least_the_chance_of_its_stage(database: Database, rate: float) -> None:
+    held = factories.setting(database, wished=factories.policy(audit={"rate": rate}))
+    version = challenger(database, held)
+    arrive(database, held, {f"a-{n}": factories.says("deny", 0.97) for n in range(9)}, amount=50.0)
+    stood = database.write(challenges.begin, held, database.read(registry.model, held.id, version).id, share=0.1)
+    found = gathered(database, held, version, Says(10))
+    assert (found.p >= found.least).all()
+    assert (found.p >= found.least_apart).all()
+    database.write(_beside, stood.id, 0.1)
+    found = gathered(database, held, version, Says(10))
+    assert (found.p >= found.least).all()
+    assert ((found.p >= found.least_apart) == (np.arange(9) > 5)).all()
+
+
 def test_where_nobody_looks_a_difference_counts_against_it(database: Database) -> None:
     held = factories.setting(database)
     version = challenger(database, held)
@@ -256,10 +271,10 @@ def test_stakes_are_the_same_where_a_challenger_fails_agrees_or_differs(database
     assert [(cell.d, cell.n, cell.p) for cell in cells if cell.assumed] == [(1, 3, 1.0)]
 
 
-def _beside(session: Session, challenge_id: int) -> None:
+def _beside(session: Session, challenge_id: int, share: float = 0.4) -> None:
     """The first three fail, the next agree, the last differ, so that people may look at them."""
-    for n, item_id in enumerate(session.scalars(select(PredictionRow.item_id).order_by(PredictionRow.item_id)).all()):
-        said = {"n": 1, "agrees": n // 3 == 1, "p": 0.4 if n > 5 else 0.0, "scored_at": clock.now()}
+    for n, item_id in enumerate(session.scalars(select(PredictionRow.item_id).distinct().order_by(PredictionRow.item_id))):
+        said = {"n": 1, "agrees": n // 3 == 1, "p": share if n > 5 else 0.0, "scored_at": clock.now()}
         session.add(Shadow(challenge_id=challenge_id, item_id=item_id, **said))
 
 
