@@ -9,15 +9,16 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, case, cast, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from db import bulk
 from db.tables import Draw, Item, ItemKey, Outcome, Routing, RoutingRule, Shadow
 from db.tables import Prediction as PredictionRow
+from db.types import EPOCH
 from review_queue import challenges, duel, looked, projects, shadows, succession
 from review_queue.challenges import Challenge
 from review_queue.duel import Cell
@@ -28,6 +29,10 @@ MOST = 20_000
 DAYS = 60
 """Days of which the course is told, the latest."""
 NOBODY = "no label fits"
+_DAY = {
+    "sqlite": "shadow.scored_at / 86400000000",
+    "postgresql": "CAST(floor(extract(epoch FROM shadow.scored_at) / 86400) AS bigint)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +189,11 @@ def proven_back(session: Session, setting: Setting) -> str | None:
 def _days(session: Session, stood: Challenge) -> dict[date, tuple[int, int, int]]:
     """Cases of each day, those on which the two agree, and those on which the model in shadow failed."""
     said = (PredictionRow.item_id == Shadow.item_id) & (PredictionRow.model_id == stood.model_id)
-    columns = (Shadow.scored_at, Shadow.agrees, PredictionRow.item_id)
-    query = select(*columns).outerjoin(PredictionRow, said).where(Shadow.challenge_id == stood.id)
-    found: dict[date, tuple[int, int, int]] = {}
-    for at, agrees, predicted in session.execute(query.execution_options(yield_per=10_000)).tuples():
-        n, agreed, silent = found.get(at.date(), (0, 0, 0))
-        found[at.date()] = n + 1, agreed + agrees, silent + (predicted is None)
-    return dict(sorted(found.items()))
+    day = literal_column(_DAY[session.get_bind().dialect.name], Integer)
+    agreed, silent = func.sum(cast(Shadow.agrees, Integer)), func.sum(case((PredictionRow.item_id.is_(None), 1), else_=0))
+    query = select(day, func.count(), agreed, silent).select_from(Shadow).outerjoin(PredictionRow, said)
+    rows = session.execute(query.where(Shadow.challenge_id == stood.id).group_by(day).order_by(day)).tuples()
+    return {EPOCH.date() + timedelta(days=number): (n, alike, failed) for number, n, alike, failed in rows}
 
 
 def _alike(session: Session, stood: Challenge) -> dict[_Stage, int]:
