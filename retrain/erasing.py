@@ -15,7 +15,7 @@ from contract.canonical import digest
 from contract.project import Project
 from db import blobs, bulk
 from db.engine import Database
-from db.tables import Blob, Dataset, DatasetItem, Job, Model
+from db.tables import Dataset, DatasetItem, Job, Model
 from retrain import datasets, stored
 from retrain.rows import Progress
 from review_queue import activity, erasure, jobs
@@ -54,9 +54,7 @@ def begin(
     gone = tuple(erasure.erase(session, setting, each, why=why, by=by) for each in wanted)
     if not gone:
         return Begun((), None)
-    shas = sorted({sha for each in gone for sha in each.blobs})
-    session.execute(select(Blob.sha256).where(bulk.among(session, Blob.sha256, shas)).order_by(Blob.sha256).with_for_update())
-    stored.let_go(session, shas, images=True)
+    stored.let_go(session, {sha for each in gone for sha in each.blobs}, images=True)
     ids = sorted(item_id for each in gone for item_id in each.item_ids)
     rows = {row for each in gone for row in each.rows} | _left(session, setting.id, set(ids))
     args = {"items": [str(each) for each in ids], "rows": sorted(rows)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from contract.inputs import read_input, under_both_names
@@ -68,8 +68,8 @@ Truths = Literal["decided", "true"]
 class Lesson:
     """What a training learns from, and the datasets in which it stands. `counts`: rows by where they come from.
 
-    `held`: what people answered of the test split. `learned_through`: the highest id of an item that is learned from, 0 where
-    none is.
+    `held`: what people answered of the test split. `learned_through`: the highest id of an item that is learned from, by its
+    answer or by a row of the same id that came with the project or was imported; 0 where none is.
     """
 
     examples: Examples
@@ -100,7 +100,7 @@ def lesson(database: Database, setting: Setting, dataset: int | None = None, lab
     decided, test = (database.read(_of_items, setting.project, said[split]) for split in ("train", "test"))
     counts = {"base": 0} | dict(Counter(kind for kind, held in known for _ in held.rows)) | {"decided": len(decided)}
     both = sum((held for _, held in known), Examples((), (), ())) + decided
-    highest = max((each.item_id for each in said["train"]), default=0)
+    highest = max(database.read(_arrived_last, setting, used), *(each.item_id for each in said["train"]), 0)
     return Lesson(both, test, counts, tuple(used), watermark, highest)
 
 
@@ -173,16 +173,26 @@ def _answered(session: Session, setting: Setting, answers: Mapping[str, str], *,
         named = bulk.among(session, ItemKey.external_id, names[begin : begin + rows.CHUNK])
         query = select(ItemKey.item_id, ItemKey.external_id).where(ItemKey.project_id == setting.id, named)
         some = dict(session.execute(query).tuples().all())
-        sides = rows.sides(session, setting, list(some)) if judging else {}
+        sides = rows.sides(session, setting, list(some), gold=False) if judging else {}
         found.update({item_id: name for item_id, name in some.items() if not judging or sides[item_id] == "test"})
     said = [_Said(item_id, answers[found[item_id]], None, {}) for item_id in sorted(found)]
     return _of_items(session, setting.project, said)
 
 
-def _learned(session: Session, setting: Setting) -> set[str]:
-    """The ids of rows of the training split that came with the project or were imported."""
-    every = [datasets.lines(session, info) for info in _given(session, setting.id, None)]
-    return {row["external_id"] for held in every for row in held if row["split"] == "train"}
+def _learned(session: Session, setting: Setting, used: Sequence[DatasetInfo] | None = None) -> set[str]:
+    """The ids of rows of the training split that came with the project or were imported; of these datasets, or of all."""
+    given = _given(session, setting.id, None) if used is None else [each for each in used if each.kind != "export"]
+    return {row["external_id"] for info in given for row in datasets.lines(session, info) if row["split"] == "train"}
+
+
+def _arrived_last(session: Session, setting: Setting, used: Sequence[DatasetInfo]) -> int:
+    """The highest id of an item of which a row stands in these datasets to be learned from; 0 where there is none."""
+    names, last = sorted(_learned(session, setting, used)), 0
+    for begin in range(0, len(names), rows.CHUNK):
+        named = bulk.among(session, ItemKey.external_id, names[begin : begin + rows.CHUNK])
+        query = select(func.max(ItemKey.item_id)).where(ItemKey.project_id == setting.id, named)
+        last = max(last, session.scalar(query) or 0)
+    return last
 
 
 def _judging(session: Session, setting: Setting, names: Sequence[str]) -> set[str]:

@@ -1,13 +1,14 @@
 """Dataset versions as they are stored: a row that names files, and the files among the blobs."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
-from sqlalchemy import Text, delete, exists, or_, select, type_coerce
+from sqlalchemy import Text, delete, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from contract.canonical import content_hash
-from db import blobs
+from db import blobs, bulk
 from db.tables import Blob, Dataset, Item, Model, Project
 from retrain import files
 from retrain.records import DatasetInfo
@@ -15,6 +16,7 @@ from review_queue.errors import NotFound, Refused
 
 UNFINISHED = "unfinished"
 """The kind of a version that is being made; nobody sees it until it is whole."""
+_SHA = re.compile(r"[0-9a-f]{64}")
 Listed = Mapping[str, Mapping[str, Any]]
 
 
@@ -65,9 +67,21 @@ def known(session: Session, project_id: int, content: str) -> Dataset | None:
 
 
 def let_go(session: Session, shas: Iterable[str], *, images: bool = False) -> None:
-    """Delete the bytes that nothing names any more. `images`: items may name them too."""
-    for sha in sorted(set(shas)):
-        versions = (Dataset.replaced_by.is_(None), type_coerce(Dataset.manifest, Text).contains(sha))
-        naming = [exists().where(*versions), exists().where(Model.sha256 == sha)]
-        naming += [exists().where(or_(Item.input.contains(sha), Item.show.contains(sha)))] if images else []
-        session.execute(delete(Blob).where(Blob.sha256 == sha, *(~each for each in naming)))
+    """Delete the bytes that nothing names any more. `images`: items may name them too; each is looked at once."""
+    held = select(Blob.sha256).where(bulk.among(session, Blob.sha256, sorted(set(shas)))).order_by(Blob.sha256)
+    left = set(session.scalars(held.with_for_update()))
+    left -= set(session.scalars(select(Model.sha256).where(bulk.among(session, Model.sha256, sorted(left)))))
+    for text in _naming(session, left, images):
+        left.difference_update(_SHA.findall(text))
+    session.execute(delete(Blob).where(bulk.among(session, Blob.sha256, sorted(left))))
+
+
+def _naming(session: Session, shas: Set[str], images: bool) -> Iterator[str]:
+    """Texts that may name some of these bytes, as long as any is left."""
+    manifests = select(type_coerce(Dataset.manifest, Text)).where(Dataset.replaced_by.is_(None)).execution_options(yield_per=1)
+    yield from session.scalars(manifests) if shas else ()
+    if images and shas:
+        mark = next(iter(shas)) if len(shas) == 1 else '"blob"'
+        naming = select(Item.input, Item.show).where(or_(Item.input.contains(mark), Item.show.contains(mark)))
+        for given, show in session.execute(naming.execution_options(yield_per=1_000)).tuples():
+            yield f"{given} {show}"

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select, update
 
 from db import blobs
 from db.engine import Database
-from db.tables import Job, Model
+from db.tables import Item, Job, Model
 from inference import store
 from inference.training import train
-from retrain import datasets, erasing, registry, training
+from retrain import datasets, erasing, registry, stored, training
 from review_queue import erasure, jobs
 from review_queue.activity import Actor
 from review_queue.decisions import Said
@@ -82,6 +82,27 @@ def erase(database: Database, held: Setting, by: Actor, *names: str) -> dict[str
     begun = database.write(erasing.begin, held, names, why=None, by=by)
     assert begun.job is not None
     return erasing.follow(database, held, database.read(jobs.get, begun.job).args, by=by)
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_bytes_go_that_nothing_names_and_each_item_is_looked_at_once(database: Database, held: Setting, images: bool) -> None:
+    shas = [database.write(blobs.put, f"canary {n}".encode(), "image/png") for n in range(6)]
+    info = register(database, held, archive([]))
+    database.write(lambda s: setattr(s.get_one(Model, info.id), "sha256", shas[0]))
+    with_item = {"note": f"sha256:{shas[1]}", "show": {"x": {"blob": f"sha256:{shas[2]}"}}}
+    factories.submit(database, held, [factories.raw("n")])
+    database.write(lambda s: s.execute(update(Item).values(show=json.dumps(with_item, separators=(",", ":")))))
+    looks = list[str]()
+
+    def letting(session: Any) -> None:
+        event.listen(session.get_bind(), "before_cursor_execute", listen := lambda *told: looks.append(told[2]))
+        stored.let_go(session, shas, images=images)
+        event.remove(session.get_bind(), "before_cursor_execute", listen)
+
+    database.write(letting)
+    left = [n for n, sha in enumerate(shas) if database.read(blobs.get, sha) is not None]
+    assert left == ([0, 1, 2] if images else [0])
+    assert len([statement for statement in looks if "item.input" in statement]) == images
 
 
 def test_a_training_under_way_begins_anew_without_what_is_erased(sqlite: Database) -> None:

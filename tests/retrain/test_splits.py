@@ -64,6 +64,11 @@ def test_known_answers_judge_by_the_side_of_the_person(database: Database) -> No
     judging = sum(side == "test" for side in sides.values())
     assert 0 < judging < len(sides)
     assert len(database.read(examples.judges, held)) == judging
+    learned = next(name for name, side in sides.items() if side == "train")
+    item = database.read(lambda s: s.scalars(select(ItemKey.item_id).where(ItemKey.external_id == learned)).one())
+    gold = {"item_id": item, "project_id": held.id, "label": "pay", "source": "named", "made_at": clock.now()}
+    database.write(lambda s: s.execute(insert(Gold), [gold]))
+    assert len(database.read(examples.judges, held)) == judging  # it may have been learned from before
 
 
 def test_nobody_learns_from_what_was_imported_of_a_case_that_judges(database: Database) -> None:
@@ -85,6 +90,17 @@ def test_the_newest_import_stands_in_place_of_an_earlier_one(database: Database)
     for count in (2, 3, 5):
         database.write(datasets.add_imported, held, lines[:count], by=None)
     assert examples.lesson(database, held).counts == {"base": 1, "imported": 5, "decided": 0}
+
+
+@pytest.mark.parametrize("kind", ["base", "imported"])
+def test_an_item_whose_label_came_from_elsewhere_is_learned_from(database: Database, kind: str) -> None:
+    held, given = factories.setting(database), factories.raw("x")["input"]
+    factories.submit(database, held, [factories.raw(f"i{n}") for n in range(4)])
+    row = {"external_id": "x", "input": given, "label": "pay", "split": "train", "basis": kind}
+    lines = [row, {**row, "external_id": "i2", "split": "train"}, {**row, "external_id": "i3", "split": "test"}]
+    database.write(datasets.add_base if kind == "base" else datasets.add_imported, held, lines, by=None)
+    item = database.read(lambda s: s.scalars(select(ItemKey.item_id).where(ItemKey.external_id == "i2")).one())
+    assert examples.lesson(database, held).learned_through == item
 
 
 def test_what_was_learned_from_elsewhere_is_not_known_anew(database: Database) -> None:
