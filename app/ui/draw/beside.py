@@ -15,9 +15,12 @@ from review_queue.challenges import Challenge
 from review_queue.differences import Day, Figures, Part
 
 ROLES = {"challenger": "challenger", "former": "former champion"}
-GATE_HEAD = ("part", "cases", "differ", "difference in error", "no worse", "worse")
+GATE_HEAD = ("part", "cases", "differ", "right more often, points", "no worse", "worse")
+GATE_CAPTION = "What it rests on: e-values, of which 20 and up show it. Few: there are too few cases to tell"
 LOSSES: Head = (("epoch", "count"), ("training", "number"), ("validation", "number"))
 SIDES = ("champion", "challenger")
+MOST_E = 1_000_000
+"""More evidence than this is not told apart."""
 DECADES = 6
 """The picture of evidence reaches so many powers of ten to either side at most."""
 
@@ -119,6 +122,11 @@ def _e(log_e: float) -> float:
     return math.exp(min(log_e, 300.0))
 
 
+def _evidence(log_e: float) -> str:
+    """An e-value that can be read."""
+    return f"over {number(MOST_E)}" if _e(log_e) > MOST_E else number(round(_e(log_e), 3))
+
+
 def missing(lacking: Sequence[str]) -> str:
     """What keeps a challenger from being offered, as a list."""
     return f'<ul class="so-note">{"".join(f"<li>{text(each)}</li>" for each in lacking)}</ul>'
@@ -130,8 +138,8 @@ def gate_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         called = "overall" if each["by"] == "overall" else f"{each['by']} {each['value']}"
         apart = each["difference"]
         difference = "–" if apart is None else f"{points(apart)} ({points(each['low'])} to {points(each['high'])})"
-        shown = f"{number(round(_e(each['log_e']), 3))}, {each['state']}"
-        worse = number(round(_e(each["log_e_worse"]), 3))
+        shown = f"{_evidence(each['log_e'])}, {each['state']}"
+        worse = _evidence(each["log_e_worse"])
         yield text(called), number(each["n"]), number(each["differ"]), text(difference), text(shown), worse
 
 

@@ -85,7 +85,7 @@ def _gate(place: Place, found: "Verdict") -> None:
     widgets.line(widgets.sentence(found.said) if found.passed else "Not offered yet; this is missing:", "said")
     if found.missing:
         st.html(drawn.missing(found.missing))
-    widgets.grid(drawn.GATE_HEAD, list(drawn.gate_rows(found.figures)), caption="What it rests on: e-values of 20 and up show it")
+    widgets.grid(drawn.GATE_HEAD, list(drawn.gate_rows(found.figures)), caption=drawn.GATE_CAPTION)
     widgets.line(widgets.sentence(drawn.cost(found.figures)), "note")
 
 

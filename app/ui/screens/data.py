@@ -1,6 +1,7 @@
 """Data: what people decided, as dataset versions to train on and to take along."""
 
-from typing import TYPE_CHECKING
+import mimetypes
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -12,6 +13,8 @@ from app.ui.widgets import Place
 from review_queue import jobs, people, webhooks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from retrain.records import DatasetInfo, DatasetVersion
 
 SHOWN = 100
@@ -125,12 +128,24 @@ def summary(place: Place, each: "DatasetInfo") -> str:
 
 
 def files(each: "DatasetInfo") -> str:
-    """A link per file; taking one is noted."""
+    """A link per file, those of images folded away; taking one is noted."""
+    held = sorted(each.files.items())
+    pictures = [entry for entry in held if _is_image(entry[0])]
+    folded = f"<details><summary>{formats.count(len(pictures), 'image')}</summary>{_links(each, pictures)}</details>"
+    rest = [entry for entry in held if not _is_image(entry[0])]
+    return f'{_links(each, rest)}{folded if pictures else ""}<p class="so-note">Every download is noted in the activity log.</p>'
+
+
+def _links(each: "DatasetInfo", entries: "Sequence[tuple[str, Mapping[str, Any]]]") -> str:
     links = "".join(
         f'<li><a href="/dataset/{each.id}/{text(name)}" download>{text(name)}</a> '
         f"<small>{formats.size(int(entry.get('size', 0)))}</small></li>"
-        for name, entry in sorted(each.files.items())[:60]
+        for name, entry in entries[:60]
     )
-    more = len(each.files) - 60
+    more = len(entries) - 60
     rest = f"<p class='so-note'>and {more} more; <code>signoff dataset export</code> writes all</p>" if more > 0 else ""
-    return f'<ul class="so-files">{links}</ul>{rest}<p class="so-note">Every download is noted in the activity log.</p>'
+    return f'<ul class="so-files">{links}</ul>{rest}'
+
+
+def _is_image(name: str) -> bool:
+    return (mimetypes.guess_type(name)[0] or "").startswith("image/")
