@@ -140,6 +140,8 @@ def propose(
         raise Refused(f"model {version} is the champion already")
     refuse_misfit(wanted, setting.project)
     _may_sign(session, by)
+    if kind == "rollback" and wanted.id != acting.model_id(session, project_id, "previous"):
+        raise Refused(f"model {version} did not act before this one; `signoff model promote {version}` proposes it")
     gate_id = None
     if kind == "promote" and standing is not None:
         _refuse_silent(wanted, force, why)

@@ -21,7 +21,8 @@ def model_id(session: Session, project_id: int, alias: str = "champion") -> int 
 def take_over(
     session: Session, project_id: int, wanted: int, against: int | None, *, by: Actor | None, draw_key_id: int, cause: Cause
 ) -> None:
-    """Let a model act from the next batch on; the one that acted, `against`, becomes the former one.
+    """Let a model act from the next batch on; the one that acted, `against`, becomes the former one after a promotion. After a
+    rollback there is none: what was taken back has to pass the gate to act again.
 
     None as `by`: the evidence says so. Raises Refused where another than `against` acts by now.
     """
@@ -29,7 +30,9 @@ def take_over(
     standing = model_id(session, project_id)
     if standing != against:
         raise Refused("another model acts by now; compare with that one and propose this one anew")
-    if standing is not None:
+    if cause == "rollback":
+        take(session, project_id, "previous")
+    elif standing is not None:
         give(session, project_id, "previous", standing, by)
     give(session, project_id, "champion", wanted, by)
     setting = projects.by_id(session, project_id)

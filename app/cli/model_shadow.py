@@ -83,7 +83,7 @@ def _told(shown: "ShadowOut") -> str:
     until = f", until {shown.until:%Y-%m-%d %H:%M} UTC" if shown.until else ""
     head = f"model {shown.version} ({role}) beside model {shown.against}, which acts{until}"
     alike = f": the same label on {found.agreed / found.n:.1%}" if found.n else ""
-    lines = [head, f"{found.n:,} cases{alike}; {found.waiting:,} wait to be asked of"]
+    lines = [head, f"{found.n:,} cases{alike}; {found.waiting:,} still to be scored"]
     lines.append(
         f"of {found.n - found.agreed:,} on which they differ, {found.judged:,} have their right label: model {shown.version} was "
         f"right in {found.whole.beside:,}, model {shown.against} in {found.whole.acting:,}, neither in {found.whole.neither:,}; "

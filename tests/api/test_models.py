@@ -72,4 +72,4 @@ def test_a_lead_brings_the_former_champion_back(api: Api, database: Database, he
     made = api.post(R, None, lead).json()
     assert (made["kind"], made["state"], made["signed_by"]) == ("rollback", "applied", ["lea"])
     assert database.read(acting.model_id, held.id) == stood
-    problem(api.post(R, None, lead), 403, "forbidden")  # nothing is in shadow any more: now it is a proposal, for owners
+    assert "no former champion" in problem(api.post(R, None, lead), 409, "refused")["detail"]  # what was taken back is none

@@ -96,7 +96,7 @@ def test_from_the_first_labels_to_the_second_model(
     assert [row["kind"] for row in claims.json("dataset", "list")] == ["export", "base"]
     beside = claims.json("dataset", "export", "--format", "csv", "--with-reasons", "--out", "beside")
     assert {"data.csv", "reasons.jsonl"} <= set(beside["files"])
-    assert claims.json("dataset", "verify", "beside") == {"ok": True, "problems": []}
+    assert claims.json("dataset", "verify", "beside") == {"ok": True, "problems": [], "replaced_by": None}
     assert "export" in claims("dataset", "list").stdout
     (tmp_path / "again" / "data.jsonl").write_text("changed")
     assert not claims.json("dataset", "verify", "again", code=1)["ok"]

@@ -177,9 +177,14 @@ def test_rollback_brings_the_former_champion_back(database: Database, held: Sett
     olga = owner(database)
     with pytest.raises(Refused, match="no former champion"):
         database.write(registry.rollback, held.id, by=olga, draw_key_id=key(database))
-    promote(database, held, register(database, held).version, olga)
+    taken_back = register(database, held).version
+    promote(database, held, taken_back, olga)
     back = database.write(registry.rollback, held.id, by=olga, draw_key_id=key(database))
     assert (back.kind, back.state, back.version) == ("rollback", "applied", former.version)
+    with pytest.raises(Refused, match="no former champion"):
+        database.write(registry.rollback, held.id, by=olga, draw_key_id=key(database))
+    with pytest.raises(Refused, match="did not act before"):
+        database.write(registry.propose, held.id, taken_back, by=olga, draw_key_id=key(database), kind="rollback")
 
 
 def test_what_cannot_be_promoted_says_why(database: Database, held: Setting) -> None:

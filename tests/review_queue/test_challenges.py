@@ -168,7 +168,7 @@ class TestRollback:
             "lea brought it back",
         )
         assert database.read(acting.model_id, held.id) == before
-        assert database.read(acting.model_id, held.id, "previous") == model
+        assert database.read(acting.model_id, held.id, "previous") is None
         assert standing(database, held) == []
         assert database.read(lambda s: s.scalars(select(RoutingRule.cause).order_by(RoutingRule.id.desc())).first()) == "rollback"
         assert database.read(checks.problems) == []

@@ -37,7 +37,7 @@ def cards(stood: Challenge, found: Figures) -> list[tuple[str, str, str]]:
     whole = found.whole
     judged = whole.acting + whole.beside + whole.neither
     return [
-        (alike, "say the same", f"of {formats.count(found.n, 'case')}; {number(found.waiting)} wait to be asked of"),
+        (alike, "say the same", f"of {formats.count(found.n, 'case')}; {number(found.waiting)} still to be scored"),
         (number(whole.beside), f"version {stood.version} alone was right", f"of {number(judged)} judged where they differ"),
         (
             number(whole.acting),
