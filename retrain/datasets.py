@@ -224,14 +224,19 @@ def write_folder(session: Session, info: DatasetInfo, folder: Path) -> None:
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with an exported folder: each file against the hash that its manifest gives. Empty: nothing."""
+    """What is wrong with an exported folder: each file against the hash that its manifest gives, and the manifest against its
+    own. Empty: nothing."""
     try:
-        manifest = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        text = (folder / "dataset.json").read_text(encoding="utf-8")
+        manifest = json.loads(text)
     except (OSError, ValueError) as error:
         return [f"dataset.json cannot be read: {error}"]
     problems = []
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         return ["dataset.json names no files: it is not the one of an exported dataset"]
+    unsealed = {name: value for name, value in manifest.items() if name != "seal"}
+    if "seal" in manifest and text != canonical(_sealed(unsealed)):
+        problems.append("dataset.json was changed: its own hash, `seal`, is another")
     for name, details in manifest["files"].items():
         path = folder / name
         if not path.is_file():
@@ -385,10 +390,15 @@ def _describe(
     row, held = _draft(session, draft), dict(listed)
     if carded:
         held["README.md"] = stored.put(session, "README.md", card(described).encode())
-        manifest = {**described, "files": dict(sorted(held.items()))}
+        manifest = _sealed({**described, "files": dict(sorted(held.items()))})
         held["dataset.json"] = stored.put(session, "dataset.json", canonical(manifest).encode())
     row.manifest, row.spec = {**described, "files": held}, _spec(described)
     return stored.hashed("export", held)
+
+
+def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """With its own hash, by which a change of dataset.json itself is seen."""
+    return {**manifest, "seal": digest(canonical(manifest))}
 
 
 def _spec(described: Mapping[str, Any]) -> dict[str, Any]:

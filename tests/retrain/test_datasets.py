@@ -195,6 +195,12 @@ def test_images_come_along_and_a_changed_byte_is_noticed(
     (tmp_path / "README.md").write_text("other words")
     assert any("README.md was changed" in problem for problem in datasets.verify(tmp_path))
     database.read(datasets.write_folder, info, tmp_path)
+    sound = (tmp_path / "dataset.json").read_bytes()
+    for at in range(0, len(sound), max(len(sound) // 60, 1)):
+        (tmp_path / "dataset.json").write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
+        assert datasets.verify(tmp_path), f"byte {at} was changed"
+    (tmp_path / "dataset.json").write_bytes(sound)
+    assert datasets.verify(tmp_path) == []
     path.unlink()
     assert datasets.verify(tmp_path) == [f"images/{sha}.png is missing"]
     (tmp_path / "dataset.json").write_text("{")
