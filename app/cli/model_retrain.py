@@ -61,14 +61,17 @@ def retrain(
 
 def run(workspace: "Workspace", setting: "Setting", kind: str, args: dict[str, Any], device: str | None) -> "Job":
     """Do a job in this process, as a worker would; stopped, it is cancelled. Raises what `jobs.ask` raises."""
+    import logging
     import secrets
 
+    from app import logs
     from app.cli.console import bar, settings_of
     from app.worker.work import Jobs
     from review_queue import jobs
 
     where, worker, database = settings_of(workspace.settings.dir, device=device), secrets.token_hex(8), workspace.database
     where.bound_threads()
+    logs.configure(logging.ERROR)  # how it ended is said by the command
     with _stopping() as stop, bar(kind) as tell:
         job = database.write(jobs.begin, setting.id, kind, args, worker, by=workspace.local_actor("cli"))
         Jobs(workspace, where.device, stop, tell=tell, own=True).do(job, worker, leave=jobs.drop)

@@ -69,6 +69,7 @@ def test_what_is_due_is_trained_and_judged(
     assert claims("job", "wait", str(champion.database.read(jobs.recent, 1)[0].id)).exit_code == 0
     claims("model", "promote", "2")
     assert "model 2 is the champion" in claims.refused("job", "run", "gate", "--arg", "challenger=2")
+    assert claims("job", "run", "gate", "--arg", "challenger=2", code=1).stdout == ""
 
 
 def test_a_job_that_is_waited_for_says_how_it_ended(champion: Workspace, claims: Signoff) -> None:
