@@ -116,7 +116,7 @@ def test_a_version_of_one_workspace_is_imported_by_another(
     erased = claims("dataset", "verify", folder, code=1).stdout
     assert f"rows of it were erased since; dataset {new.id} has the others" in erased
     assert f"`--dataset {new.id}`" in claims.refused("dataset", "export", "--dataset", said["id"], "--project", "other")
-    assert f"rows erased; now {new.id}" in claims("dataset", "list", "--project", "other").stdout
+    assert f"rows erased; now {new.id}" in claims("dataset", "list", "--project", "other", env={"COLUMNS": "200"}).stdout
     name = folder / json.loads((folder / "dataset.json").read_text())["data"][0]
     name.write_bytes(name.read_bytes()[:-1] + b"?")
     damaged = claims("dataset", "verify", folder, code=1).stdout
