@@ -250,8 +250,8 @@ WAYS = (
 )  # fmt: skip
 
 
-SLOW = ("safetensors_file", "xgboost", "exported", "state_dict", "mlflow_folder")
-"""Ways that differ from another one by their file alone."""
+SLOW = ("safetensors_file", "xgboost", "exported", "state_dict", "mlflow_folder", "hugging_face", "onnx", "function")
+"""Ways that differ from another one by their file alone, or whose files have tests of their own."""
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ README = Path(__file__).parents[2] / "README.md"
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("*.md"))
 EXPLAINED = {"bring-a-pytorch-model", "bring-a-scikit-learn-pipeline"}
 """Pages that bring a model, whose cases are explained."""
-QUICK = {"bring-probabilities", "post-items"}
+QUICK = {"bring-probabilities"}
 """Pages that are done in every run; the others are done by `make test-slow`."""
 
 
@@ -42,6 +42,7 @@ def script(page: Path, folder: Path) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_readme_starts_in_three_commands(tmp_path: Path) -> None:
     section = README.read_text(encoding="utf-8").split("\n## Your own data in three commands\n")[1]

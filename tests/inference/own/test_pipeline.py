@@ -47,7 +47,7 @@ def same(brought: adding.Brought, expected: Any) -> bool:
     return np.abs(values(brought) - expected).max() < 1e-6
 
 
-@pytest.mark.parametrize("name", ["m.joblib", "m.pkl", "m.skops"])
+@pytest.mark.parametrize("name", [pytest.param("m.joblib", marks=pytest.mark.slow), "m.pkl", "m.skops"])
 def test_pipeline_answers_as_its_owner_knows_it(tmp_path: Path, name: str) -> None:
     brought = adding.add(kept(fits.boosted(), tmp_path / name), fits.sample(), TRUSTED)
     rows = fits.frame().drop(columns="label")
