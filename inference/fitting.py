@@ -1,9 +1,9 @@
 """Fitting a network: batches, early stopping on validation, the best state kept, and no trace left in torch's global state."""
 
 import copy
-import io
+import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from inference import weights
 from inference.course import Course
 from inference.devices import Inputs, precision
 from inference.splits import Integers, Progress, Task
@@ -144,26 +145,39 @@ class _Learning:
         self.module.eval()
 
     def state(self) -> bytes:
-        """All that changes, as bytes."""
-        target = io.BytesIO()
-        held = {
-            "module": self.module.state_dict(), "kept": self.kept, "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(), "order": self.order, "summed": self.summed, "curve": self.curve,
-            "place": (self.epoch, self.begin, self.waited, self.best), "random": _random(self.device),
+        """All that changes, as safetensors: tensors by name, and the rest as JSON beside them."""
+        moments, groups = self._moments()
+        tensors = {**_named("module", self.module.state_dict()), **_named("kept", self.kept), **moments}
+        tensors |= _named("random", {str(n): each for n, each in enumerate(_random(self.device))}) | {"summed": self.summed}
+        rest = {
+            "groups": groups, "schedule": self.schedule.state_dict(), "order": self.order, "curve": self.curve,
+            "place": (self.epoch, self.begin, self.waited, self.best),
         }  # fmt: skip
-        torch.save(held, target)
-        return target.getvalue()
+        return weights.pack(tensors, {"rest": json.dumps(rest)})
 
     def restore(self, data: bytes) -> None:
         """Go on where `state` was taken."""
-        held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        self.module.load_state_dict(held["module"])
-        self.kept = {name: value.to(self.device) for name, value in held["kept"].items()}
-        self.optimizer.load_state_dict(held["optimizer"])
-        self.schedule.load_state_dict(held["schedule"])
-        self.order, self.summed, self.curve = held["order"], held["summed"].to(self.device), held["curve"]
-        self.epoch, self.begin, self.waited, self.best = held["place"]
-        _set_random(self.device, held["random"])
+        tensors, said = weights.unpack(data)
+        rest = json.loads(said["rest"])
+        self.module.load_state_dict(_within("module", tensors))
+        self.kept = {name: value.to(self.device) for name, value in _within("kept", tensors).items()}
+        moments = self._laid_out(_by_parameter(_within("optimizer", tensors)))
+        self.optimizer.load_state_dict({"state": moments, "param_groups": rest["groups"]})
+        self.schedule.load_state_dict(rest["schedule"])
+        self.order, self.summed, self.curve = rest["order"], tensors["summed"].to(self.device), rest["curve"]
+        self.epoch, self.begin, self.waited, self.best = rest["place"]
+        _set_random(self.device, [state for _, state in sorted(_within("random", tensors).items())])
+
+    def _moments(self) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        """The optimizer's tensors by name, and its settings."""
+        held = self.optimizer.state_dict()
+        named = {f"{n}.{name}": value for n, each in held["state"].items() for name, value in each.items()}
+        return _named("optimizer", named), held["param_groups"]
+
+    def _laid_out(self, moments: Mapping[int, Mapping[str, Tensor]]) -> dict[int, dict[str, Tensor]]:
+        """Each tensor in memory as its parameter is: the fused step goes through both side by side."""
+        owners = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        return {n: {name: _as(value, owners[n]) for name, value in each.items()} for n, each in moments.items()}
 
     def _validation_loss(self) -> float:
         self.module.eval()
@@ -175,6 +189,26 @@ class _Learning:
                 losses = cross_entropy(self.module(*self.take(some, False)).float(), self.truth[some], reduction="none")
                 total += float((losses * self.weights[some]).sum())
         return total / max(1, len(rows))
+
+
+def _named(part: str, held: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{part}/{name}": value for name, value in held.items()}
+
+
+def _within(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")}
+
+
+def _by_parameter(moments: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    found: dict[int, dict[str, Tensor]] = {}
+    for name, value in moments.items():
+        n, _, called = name.partition(".")
+        found.setdefault(int(n), {})[called] = value
+    return found
+
+
+def _as(value: Tensor, owner: Tensor) -> Tensor:
+    return torch.empty_like(owner, dtype=value.dtype).copy_(value) if value.shape == owner.shape else value
 
 
 def _random(device: torch.device) -> list[Tensor]:

@@ -1,5 +1,8 @@
 """A network's weights as safetensors and back; a file that does not fit the network is refused."""
 
+import json
+from collections.abc import Mapping
+
 import numpy as np
 import safetensors
 import safetensors.torch
@@ -13,7 +16,19 @@ FILE = "weights.safetensors"
 
 def dump(module: nn.Module) -> bytes:
     """All parameters and buffers, on the CPU."""
-    return safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()})
+    return pack(module.state_dict())
+
+
+def pack(tensors: Mapping[str, torch.Tensor], said: dict[str, str] | None = None) -> bytes:
+    """Tensors by name, on the CPU, with texts beside them."""
+    return safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, said)
+
+
+def unpack(data: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """What `pack` packed. Raises safetensors.SafetensorError for what it did not."""
+    size = int.from_bytes(data[:8], "little")
+    tensors = safetensors.torch.load(data)
+    return tensors, json.loads(data[8 : 8 + size]).get("__metadata__", {})
 
 
 def fill(module: nn.Module, data: bytes) -> None:
