@@ -48,8 +48,14 @@ class Examples:
 
     def pick(self, places: Sequence[int]) -> "Examples":
         """Some of the rows, in the order given."""
-        parts = (self.rows, self.labels, self.weights, self._groups, self._arrived)
-        return Examples(*(tuple(part[place] for place in places) for part in parts))  # type: ignore[arg-type]
+        groups, arrived = self._groups, self._arrived
+        return Examples(
+            tuple(self.rows[place] for place in places),
+            tuple(self.labels[place] for place in places),
+            tuple(self.weights[place] for place in places),
+            tuple(groups[place] for place in places),
+            tuple(arrived[place] for place in places),
+        )
 
     @property
     def _groups(self) -> tuple[Mapping[str, str], ...]:

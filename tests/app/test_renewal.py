@@ -155,7 +155,10 @@ def test_the_house_asks_and_the_worker_does(workspace: Workspace, held: Setting)
     assert count(workspace.database, Job) == 0  # it rests after the last model
     from review_queue import clock
 
-    with clock.at(clock.now() + 2 * (held.policy.retrain.every)):  # type: ignore[union-attr,operator]
+    wish = held.policy.retrain
+    assert wish != "off"
+    assert wish.every != "off"
+    with clock.at(clock.now() + 2 * wish.every):
         House(workspace, threading.Event()).keep()
         House(workspace, threading.Event()).keep()
         assert count(workspace.database, Job) == 1

@@ -50,7 +50,6 @@ def test_a_database_that_is_away_is_said_and_what_was_typed_is_sent_once_it_is_b
     assert [(row.verdict, row.comment) for row in decisions(held)] == [("escalate", WORDS)]
 
 
-@pytest.mark.slow
 def test_a_server_that_was_started_anew_finds_the_same_case_and_what_was_typed(desk: Start, page: Any, tmp_path: Path) -> None:
     held = desk(lambda workspace: filling.table(workspace, 4, False, automate={"at_least": "off"}))
     open_review(page, held)
@@ -68,6 +67,7 @@ def test_a_server_that_was_started_anew_finds_the_same_case_and_what_was_typed(d
         assert page.inner_text(TITLE) == case
         page.keyboard.press("e")
         page.wait_for_function("words => document.activeElement?.value === words", arg=WORDS)
+        settled(page)
         page.keyboard.press("Enter")
         page.wait_for_function("() => document.body.innerText.includes('Escalated')")
         assert [(row.verdict, row.comment) for row in decisions(held)] == [("escalate", WORDS)]

@@ -42,7 +42,6 @@ def script(page: Path, folder: Path) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_readme_starts_in_three_commands(tmp_path: Path) -> None:
     section = README.read_text(encoding="utf-8").split("\n## Your own data in three commands\n")[1]

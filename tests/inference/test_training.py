@@ -66,7 +66,6 @@ def test_auto_tries_all_that_fit_tables() -> None:
     assert losses[trained.predictor.card.kind] <= 2 * min(losses.values()) + 0.1
 
 
-@pytest.mark.slow
 def test_same_seed_same_model_and_another_seed_another(trained: Trained, kind: str) -> None:
     project, (rows, labels) = rows_of(kind)
     torch.manual_seed(99)
