@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.tables import Dataset, Model, Proposal, TrainingRun
-from retrain import registry, verdicts
+from db.tables import Dataset, Model, Proposal
+from retrain import registry, runs, verdicts
 from retrain.records import ModelInfo
 from review_queue.projects import Setting
 
@@ -55,8 +55,8 @@ def _dataset(session: Session, dataset_id: int) -> dict[str, Any]:
 
 
 def _training(session: Session, model_id: int) -> dict[str, Any] | None:
-    row = session.scalar(select(TrainingRun).where(TrainingRun.model_id == model_id).order_by(TrainingRun.id.desc()).limit(1))
-    return {"run": str(row.id), "spec": row.spec, "curves": row.curves, "tracked": row.tracked} if row is not None else None
+    run = runs.of_model(session, model_id)
+    return {"run": str(run.id), "spec": run.spec, "curves": run.curves, "tracked": run.tracked} if run is not None else None
 
 
 def _proposals(session: Session, info: ModelInfo) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from contract.inputs import read_input, under_both_names
@@ -174,11 +174,8 @@ def _known_answers(session: Session, project_id: int) -> dict[str, str]:
 
 def _answered(session: Session, setting: Setting, answers: Mapping[str, str], *, judging: bool = False) -> Examples:
     """Arrived items with the answers that are known of them, by external id; `judging`: those of the test split alone."""
-    names, found = list(answers), dict[int, str]()
-    for begin in range(0, len(names), rows.CHUNK):
-        named = bulk.among(session, ItemKey.external_id, names[begin : begin + rows.CHUNK])
-        query = select(ItemKey.item_id, ItemKey.external_id).where(ItemKey.project_id == setting.id, named)
-        some = dict(session.execute(query).tuples().all())
+    found = dict[int, str]()
+    for some in _arrived(session, setting, list(answers)):
         sides = rows.sides(session, setting, list(some), gold=False) if judging else {}
         found.update({item_id: name for item_id, name in some.items() if not judging or sides[item_id] == "test"})
     said = [_Said(item_id, answers[found[item_id]], None, {}) for item_id in sorted(found)]
@@ -193,25 +190,26 @@ def _learned(session: Session, setting: Setting, used: Sequence[DatasetInfo] | N
 
 def _arrived_last(session: Session, setting: Setting, used: Sequence[DatasetInfo]) -> int:
     """The highest id of an item of which a row stands in these datasets to be learned from; 0 where there is none."""
-    names, last = sorted(_learned(session, setting, used)), 0
-    for begin in range(0, len(names), rows.CHUNK):
-        named = bulk.among(session, ItemKey.external_id, names[begin : begin + rows.CHUNK])
-        query = select(func.max(ItemKey.item_id)).where(ItemKey.project_id == setting.id, named)
-        last = max(last, session.scalar(query) or 0)
-    return last
+    return max((max(some) for some in _arrived(session, setting, sorted(_learned(session, setting, used)))), default=0)
 
 
 def _judging(session: Session, setting: Setting, names: Sequence[str]) -> set[str]:
     """Of these ids those that judge models, by the row that came with the project, or by an item that arrived under them."""
     there = _splits(session, setting)
     found = {name for name in names if there.get(name) == "test"}
+    for some in _arrived(session, setting, names):
+        sides = rows.sides(session, setting, list(some))
+        found |= {name for item_id, name in some.items() if there.get(name, sides[item_id]) == "test"}
+    return found
+
+
+def _arrived(session: Session, setting: Setting, names: Sequence[str]) -> Iterator[dict[int, str]]:
+    """The standing items of these ids, by their number, a part at a time."""
     for begin in range(0, len(names), rows.CHUNK):
         named = bulk.among(session, ItemKey.external_id, names[begin : begin + rows.CHUNK])
         query = select(ItemKey.item_id, ItemKey.external_id).where(ItemKey.project_id == setting.id, named)
-        arrived = dict(session.execute(query).tuples().all())
-        sides = rows.sides(session, setting, list(arrived)) if arrived else {}
-        found |= {name for item_id, name in arrived.items() if there.get(name, sides[item_id]) == "test"}
-    return found
+        if some := dict(session.execute(query).tuples().all()):
+            yield some
 
 
 def _given(session: Session, project_id: int, at: datetime | None) -> list[DatasetInfo]:

@@ -5,7 +5,6 @@ here. What came with the project and was set aside is a stage of its own, in whi
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -13,18 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from contract.inputs import read_input
 from contract.records import Prediction, Row
 from db import blobs, bulk
 from db.engine import Database
-from db.tables import Challenge, Dataset, Draw, Item, ItemKey, Outcome, Routing, RoutingRule, Shadow
+from db.tables import Challenge, Dataset, Item, ItemKey, Routing, RoutingRule, Shadow
 from db.tables import Prediction as PredictionRow
 from retrain import datasets, examples, rows
 from retrain.records import ModelInfo
-from review_queue import clock, looked, routing, versions
+from review_queue import looked, predictions, versions
+from review_queue.looked import Look, Routed
 from review_queue.projects import Setting
 
 MOST = 200_000
@@ -113,16 +112,6 @@ class _Routed:
     label: str | None
     p: float
     closed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What became of the draws of one case: `p` of each purpose, whether one hit, and what it was resolved as."""
-
-    hit: bool
-    open: bool
-    loss: int | None
-    how: str | None
 
 
 def gather(
@@ -233,13 +222,13 @@ def _cases(
     inputs = database.read(_inputs, setting, ids)
     said = [_said(database, setting, model, ask, ids, inputs) for model, ask in zip(models, asks, strict=True)]
     shadows = database.read(_shadows, ids, (models[1].id, models[0].id))
-    answers = database.read(_answers, page)
+    looks = database.read(_looks, page)
     for each in page:
         if each.item_id not in said[0] or each.item_id not in said[1]:
             continue
         old, new = (held[each.item_id] for held in said)
-        asked, known, late, truth = answers[each.item_id]
-        if each.closed and each.route == "review" and not known and not late:
+        look = looks[each.item_id]
+        if each.closed and each.route == "review" and look.waits:
             continue  # taken back before anybody answered; what acted alone stays, whether or not a draw hit it
         share, chance, lowest = shadows.get(each.item_id, (0.0, 0.0, 1.0))
         p = 1.0 if each.route == "review" else _either(each.p, chance)
@@ -249,10 +238,10 @@ def _cases(
             p=p,
             least=_either(rules[each.rule], 0.0) or lowest,
             least_apart=apart or lowest,
-            looked=asked,
-            known=known,
-            late=late,
-            truth=truth,
+            looked=look.known or look.waits or look.late,
+            known=look.known,
+            late=look.late,
+            truth=look.truth,
             old=old,
             new=new,
             groups=_groups(setting, each.groups, inputs.get(each.item_id, {})),
@@ -280,33 +269,13 @@ def _said(
         return found
     answers = ask(database.read(lambda session: blobs.fill(session, [inputs[item_id] for item_id in lacking])))
     given = {item_id: answer for item_id, answer in zip(lacking, answers, strict=True) if isinstance(answer, Prediction)}
-    database.write(_keep, setting, model.id, given)
+    database.write(predictions.keep, setting, {(item_id, model.id): answer for item_id, answer in given.items()})
     return found | {item_id: given[item_id].label if item_id in given else None for item_id in lacking}
 
 
 def _predicted(session: Session, model_id: int, ids: Sequence[int]) -> dict[int, str]:
     theirs = (PredictionRow.model_id == model_id, bulk.among(session, PredictionRow.item_id, list(ids)))
     return dict(session.execute(select(PredictionRow.item_id, PredictionRow.label).where(*theirs)).tuples().all())
-
-
-def _keep(session: Session, setting: Setting, model_id: int, given: Mapping[int, Prediction]) -> None:
-    """Store predictions; one that came from elsewhere meanwhile stands."""
-    sures = routing.confidences(setting.policy.score, list(given.values()))
-    kept = [
-        {
-            "item_id": item_id,
-            "model_id": model_id,
-            "label": said.label,
-            "confidence": sure,
-            "probabilities": list(said.probabilities),
-            "strangeness": said.strangeness,
-            "scored_at": clock.now(),
-        }
-        for (item_id, said), sure in zip(given.items(), sures, strict=True)
-    ]
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    if kept:
-        session.execute(dialect.insert(PredictionRow).on_conflict_do_nothing(), kept)
 
 
 def _shadows(session: Session, ids: Sequence[int], pair: tuple[int, int]) -> dict[int, tuple[float, float, float]]:
@@ -327,53 +296,8 @@ def _either(one: float, other: float) -> float:
     return round(1 - (1 - one) * (1 - other), DIGITS)
 
 
-_Answer = tuple[bool, bool, bool, str | None]
-"""Whether somebody was to look, whether the right label is known, whether nobody looked in time, and the label."""
-
-
-def _answers(session: Session, page: Sequence[_Routed]) -> dict[int, _Answer]:
-    """What is known of each case. Where a draw brought it to people, that is the blind answer that resolved it; else, of what the
-    rule sent to people, the answer that stands. Answers that somebody asked for make nothing known of what acted alone."""
-    ids = [each.item_id for each in page]
-    looks, standing = _looks(session, page), _standing(session, ids)
-    blind = looked.right(session, {each.item_id: each.n for each in page})
-    return {each.item_id: _answer(each, looks.get(each.item_id), standing, blind) for each in page}
-
-
-def _answer(each: _Routed, look: _Look | None, standing: Mapping[int, str | None], blind: Mapping[int, str | None]) -> _Answer:
-    reviewed = each.route == "review"
-    if look is not None and look.how not in (None, "overdue"):
-        if look.loss == 0:
-            return True, True, False, each.label
-        return (True, True, False, blind[each.item_id]) if each.item_id in blind else (True, False, True, None)
-    if reviewed and each.item_id in standing and (look is None or not look.open):
-        return True, True, False, standing[each.item_id]
-    if look is not None and look.how == "overdue":
-        return True, False, True, None
-    return reviewed or look is not None, False, False, None
-
-
-def _looks(session: Session, page: Sequence[_Routed]) -> dict[int, _Look]:
-    """The draw of each case that brought it to people: of evidence before that of a disagreement, an answered one first."""
-    turns = {each.item_id: each.n for each in page}
-    query = select(Draw.item_id, Draw.n, Draw.purpose, Draw.resolved_as, Draw.loss)
-    drawn = query.where(bulk.among(session, Draw.item_id, list(turns)), Draw.purpose.in_(("evidence", "shadow")))
-    held: defaultdict[int, list[tuple[bool, str, str | None, int | None]]] = defaultdict(list)
-    for item_id, n, purpose, how, loss in session.execute(drawn).tuples():
-        if turns[item_id] == n:
-            held[item_id].append((how in (None, "overdue"), purpose, how, loss))
-    best = {item_id: min(each, key=lambda draw: draw[:2]) for item_id, each in held.items()}
-    waits = {item_id: any(how is None for _, _, how, _ in each) for item_id, each in held.items()}
-    return {
-        i: _Look(True, waits[i], loss, None if how == "overdue" and waits[i] else how) for i, (_, _, how, loss) in best.items()
-    }
-
-
-def _standing(session: Session, ids: Sequence[int]) -> dict[int, str | None]:
-    """The answers of people that stand."""
-    human = (bulk.among(session, Outcome.item_id, list(ids)), Outcome.source.in_(("human", "adjudicated")))
-    query = select(Outcome.item_id, Outcome.label).where(*human).order_by(Outcome.revision)
-    return dict(session.execute(query).tuples().all())
+def _looks(session: Session, page: Sequence[_Routed]) -> dict[int, Look]:
+    return looked.looks(session, [Routed(each.item_id, each.n, each.route == "review", each.label) for each in page])
 
 
 def _groups(setting: Setting, text: str | None, given: Mapping[str, Any]) -> dict[str, str]:

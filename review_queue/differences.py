@@ -6,7 +6,7 @@ weights, Waudby-Smith and Ramdas 2024 for the bets, by way of `duel`.
 """
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,12 +16,13 @@ from sqlalchemy import Integer, case, cast, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from db import bulk
-from db.tables import Draw, Item, ItemKey, Outcome, Routing, RoutingRule, Shadow
+from db.tables import Item, ItemKey, Routing, RoutingRule, Shadow
 from db.tables import Prediction as PredictionRow
 from db.types import EPOCH
 from review_queue import challenges, duel, looked, projects, shadows, succession
 from review_queue.challenges import Challenge
 from review_queue.duel import Cell
+from review_queue.looked import Look, Routed
 from review_queue.projects import Setting
 
 MOST = 20_000
@@ -212,12 +213,9 @@ def _stage(rule: int, least: float, share: float) -> _Stage:
 def _cases(session: Session, setting: Setting, stood: Challenge) -> list[_Case]:
     """The latest cases on which the two differ, oldest first."""
     rows = _apart(session, stood)
-    turns = {row.item_id: row.n for row in rows}
-    draws, standing = _draws(session, turns), _standing(session, list(turns))
-    blind = looked.right(session, turns)
-    chances = _chances(session, list(turns))
-    names = setting.project.input.groups
-    found = [_case(row, chances[row.item_id], stood.share, draws.get(row.item_id, []), standing, blind, names) for row in rows]
+    looks = looked.looks(session, [Routed(row.item_id, row.n, row.route == "review", row.label) for row in rows])
+    chances, names = _chances(session, list(looks)), setting.project.input.groups
+    found = [_case(row, chances[row.item_id], stood.share, looks[row.item_id], names) for row in rows]
     return [each for each in found if not each.gone]
 
 
@@ -242,38 +240,8 @@ def _chances(session: Session, ids: list[int]) -> dict[int, float]:
     return found
 
 
-def _draws(session: Session, turns: Mapping[int, int]) -> dict[int, list[tuple[str | None, int | None]]]:
-    """How the draws that brought a case to people were resolved, and with which loss of the model that acted."""
-    query = select(Draw.item_id, Draw.n, Draw.resolved_as, Draw.loss).where(Draw.purpose.in_(("evidence", "shadow")))
-    found: defaultdict[int, list[tuple[str | None, int | None]]] = defaultdict(list)
-    for item_id, n, how, loss in session.execute(query.where(bulk.among(session, Draw.item_id, list(turns)))).tuples():
-        if turns[item_id] == n:
-            found[item_id].append((how, loss))
-    return found
-
-
-def _standing(session: Session, ids: list[int]) -> dict[int, str | None]:
-    """The answers of people that stand."""
-    human = (bulk.among(session, Outcome.item_id, ids), Outcome.source.in_(("human", "adjudicated")))
-    query = select(Outcome.item_id, Outcome.label).where(*human).order_by(Outcome.revision)
-    return dict(session.execute(query).tuples().all())
-
-
-def _case(
-    row: Any,
-    chance: float,
-    share: float,
-    draws: Sequence[tuple[str | None, int | None]],
-    standing: Mapping[int, str | None],
-    blind: Mapping[int, str | None],
-    names: Iterable[str],
-) -> _Case:
-    reviewed, waits = row.route == "review", any(how is None for how, _ in draws)
-    agreed = any(loss == 0 for _, loss in draws)
-    answered = agreed or (row.item_id in blind and any(how not in (None, "overdue") for how, _ in draws))
-    told = reviewed and row.item_id in standing and not waits
-    truth = row.label if agreed else blind.get(row.item_id) if answered else standing.get(row.item_id)
-    known = answered or told
+def _case(row: Any, chance: float, share: float, look: Look, names: Iterable[str]) -> _Case:
+    reviewed = row.route == "review"
     groups = json.loads(row.groups or "{}")
     return _Case(
         item_id=row.item_id,
@@ -282,11 +250,11 @@ def _case(
         p=1.0 if reviewed else 1 - (1 - row.p_evidence) * (1 - chance),
         acting=row.label,
         beside=row.beside,
-        known=known,
-        open=not known and (waits or (reviewed and not draws)),
-        late=not known and bool(draws) and not waits,
-        gone=reviewed and row.closed_at is not None and not known and (waits or not draws),
-        truth=truth if known else None,
+        known=look.known,
+        open=look.waits,
+        late=look.late,
+        gone=reviewed and row.closed_at is not None and look.waits,
+        truth=look.truth,
         groups={name: str(groups[name]) for name in names if groups.get(name) is not None},
     )
 

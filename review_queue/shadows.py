@@ -19,7 +19,7 @@ from db.statements import finds
 from db.tables import Challenge as ChallengeRow
 from db.tables import Decision, Draw, ItemKey, Routing, RoutingRule, Shadow, Table, Task, Work
 from db.tables import Prediction as PredictionRow
-from review_queue import alike, challenges, clock, names, routing, tallies
+from review_queue import alike, challenges, clock, names, predictions, routing, tallies
 from review_queue.calendar import add_working_time
 from review_queue.challenges import Challenge
 from review_queue.projects import Setting
@@ -68,7 +68,11 @@ def keep(session: Session, setting: Setting, worker: str, said: Mapping[int, Sai
         for each in standing
         if each.id in said[place.item_id] and each.against_id == place.model_id
     ]
-    _predict(session, setting, pairs)
+    predictions.keep(
+        session,
+        setting,
+        {(place.item_id, each.model_id): answer for place, each, answer in pairs if isinstance(answer, Prediction)},
+    )
     apart = _compare(session, pairs)
     _look(session, setting, keys, apart)
     return len(places)
@@ -130,25 +134,6 @@ def _places(session: Session, item_ids: list[int]) -> list[_Place]:
     theirs = (bulk.among(session, Routing.item_id, item_ids), ItemKey.closed_at.is_(None))
     rows = session.execute(query.where(*theirs).order_by(Routing.item_id, Routing.n)).all()
     return list({row.item_id: _Place(*row) for row in rows}.values())
-
-
-def _predict(session: Session, setting: Setting, pairs: Sequence[_Pair]) -> None:
-    """Store predictions; one that stands already, as by a look at the gate, stays."""
-    said = {(place.item_id, each.model_id): answer for place, each, answer in pairs if isinstance(answer, Prediction)}
-    sures = routing.confidences(setting.policy.score, list(said.values()))
-    rows = [
-        {
-            "item_id": item_id,
-            "model_id": model_id,
-            "label": answer.label,
-            "confidence": sure,
-            "probabilities": list(answer.probabilities),
-            "strangeness": answer.strangeness,
-            "scored_at": clock.now(),
-        }
-        for ((item_id, model_id), answer), sure in zip(said.items(), sures, strict=True)
-    ]
-    _add(session, PredictionRow, rows)
 
 
 def _compare(session: Session, pairs: Sequence[_Pair]) -> dict[_Place, float]:
