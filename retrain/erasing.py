@@ -16,7 +16,7 @@ from contract.project import Project
 from db import blobs, bulk
 from db.engine import Database
 from db.tables import Dataset, DatasetItem, Job, Model
-from retrain import datasets, stored
+from retrain import datasets, runs, stored
 from retrain.rows import Progress
 from review_queue import activity, erasure, jobs
 from review_queue.activity import Actor
@@ -166,6 +166,7 @@ def _sift(session: Session, setting: Setting, model_id: int, hashes: Set[str], b
     before, row.sha256 = row.sha256, blobs.put(session, archive, held[1], most=max(len(held[0]), blobs.MOST))
     row.figures = {**row.figures, "erased": row.figures.get("erased", 0) + count}
     session.flush()
+    runs.untell(session, model_id)
     stored.let_go(session, [before])
     note = {"erased": count, "sha256": row.sha256}
     activity.record(session, by, "model.erase", f"model:{model_id}", project_id=setting.id, before={"sha256": before}, after=note)

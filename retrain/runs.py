@@ -172,6 +172,11 @@ def track(session: Session, run_id: int, name: str) -> None:
     session.execute(update(TrainingRun).where(TrainingRun.id == run_id).values(tracked=name))
 
 
+def untell(session: Session, model_id: int) -> None:
+    """The files of a model changed: MLflow is told of its training once more."""
+    session.execute(update(TrainingRun).where(TrainingRun.model_id == model_id).values(tracked=None))
+
+
 def _begun(database: Database, project_id: int, name: str, spec: Mapping[str, Any], by: Actor | None, resume: bool) -> Run:
     try:
         run_id, held = database.write(_begin, project_id, name, spec, by, resume)

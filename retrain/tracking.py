@@ -38,6 +38,7 @@ _QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 _TRAINING = "signoff.training"
+FINISHED = "FINISHED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +102,19 @@ class _Teller:
         self._experiment = self._experiment_id(uri)
 
     def tell(self, run: RunInfo) -> None:
-        """One training, and the version that it ended with. What was told in part before, is told to the same run."""
+        """One training, and the version that it ended with. What was told in part before, is told to the same run; of one that was
+        told whole, and whose files changed since, only these."""
         assert run.model_id is not None
         info = self._database.read(registry.model_by_id, run.model_id)
         name = self._run(run, info)
-        self._client.log_inputs(name, datasets=list(_inputs(run)))
-        for begin in range(0, len(held := _measures(run, info)), AT_ONCE):
-            self._client.log_batch(name, metrics=held[begin : begin + AT_ONCE])
-        self._client.log_batch(name, params=_params(run)[:AT_ONCE])
+        if self._client.get_run(name).info.status != FINISHED:
+            self._client.log_inputs(name, datasets=list(_inputs(run)))
+            for begin in range(0, len(held := _measures(run, info)), AT_ONCE):
+                self._client.log_batch(name, metrics=held[begin : begin + AT_ONCE])
+            self._client.log_batch(name, params=_params(run)[:AT_ONCE])
         self._files(name, run, info)
         version = self._version(name, info)
-        self._client.set_terminated(name, "FINISHED", end_time=_milliseconds(run.ended_at))
+        self._client.set_terminated(name, FINISHED, end_time=_milliseconds(run.ended_at))
         self._database.write(runs.track, run.id, f"{name}/{version}")
 
     def align(self) -> None:

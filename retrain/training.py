@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
+from contract.weighing import Weighing
 from db.engine import Database
 from retrain import datasets, examples, judging, loading, registry, runs, weighing
 from retrain.examples import Examples, Lesson, Truths
 from retrain.records import ModelInfo
-from retrain.weighing import Weighing
 from review_queue import projects, spreads
 from review_queue.activity import Actor
 from review_queue.errors import Refused

@@ -1,15 +1,13 @@
 """What each row weighs in training."""
 
 from collections import Counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from contract.weighing import Weighing
 from retrain import weights
 from retrain.examples import Examples
-
-Weighing = Literal["none", "full", "sqrt"]
-WEIGHINGS = ("none", "full", "sqrt")
 
 
 def weigh(held: Examples, how: Weighing) -> tuple[list[float] | None, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import Refusal, document
+from app.api.shapes import MOST_ITEMS
 
 SMALL = 2**20
 LARGE = 32 * 2**20
@@ -71,6 +72,19 @@ async def read_json(request: Request) -> Any:
         raise Refusal(422, "invalid", "the body is empty; send JSON")
     require_json(request)
     return parse(data)
+
+
+def rows_of(body: Any, name: str, parts: str) -> list[Any]:
+    """The list that a body holds under a name and nothing else, of 1 to MOST_ITEMS; `parts`: what each has. Raises Refusal."""
+    if not isinstance(body, Mapping) or not isinstance(body.get(name), list) or len(body) != 1:
+        raise Refusal(422, "invalid", f'the body must be {{"{name}": [...]}}, each with {parts}, and nothing else')
+    rows: list[Any] = body[name]
+    if not rows:
+        raise Refusal(422, f"no_{name}", f"{name} is empty; send at least one")
+    if len(rows) > MOST_ITEMS:
+        detail = f"{len(rows):,} {name} are more than the {MOST_ITEMS:,} of one request; send them in parts"
+        raise Refusal(422, f"too_many_{name}", detail)
+    return rows
 
 
 def require_json(request: Request) -> None:

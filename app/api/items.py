@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.api import bodies, images, shapes
 from app.api.access import Here, Producer, Reader, Standing
-from app.api.problems import Refusal, listed, plain
+from app.api.problems import listed, plain
 from app.workspace import Workspace
 from contract.canonical import digest
 from contract.inputs import MAX_ID, InputError
@@ -52,7 +52,7 @@ async def post_items(
     """Up to 1,000 items, each answered for itself: a bad one does not reject the others. Once an item is answered as
     `received` it is kept. The same id with the same content again adds nothing and gets the answer that stands; with other
     content it is a `conflict`. With `wait`, the reply comes as soon as every item is routed."""
-    raw = items_of(await bodies.read_json(request))
+    raw = bodies.rows_of(await bodies.read_json(request), "items", "external_id and input")
     receipts = await run_in_threadpool(_take, here, held, actor, raw)
     if wait:
         receipts = await _routed(request, here, held, receipts, wait)
@@ -73,19 +73,6 @@ def get_item(
     who did what. Refused while the caller is among those who may still answer it blind."""
     record = openings.record(here.database, held, external_id.replace("\x00", "\ufffd"), by=actor, revision=revision)
     return shapes.Record.model_validate(record)
-
-
-def items_of(body: Any) -> list[Any]:
-    """The list in a request. Raises Refusal."""
-    if not isinstance(body, Mapping) or not isinstance(body.get("items"), list) or len(body) != 1:
-        raise Refusal(422, "invalid", 'the body must be {"items": [...]}, each with external_id and input, and nothing else')
-    items: list[Any] = body["items"]
-    if not items:
-        raise Refusal(422, "no_items", "items is empty; send at least one")
-    if len(items) > shapes.MOST_ITEMS:
-        detail = f"{len(items):,} items are more than the {shapes.MOST_ITEMS:,} of one request; send them in parts"
-        raise Refusal(422, "too_many_items", detail)
-    return items
 
 
 def _take(here: Workspace, held: Setting, actor: Actor, raw: Sequence[Any]) -> list[Receipt]:

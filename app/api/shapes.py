@@ -7,6 +7,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from contract.given import MAX_METHOD, MOST_PARTS
 from contract.project import Trainer
+from contract.weighing import Weighing
 from db.blobs import MOST
 from review_queue.decisions import MAX_COMMENT, MAX_KEY
 from review_queue.erasure import MOST_WHY
@@ -838,7 +839,7 @@ class JobArgs(_In):
     format: Literal["parquet", "jsonl", "csv"] | None = Field(None, description="Of an export; parquet where left out.")
     with_reasons: bool | None = Field(None, description="Of an export: also the explanations that were on screens.")
     trainer: Trainer | None = Field(None, description="Of a training; that of the project where left out.")
-    weights: Literal["none", "full", "sqrt"] | None = Field(
+    weights: Weighing | None = Field(
         None, description="Of a training: full weighs each row by one over the chance of a look at it, sqrt by the root of that."
     )
     challenger: int | None = Field(

@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.api import bodies, shapes
 from app.api.access import Here, Producer, Standing
-from app.api.problems import Refusal, listed, plain
+from app.api.problems import listed, plain
 from app.workspace import Workspace
 from contract.inputs import MAX_ID
 from contract.project import Project
@@ -35,22 +35,9 @@ router = APIRouter(tags=["items"], route_class=bodies.StrictRoute)
 async def post_truths(request: Request, here: Here, actor: Producer, held: Standing) -> shapes.TruthReceipts:
     """Up to 1,000 truths, each answered for itself: a bad one does not reject the others. The same again adds nothing. What
     turned out last stands; `conflict` names another label that was told. No decision changes."""
-    raw = truths_of(await bodies.read_json(request))
+    raw = bodies.rows_of(await bodies.read_json(request), "truths", "external_id and label")
     receipts = await run_in_threadpool(_take, here, held, actor, raw)
     return shapes.TruthReceipts(truths=[shapes.TruthReceipt.model_validate(receipt) for receipt in receipts])
-
-
-def truths_of(body: Any) -> list[Any]:
-    """The list in a request. Raises Refusal."""
-    if not isinstance(body, Mapping) or not isinstance(body.get("truths"), list) or len(body) != 1:
-        raise Refusal(422, "invalid", 'the body must be {"truths": [...]}, each with external_id and label, and nothing else')
-    rows: list[Any] = body["truths"]
-    if not rows:
-        raise Refusal(422, "no_truths", "truths is empty; send at least one")
-    if len(rows) > shapes.MOST_ITEMS:
-        detail = f"{len(rows):,} truths are more than the {shapes.MOST_ITEMS:,} of one request; send them in parts"
-        raise Refusal(422, "too_many_truths", detail)
-    return rows
 
 
 def _take(here: Workspace, held: Setting, actor: Actor, raw: list[Any]) -> list[Receipt]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from app.cli import model_train
 from app.cli.console import Problem, bar, note, say
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def run(workspace: "Workspace", setting: "Setting", wanted: Sequence[str], why: 
     found |= {"models": sorted(models), "learned": sorted(learned)}
     text = f"{setting.name}: {found['erased']:,} erased, {again:,} had been before"
     say(as_json, found, f"{text}; {len(datasets)} dataset versions and {len(models)} models made anew without them")
+    if models:
+        model_train.track(workspace, setting)
     if learned:
         note(
             f"models {', '.join(map(str, sorted(learned)))} learned from them; what they learned goes with `signoff model train`"

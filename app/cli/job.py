@@ -6,6 +6,7 @@ import typer
 
 from app.cli import model_retrain
 from app.cli.options import AsJson, Device, Dir, Limit, ProjectName, noun
+from contract.weighing import WEIGHINGS
 
 if TYPE_CHECKING:
     from app.workspace import Workspace
@@ -117,8 +118,8 @@ def _given(kind: str, pairs: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"--arg {name}={value}: a job of kind {kind} takes {takes}")
     if "challenger" in KINDS[kind] and not given.get("challenger", "").isdecimal():
         raise typer.BadParameter(f"a job of kind {kind} needs --arg challenger=VERSION, the model that wants to act")
-    if given.get("weights", "none") not in model_retrain.WEIGHTS:
-        raise typer.BadParameter(f"--arg weights={given['weights']}: choose one of {', '.join(model_retrain.WEIGHTS)}")
+    if given.get("weights", "none") not in WEIGHINGS:
+        raise typer.BadParameter(f"--arg weights={given['weights']}: choose one of {', '.join(WEIGHINGS)}")
     if not given.get("days", "1").isdecimal():
         raise typer.BadParameter(f"--arg days={given['days']}: give a whole number of days")
     return given

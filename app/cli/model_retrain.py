@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import AsJson, Device, Dir, ProjectName
+from app.cli.options import AsJson, Device, Dir, ProjectName, Trainer, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from review_queue.jobs import Job
     from review_queue.projects import Setting
 
-WEIGHTS = ("none", "full", "sqrt")
 NOTHING_DUE, NOT_OFFERED = 3, 4
 """Exit codes beside 0 (done; offered for signing), 1 (a domain error) and 2 (misuse)."""
 
@@ -27,16 +26,8 @@ def retrain(
         bool,
         typer.Option("--if-due", envvar="SIGNOFF_IF_DUE", help="Only where a trigger of the policy has gone off; else exit 3."),
     ] = False,
-    trainer: Annotated[
-        str | None,
-        typer.Option("--trainer", envvar="SIGNOFF_TRAINER", metavar="NAME", help="Another trainer than the project names."),
-    ] = None,
-    weights: Annotated[
-        str,
-        typer.Option(
-            "--weights", envvar="SIGNOFF_WEIGHTS", metavar="none|full|sqrt", help="How rows weigh; as in `model train`."
-        ),
-    ] = "none",
+    trainer: Trainer = None,
+    weights: Weights = "none",
     device: Device = None,
     directory: Dir = None,
     as_json: AsJson = False,
@@ -45,8 +36,6 @@ def retrain(
     from app.cli.console import chosen, opened, say
     from review_queue import triggers
 
-    if weights not in WEIGHTS:
-        raise typer.BadParameter(f"--weights {weights}: choose one of {', '.join(WEIGHTS)}")
     args: dict[str, Any] = {"weights": weights} | ({} if trainer is None else {"trainer": trainer})
     with opened(directory) as workspace:
         setting = chosen(workspace, project)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import AsJson, Device, Dir, ProjectName
+from app.cli.options import AsJson, Device, Dir, ProjectName, Trainer, Weights
 
 if TYPE_CHECKING:
     from app.loading import Labelled
@@ -41,25 +41,14 @@ def train(
             "--dataset", envvar="SIGNOFF_DATASET", metavar="N", help="A dataset version to learn from alone; default all labels."
         ),
     ] = None,
-    weights: Annotated[
-        Literal["none", "full", "sqrt"],
-        typer.Option("--weights", envvar="SIGNOFF_WEIGHTS", help="By the inverse of the probability of a look, or its root."),
-    ] = "none",
+    weights: Weights = "none",
     truth: Annotated[
         bool, typer.Option("--truth", envvar="SIGNOFF_TRUTH", help="Learn what later proved true, where that is known.")
     ] = False,
     warm: Annotated[
         bool, typer.Option("--warm", envvar="SIGNOFF_WARM", help="Begin at the champion instead of from nothing.")
     ] = False,
-    trainer: Annotated[
-        str | None,
-        typer.Option(
-            "--trainer",
-            envvar="SIGNOFF_TRAINER",
-            metavar="NAME",
-            help="Another trainer than the project names, or a function of yours: python:FILE.py:FUNCTION.",
-        ),
-    ] = None,
+    trainer: Trainer = None,
     seed: Annotated[int, typer.Option("--seed", envvar="SIGNOFF_SEED", min=0, help="Another one gives another model.")] = 0,
     threads: Annotated[
         int,
@@ -76,7 +65,7 @@ def train(
 ) -> None:
     """Train the next version, on labelled rows and on what people decided. It plays no role until it is promoted."""
     from app.cli.console import bar, chosen, note, opened, plain, say, settings_of
-    from retrain import training
+    from retrain import registry, training
 
     if label is not None and rows is None:
         raise typer.BadParameter("--label names a column of the file that --rows gives; name both")
@@ -101,15 +90,23 @@ def train(
                 own=True,
                 progress=progress,
             )
-        _track(workspace, setting)
+        track(workspace, setting)
+        acting = workspace.database.read(registry.champion, setting.id) is not None
     figures = judged(info.figures)
     said = f"model {info.version} ({info.trainer}){': ' if figures else ''}{figures}"
-    text = f"{said}; `signoff model promote {info.version}` lets it act"
+    text = f"{said}; {_next(info.version, acting)}"
     say(as_json, {**plain(info), "labelled": plain(kept)} if kept is not None else info, text)
     if setting.project.external:
         note(
             f"predictions come with the items here; before it can act, write `uri: registry:{setting.name}@champion` and apply it"
         )
+
+
+def _next(version: int, acting: bool) -> str:
+    """What lets a fresh version act."""
+    if acting:
+        return f"`signoff model compare {version}` holds it against the one that acts, and offers it where it passes"
+    return f"`signoff model promote {version}` lets it act"
 
 
 def show(version: Version, project: ProjectName = None, directory: Dir = None, as_json: AsJson = False) -> None:
@@ -131,7 +128,7 @@ def judged(figures: Any) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {figures[name]:.3f}" for name in named if isinstance(figures.get(name), float))
 
 
-def _track(workspace: "Workspace", setting: "Setting") -> None:
+def track(workspace: "Workspace", setting: "Setting") -> None:
     """Tell MLflow, where it is there."""
     from app.cli.console import note
     from retrain import tracking

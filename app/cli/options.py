@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from contract.weighing import Weighing
+
 Dir = Annotated[
     Path | None,
     typer.Option("--dir", envvar="SIGNOFF_DIR", metavar="DIR", help="The workspace folder; default ./signoff-data."),
@@ -33,6 +35,19 @@ TrustPickle = Annotated[
 OutputLabels = Annotated[
     str | None,
     typer.Option("--labels", envvar="SIGNOFF_LABELS", metavar="A,B,…", help="What the model's outputs stand for, in order."),
+]
+Trainer = Annotated[
+    str | None,
+    typer.Option(
+        "--trainer",
+        envvar="SIGNOFF_TRAINER",
+        metavar="NAME",
+        help="Another trainer than the project names, or a function of yours: python:FILE.py:FUNCTION.",
+    ),
+]
+Weights = Annotated[
+    Weighing,
+    typer.Option("--weights", envvar="SIGNOFF_WEIGHTS", help="By the inverse of the probability of a look, or its root."),
 ]
 Limit = Annotated[int, typer.Option("--limit", envvar="SIGNOFF_LIMIT", min=1, help="How many rows at most.")]
 

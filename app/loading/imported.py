@@ -11,7 +11,7 @@ from typing import Any
 
 from app.loading.errors import LoadError
 from app.loading.items import read_cell
-from app.loading.labelled import Labelled, keep_labelled, keep_rows, store
+from app.loading.labelled import Labelled, keep, keep_labelled, store
 from app.loading.media import BATCH_BYTES, Media
 from app.loading.rejected import Rejected
 from app.loading.sources import Found, Progress
@@ -73,7 +73,8 @@ def keep_imported(
         if not reader.rows:
             where = f"; {rejected.file} says why" if rejected.file else ""
             raise LoadError(f"no row of {path} could be taken{where}")
-        info, new = keep_rows(workspace, setting, "imported", list(reader.rows.values()), reader.media.files, path.name, by)
+        rows, files = list(reader.rows.values()), reader.media.files
+        info, new = workspace.database.write(keep, setting, "imported", rows, files, file=path.name, by=by)
         counts = Counter(row["label"] for row in reader.rows.values())
         labels = {each: counts[each] for each in setting.project.labels if counts[each]}
         return Labelled(info.id, info.rows, labels, new, reader.repeated, rejected.count, rejected.file)

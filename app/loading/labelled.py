@@ -69,23 +69,10 @@ def keep_labelled(
             reader.take(found)
         reader.require_something_to_learn()
         given = reader.rows if kind == "base" else [{**row, "basis": kind} for row in reader.rows]
-        info, new = keep_rows(workspace, setting, kind, given, reader.media.files, path.name, by)
+        info, new = workspace.database.write(keep, setting, kind, given, reader.media.files, file=path.name, by=by)
         left_out = tuple(sorted(reader.left_out - {label}))[:NAMED]
         counts = reader.labels()
         return Labelled(info.id, info.rows, counts, new, reader.repeated, rejected.count, rejected.file, left_out, source.said)
-
-
-def keep_rows(
-    workspace: Workspace,
-    setting: Setting,
-    kind: str,
-    rows: Sequence[Mapping[str, Any]],
-    files: Sequence[tuple[bytes, str]],
-    file: str,
-    by: Actor | None,
-) -> tuple[DatasetInfo, bool]:
-    """The dataset of these rows, of the kind base or imported, and whether it is a new one; `files`: their images, with types."""
-    return workspace.database.write(_keep, setting, kind, rows, files, file=file, by=by)
 
 
 def _source(path: Path, project: Project, label: str | None) -> Source:
@@ -184,7 +171,7 @@ def store(session: Session, files: Sequence[tuple[bytes, str]]) -> None:
         blobs.put(session, data, media_type)
 
 
-def _keep(
+def keep(
     session: Session,
     setting: Setting,
     kind: str,
@@ -194,6 +181,7 @@ def _keep(
     file: str,
     by: Actor | None,
 ) -> tuple[DatasetInfo, bool]:
+    """The dataset of these rows, of the kind base or imported, and whether it is a new one; `files`: their images, with types."""
     store(session, files)
     before = [each.id for each in datasets.versions(session, setting.id, kind=kind) if each.replaced_by is None]
     add = datasets.add_base if kind == "base" else datasets.add_imported

@@ -200,7 +200,10 @@ class Jobs(Thread):
         return make.kept(self._workspace.database, setting, int(args.get("days", make.DAYS)), report)
 
     def _erase(self, setting: Setting, args: dict[str, Any], by: Actor | None, report: Progress) -> dict[str, Any]:
-        return erasing.follow(self._workspace.database, setting, args, by=by, progress=report)
+        found = erasing.follow(self._workspace.database, setting, args, by=by, progress=report)
+        if found["models"]:
+            self._track(setting)
+        return found
 
 
 _KINDS: dict[str, Callable[..., dict[str, Any]]] = {

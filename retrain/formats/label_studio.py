@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from contract.project import Project
 from retrain.formats import cells, tables
-from retrain.formats.tables import Parts
 
 CONFIG = "label_config.xml"
 LOCAL = "/data/local-files/?d="
@@ -18,22 +16,6 @@ FROM, TO = "label", "case"
 
 
 class Tasks:
-    """tasks.json, or several; images as files that Label Studio serves from the folder."""
-
-    def __init__(self, columns: Mapping[str, str], folder: Path) -> None:
-        self._parts = Parts(lambda: _Tasks(columns), "tasks", "json", folder)
-        self._fields = tables.images(columns)
-        self.images: dict[str, str] = {}
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        self._parts.add(row)
-        self.images |= {path: path for name in self._fields if (path := row[name])}
-
-    def end(self) -> list[str]:
-        return self._parts.end()
-
-
-class _Tasks:
     """One list of tasks."""
 
     def __init__(self, columns: Mapping[str, str]) -> None:

@@ -23,11 +23,11 @@ class Layout(Protocol):
         """Close what is open: the names of the data files, in order."""
 
 
-class Table:
-    """data.FORMAT, and images beside it as the rows name them."""
+class Plain:
+    """Files of rows, one or several, and images beside them as the rows name them."""
 
-    def __init__(self, format: str, columns: Mapping[str, str], folder: Path) -> None:
-        self._parts = tables.Parts(lambda: tables.WRITERS[format](columns), "data", format, folder)
+    def __init__(self, parts: tables.Parts, columns: Mapping[str, str]) -> None:
+        self._parts = parts
         self._fields = tables.images(columns)
         self.images: dict[str, str] = {}
 
@@ -45,7 +45,9 @@ def layout(format: str, columns: Mapping[str, str], folder: Path) -> Layout:
         return (hugging_face.Pictures if tables.images(columns) else hugging_face.Splits)(columns, folder)
     if format == "image-folder":
         return image_folder.Folders(columns, folder)
-    return label_studio.Tasks(columns, folder) if format == "label-studio" else Table(format, columns, folder)
+    if format == "label-studio":
+        return Plain(tables.Parts(lambda: label_studio.Tasks(columns), "tasks", "json", folder), columns)
+    return Plain(tables.Parts(lambda: tables.WRITERS[format](columns), "data", format, folder), columns)
 
 
 def read(format: str, names: list[str], columns: Mapping[str, str], open: Open) -> Iterator[Row]:

@@ -515,7 +515,7 @@ def test_more_images_than_a_manifest_lists_are_refused(
     factories.routed(database, held, {"a": factories.says("pay", 0.6)})
     decide(database, held, ann, {"a": Said("1", "accept")})
     later(monkeypatch)
-    monkeypatch.setattr(layouts.Table, "end", lambda self: self.images.update({"images/1.png": "images/1.png"}) or [])
+    monkeypatch.setattr(layouts.Plain, "end", lambda self: self.images.update({"images/1.png": "images/1.png"}) or [])
     monkeypatch.setattr(datasets, "MOST_IMAGES", 0)
     with pytest.raises(Refused, match="name 1 images, and a dataset version lists up to 0"):
         datasets.export(database, held, format="csv", by=ann)

@@ -1,13 +1,15 @@
 """Trainings in a real MLflow: its SQLite store, and a server that is down."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from db.engine import Database
 from db.tables import ModelAlias
-from retrain import runs, tracking, training
-from review_queue import clock
+from retrain import erasing, runs, tracking, training
+from review_queue import clock, erasure
 from tests.retrain import lessons
 
 pytest.importorskip("mlflow", reason="MLflow is an extra: pip install -e '.[mlflow]'")
@@ -44,6 +46,35 @@ def test_a_training_is_told_whole_and_once(sqlite: Database, store: str) -> None
     assert files == {"model/model.zip", "model/card.md", "model/figures.json", "model/training.json"}
     there = client.get_model_version("p", version)
     assert (there.tags["signoff.version"], there.run_id) == (str(info.version), name)
+
+
+def test_the_files_of_a_model_are_told_again_without_an_erased_row(sqlite: Database, store: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    held = lessons.setting(sqlite, "sklearn-linear", project="erased", model={"uri": "registry:erased@champion"})
+    info = training.train(sqlite, "erased", by=None, device="cpu", trainer="sklearn-linear")
+    assert tracking.sync(sqlite, held.id, store) == tracking.Synced(1, None)
+    kept = sqlite.read(runs.of_model, info.id)
+    assert kept is not None
+    name = str(kept.tracked).partition("/")[0]
+    client = MlflowClient(tracking_uri=store, registry_uri=store)
+
+    def told() -> tuple[list[str], int]:
+        """The rows in the packed model, and how often its accuracy was told."""
+        path = client.download_artifacts(name, "model/model.zip", str(tmp_path))
+        with zipfile.ZipFile(path) as packed:
+            rows = packed.read(erasing.BACKGROUND).decode().splitlines()
+        return rows, len(client.get_metric_history(name, "held_out/accuracy"))
+
+    before, times = told()
+    row = json.loads(before[0])
+    assert sqlite.write(erasing._sift, held, info.id, {erasure.row_hash(held.project, row)}, None)
+    assert tracking.sync(sqlite, held.id, store) == tracking.Synced(1, None)
+    after, again = told()
+    assert 0 < len(after) < len(before)
+    assert before[0] not in after
+    assert again == times
+    assert sqlite.read(runs.of_model, info.id) == kept
 
 
 def test_roles_follow_ours(sqlite: Database, store: str) -> None:
