@@ -1,6 +1,6 @@
 """Champion against challenger on the same held-out labels, with an interval for the difference, and at the gate."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from contract.predictors import Predictor
 from contract.records import Prediction
 from db.engine import Database
-from retrain import examples, gate, loading, registry
+from retrain import datasets, examples, gate, loading, registry
 from retrain.examples import Examples
+from retrain.records import ModelInfo
 from review_queue import projects
 from review_queue.activity import Actor
 from review_queue.errors import Refused
@@ -50,7 +51,8 @@ def compare(
     """Both models on every held-out label there is; neither has learned from them. Then the gate: what passes is offered for
     signing. JSON-ready.
 
-    Raises NotFound for an unknown version, Refused where there is no champion, or it is the challenger, or no label.
+    Where the model that acts answers elsewhere, the gate alone looks. Raises NotFound for an unknown version, Refused where there
+    is no champion, or it is the challenger, or this one could not act here, or no label.
     """
     report = progress or (lambda share, step: None)
     setting = database.read(projects.get, project_name)
@@ -60,9 +62,13 @@ def compare(
         raise Refused("there is no champion to compare with; promote this one")
     if acting.version == wanted.version:
         raise Refused(f"model {challenger} is the champion; train another one")
-    for each in (acting, wanted):
-        if each.external:
-            raise Refused(f"model {each.called} answers elsewhere and cannot be asked about held-out labels; compare it there")
+    if wanted.external:
+        raise Refused(f"model {wanted.called} answers elsewhere and cannot be asked about held-out labels; compare it there")
+    registry.refuse_misfit(wanted, setting.project)
+    if acting.external:  # what it said of arrived cases is known, and nothing else
+        passing = gate.run(database, project_name, challenger, device=device, by=by, progress=progress)
+        said = f"held against model {acting.called} at the gate alone: that one answers elsewhere, and cannot be asked"
+        return _found(acting, wanted, datasets.latest(database, setting.id), [], said, passing)
     report(0.05, "gathering held-out labels")
     _, watermark = examples.sources(database, setting)
     decided = examples.decided(database, setting, watermark, "test")
@@ -76,12 +82,18 @@ def compare(
     passing = gate.run(
         database, project_name, challenger, by=by, models=models, progress=lambda share, step: report(0.4 + 0.6 * share, step)
     )
+    return _found(acting, wanted, watermark, views, verdict(views), passing)
+
+
+def _found(
+    acting: ModelInfo, wanted: ModelInfo, watermark: int, views: list[dict[str, Any]], said: str, passing: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "champion": acting.version,
         "challenger": wanted.version,
         "watermark": watermark,
         "views": views,
-        "verdict": verdict(views),
+        "verdict": said,
         "gate": passing,
     }
 

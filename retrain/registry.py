@@ -267,7 +267,7 @@ def _apply(session: Session, row: Proposal, by: Actor, draw_key_id: int) -> None
     """The new champion acts from the next batch on."""
     _refuse_overtaken(session, row)
     setting = projects.by_id(session, row.project_id)
-    _refuse_unasked(model_by_id(session, row.model_id), setting.project)
+    refuse_misfit(model_by_id(session, row.model_id), setting.project)
     cause = cast(Kind, row.kind)
     succession.take_over(session, row.project_id, row.model_id, row.against_id, by=by, draw_key_id=draw_key_id, cause=cause)
     row.state, row.applied_at = "applied", clock.now()

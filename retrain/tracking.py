@@ -102,8 +102,8 @@ class _Teller:
         self._experiment = self._experiment_id(uri)
 
     def tell(self, run: RunInfo) -> None:
-        """One training, and the version that it ended with. What was told in part before, is told to the same run; of one that was
-        told whole, and whose files changed since, only these."""
+        """One training, and the version that it ended with. What was told in part before, is told to the same run; of one that
+        was told whole, and whose files changed since, only these."""
         assert run.model_id is not None
         info = self._database.read(registry.model_by_id, run.model_id)
         name = self._run(run, info)

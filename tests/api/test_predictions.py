@@ -171,11 +171,19 @@ def test_a_model_trained_here_is_registered_and_waits_for_the_uri(
     while runner.turn():
         pass
     assert database.read(jobs.get, train.id).state == "done"
-    assert "answers elsewhere and cannot be asked" in (database.read(jobs.get, compare.id).error or "")
+    assert "would never be asked" in (database.read(jobs.get, compare.id).error or "")
     assert database.read(registry.model, held.id, 2).trainer == "sklearn-hgb"
     acting = database.read(registry.champion, held.id)
     assert acting is not None
     assert acting.name == VERSION
+    key = factories.keys(database).draw_key_id
+    database.write(projects.apply, factories.project(), held.policy, "", key, by=None)
+    again = database.write(jobs.ask, held.id, "compare", {"challenger": 2}, by=by)
+    assert runner.turn()
+    found = database.read(jobs.get, again.id).result
+    assert found is not None
+    assert (found["views"], found["gate"]["passed"]) == ([], False)  # at the gate alone
+    assert f"model 1 ({VERSION}) at the gate alone" in found["verdict"]
 
 
 def test_the_known_answers_play_on_predictions_from_elsewhere(worker: Workspace, database: Database, held: Setting) -> None:
