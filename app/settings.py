@@ -63,7 +63,8 @@ class Settings(BaseSettings):
         """Where trainings are told to MLflow; None where they are not."""
         if self.mlflow == "off":
             return None
-        return self.mlflow or f"sqlite:///{self.dir.resolve() / 'mlflow.db'}"
+        beside = f"sqlite:///{self.dir.resolve() / 'mlflow.db'}" if self.dir.is_dir() else None
+        return self.mlflow or beside
 
     @cached_property
     def secrets(self) -> list[str]:

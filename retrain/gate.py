@@ -103,11 +103,6 @@ def run(
     return {**figures, "gate": str(verdict.id), "proposal": str(proposal) if proposal is not None else None}
 
 
-def latest(session: Session, model_id: int) -> Verdict | None:
-    """The newest look at a challenger; None where there was none."""
-    return verdicts.latest(session, model_id)
-
-
 def judge(found: Ledger, max_error: float, delta: float) -> dict[str, Any]:
     """What a ledger proves, JSON-ready: `passed`, `said` in a sentence, `missing` in words, `parts`, and the figures overall.
 

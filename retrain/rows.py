@@ -182,12 +182,6 @@ def images(session: Session, paths: Iterable[str]) -> dict[str, tuple[str, int]]
     return {shas[sha]: (sha, size) for sha, size in session.execute(query)}
 
 
-def named_images(project: Project, row: Mapping[str, Any]) -> Iterator[str]:
-    """The images that a row names, as paths in the folder."""
-    fields = (name for name, feature in project.input.features.items() if feature.type == "image")
-    return (path for name in fields if (path := row[column(name)]))
-
-
 def read_ids(file: IO[bytes], count: int) -> "array[int]":
     """The next ids of a file of such, up to so many."""
     ids = array("q")

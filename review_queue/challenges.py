@@ -18,7 +18,6 @@ from review_queue.projects import Setting
 
 Kind = Literal["challenger", "former"]
 End = Literal["promoted", "replaced", "withdrawn", "over"]
-LATEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +107,6 @@ def challenge(session: Session, challenge_id: int) -> Challenge:
     if row is None:
         raise NotFound(f"there is no challenge {challenge_id}")
     return _challenge(*row)
-
-
-def latest(session: Session, project_id: int, limit: int = LATEST) -> list[Challenge]:
-    """Standing and ended, newest first."""
-    query = _query().where(ChallengeRow.project_id == project_id).order_by(ChallengeRow.id.desc()).limit(limit)
-    return [_challenge(*each) for each in session.execute(query)]
-
-
-def of_model(session: Session, model_id: int) -> Challenge | None:
-    """The latest in which this model stood in shadow."""
-    row = session.execute(_query().where(ChallengeRow.model_id == model_id).order_by(ChallengeRow.id.desc()).limit(1)).first()
-    return _challenge(*row) if row is not None else None
 
 
 def follow(session: Session, setting: Setting, wanted: int, against: int | None, cause: acting.Cause, by: Actor | None) -> None:

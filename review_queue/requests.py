@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from db.tables import Routing, Task
+from db.tables import Erased, Routing, Task
 from review_queue import activity, claims, clock, outcomes, routing, tallies, withdrawal
 from review_queue.activity import Actor
 from review_queue.calendar import add_working_time
@@ -41,6 +41,8 @@ def request(session: Session, setting: Setting, external_id: str, reason: str, *
     if by.via == "desk" and not by.at_least("reviewer"):
         raise Forbidden("a viewer looks on; asking for a look is for reviewers and up")
     item_id = decided(session, setting, external_id, by)
+    if session.get(Erased, item_id) is not None:
+        raise Refused(f"the content of {external_id!r} was erased, so nobody can look at it any more")
     routed, tasks = last_route(session, item_id)
     waiting = next((task for task in tasks if task.kind == "review" and task.state in OPEN), None)
     if waiting is not None and waiting.requested is not None:

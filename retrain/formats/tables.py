@@ -4,12 +4,9 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from retrain.formats import cells
-
-if TYPE_CHECKING:
-    pass
 
 ROWS = 100_000
 """Rows of one data file."""

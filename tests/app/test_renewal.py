@@ -15,7 +15,7 @@ from app.worker.work import Jobs
 from app.workspace import Workspace
 from db.engine import Database
 from db.tables import Job, Model, Outbox
-from retrain import datasets, gate, registry, training
+from retrain import datasets, gate, registry, training, verdicts
 from review_queue import acting, challenges, events, jobs
 from review_queue.projects import Setting
 from tests import elsewhere, factories, real_models
@@ -58,7 +58,7 @@ def test_a_job_trains_puts_into_shadow_and_ends_at_the_gate(workspace: Workspace
     stood = database.read(challenges.standing_as, held.id, "challenger")
     assert stood is not None
     assert (stood.version, stood.against) == (2, 1)
-    assert database.read(gate.latest, stood.model_id) is not None
+    assert database.read(verdicts.latest, stood.model_id) is not None
     champion = database.read(registry.champion, held.id)
     assert champion is not None
     assert champion.version == 1

@@ -14,7 +14,7 @@ from contract.records import Row, Scored, Unscored
 from db.engine import Database
 from db.tables import Challenge, Gate, Model, Shadow
 from db.tables import Prediction as PredictionRow
-from retrain import datasets, gate, ledger, registry
+from retrain import datasets, gate, ledger, registry, verdicts
 from retrain.ledger import Ledger
 from review_queue import challenges, clock, decisions, gold, outcomes, requests, withdrawal
 from review_queue.activity import Actor
@@ -102,7 +102,7 @@ def test_what_people_decided_is_known_and_a_challenger_that_is_right_passes(
     assert found["overall"]["accuracy"] == (0.0, 1.0)
     (offered,) = database.read(registry.proposals, held.id)
     assert (str(offered.id), offered.signed_by, offered.gate_id) == (found["proposal"], (), int(found["gate"]))
-    verdict = database.read(gate.latest, database.read(registry.model, held.id, version).id)
+    verdict = database.read(verdicts.latest, database.read(registry.model, held.id, version).id)
     assert verdict is not None
     assert (verdict.passed, verdict.missing, verdict.said) == (True, (), found["said"])
 

@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 
 from db.engine import Database
 from db.tables import Activity, Model, Notice, Proposal, RoutingRule, Work
+from db.tables import Challenge as ChallengeRow
 from review_queue import acting, challenges, checks, projects, succession
 from review_queue.activity import Actor
 from review_queue.errors import Forbidden, NotFound, NotYet, Refused
@@ -39,6 +40,12 @@ def standing(database: Database, held: Setting) -> list[tuple[str, int, int]]:
     return [(each.kind, each.model_id, each.against_id) for each in database.read(challenges.standing, held.id)]
 
 
+def every(database: Database, held: Setting) -> list[ChallengeRow]:
+    """Standing and ended, newest first."""
+    query = select(ChallengeRow).where(ChallengeRow.project_id == held.id).order_by(ChallengeRow.id.desc())
+    return database.read(lambda session: list(session.scalars(query)))
+
+
 def test_a_challenger_stands_until_it_is_taken_out(database: Database, held: Setting, model: int, lea: Actor) -> None:
     stood = database.read(acting.model_id, held.id)
     made = database.write(challenges.begin, held, model, by=lea)
@@ -61,11 +68,8 @@ def test_another_challenger_takes_its_place(database: Database, held: Setting, m
     other = database.write(factories.version, held)
     second = database.write(challenges.begin, held, other, share=0.5)
     assert database.read(challenges.challenge, first.id).ended_as == "replaced"
-    assert [each.id for each in database.read(challenges.latest, held.id)] == [second.id, first.id]
+    assert [each.id for each in every(database, held)] == [second.id, first.id]
     assert second.share == 0.5
-    found = database.read(challenges.of_model, model)
-    assert found is not None
-    assert found.id == first.id
     assert database.read(checks.problems) == []
 
 
@@ -120,7 +124,7 @@ class TestPromotion:
         assert former.until is not None
         assert former.until - former.begun_at == timedelta(days=14)
         assert database.read(acting.model_id, held.id, "challenger") is None
-        assert [each.ended_as for each in database.read(challenges.latest, held.id)] == [None, "promoted"]
+        assert [each.ended_as for each in every(database, held)] == [None, "promoted"]
         assert not database.read(challenges.is_over)
         move(timedelta(days=14, seconds=1))
         assert database.read(succession.way_back, held.id) is None

@@ -33,7 +33,7 @@ from review_queue import (
 )
 from review_queue.activity import Actor
 from review_queue.decisions import Said
-from review_queue.errors import ClaimExpired, Forbidden, NotFound
+from review_queue.errors import ClaimExpired, Forbidden, NotFound, Refused
 from review_queue.projects import Setting
 from review_queue.truths import Told
 from tests import factories
@@ -196,6 +196,13 @@ def test_every_revision_goes_and_a_new_one_may_come(database: Database, held: Se
     database.write(withdrawal.replace, held, intake.check(held.project, factories.raw("1", region="new")), by=olga)
     newest = database.read(find.record, held, "1", by=olga)
     assert (newest.item_revision, newest.input["region"], newest.erased) == (4, "new", None)
+
+
+def test_nobody_is_asked_to_look_at_what_is_gone(database: Database, held: Setting, olga: Actor) -> None:
+    factories.routed(database, held, {"1": factories.says("pay", 0.97)})
+    erase(database, held, olga, "1")
+    with pytest.raises(Refused, match="the content of '1' was erased"):
+        database.write(requests.request, held, "1", "is it right?", by=olga)
 
 
 def test_all_of_one_subject_are_found(database: Database, held: Setting, olga: Actor) -> None:

@@ -77,8 +77,9 @@ def _acts(place: Place, record: Record) -> None:
         if place.actor.at_least("lead"):
             with st.expander("Correct the answer"):
                 _correction(place, record)
-        with st.expander("Ask for a look"):
-            _request(place, record)
+        if record.erased is None:
+            with st.expander("Ask for a look"):
+                _request(place, record)
 
 
 def _correction(place: Place, record: Record) -> None:
