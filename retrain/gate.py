@@ -54,7 +54,8 @@ class Part:
 
     `differ`: cases on which the two differ; `apart`: those of them in which one was seen to be right. `difference` of their
     accuracy (new less old), with limits that hold at all times; None of no cases. `accuracy`: old, new; None where nothing is
-    known. `more`: about how many more cases on which they differ it takes; None: no end in sight, or none are needed.
+    known. `more`: about how many more cases on which they differ it takes, or cases at all where they differ on none; None: no
+    end in sight, or none are needed.
     """
 
     by: str
@@ -203,7 +204,7 @@ def _weighed(
     worse = duel.log_e_worse(seen, margin, looked=looked)
     mean = duel.estimate(cells, looked=looked)
     state = _state(cells, log_e, worse, margin, delta, looked) if called[0] != "overall" else _whole_state(log_e, worse, delta)
-    times = duel.further(cells, margin, delta, looked=looked) if state == "open" and differ else None
+    times = duel.further(cells, margin, delta, looked=looked) if state == "open" and cells else None
     return Part(
         by=called[0],
         value=called[1],
@@ -217,7 +218,7 @@ def _weighed(
         low=-duel.upper(cells, delta, looked=looked),
         high=-duel.lower(seen, delta, looked=looked),
         accuracy=accuracy,
-        more=math.ceil((times - 1) * differ) if times is not None else None,
+        more=math.ceil((times - 1) * (differ or n)) if times is not None else None,
     )
 
 
@@ -303,7 +304,8 @@ def _said(part: Part) -> str:
     if part.state == "harmed":
         return f"it is worse {where} (e = {_number(part.log_e_worse)} of {HARM}; {found})"
     if part.more is not None:
-        return f"{where} about {part.more:,} more decided cases on which they differ are needed ({found})"
+        which = "decided cases on which they differ" if part.differ else "cases"
+        return f"{where} about {part.more:,} more {which} are needed ({found})"
     return f"{where} it is not shown to be no worse, and as it goes it will not be ({found})"
 
 

@@ -303,6 +303,19 @@ def test_without_a_case_there_is_nothing_to_show(database: Database, held: Setti
     assert found["speed"] is None
 
 
+def test_where_two_never_differ_it_takes_so_many_more_cases(database: Database) -> None:
+    held = factories.setting(database, wished=factories.policy(audit={"rate": 1.0}, evidence={"max_error": 0.4}))
+    version = challenger(database, held)
+    arrive(database, held, {f"r-{n}": factories.says("deny", 0.6) for n in range(20)}, amount=50.0)
+    found = look(database, held, version, Says(100), Says(100))
+    needed = found["overall"]["more"]
+    assert needed < 100
+    assert found["missing"][0].startswith(f"overall about {needed} more cases are needed (they differ on 0 of 20")
+    arrive(database, held, {f"s-{n}": factories.says("deny", 0.6) for n in range(needed)}, amount=50.0)
+    again = look(database, held, version, Says(100), Says(100))
+    assert (again["passed"], again["overall"]["n"], again["overall"]["differ"]) == (True, 20 + needed, 0)
+
+
 def test_what_cannot_be_looked_at_is_refused(database: Database, held: Setting) -> None:
     standing = database.read(registry.champion, held.id)
     assert standing is not None
